@@ -1,0 +1,36 @@
+import os
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+matplotlib.use("Agg")
+torch.set_num_threads(1)  # several test processes share the cores
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Folder of real videos for development; tests that need it are skipped without it."""
+    folder = os.environ.get("VIDSSL_SHARED_DATA", "")
+    if not os.path.isdir(folder):
+        pytest.skip("set VIDSSL_SHARED_DATA to a folder of real videos to run this test")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def moving_videos(tmp_path_factory):
+    """<class>/<file> videos in which a noise texture runs "left" or "right": 8 of each."""
+    from vidssl.data import write_video
+
+    root = tmp_path_factory.mktemp("moving")
+    for direction, sign in (("left", -1), ("right", 1)):
+        for number in range(8):
+            rng = np.random.default_rng(number + 100 * (sign > 0))
+            coarse = rng.integers(0, 256, (6, 30, 3), dtype=np.uint8)
+            texture = np.kron(coarse, np.ones((8, 8, 1), np.uint8))
+            frames = [
+                texture[:, 80 + sign * 2 * t : 80 + sign * 2 * t + 64] for t in range(20)
+            ]
+            write_video(root / direction / f"{number}.mp4", np.stack(frames))
+    return root

@@ -1,0 +1,316 @@
+"""Decoding, on real files made here; both back-ends where both are installed."""
+
+import struct
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vidssl.core import UnreadableVideo
+from vidssl.data import decode
+from vidssl.data.decode import (
+    backend,
+    read_clip,
+    read_frames,
+    read_image,
+    video_length,
+    write_video,
+)
+
+av = pytest.importorskip("av")
+Image = pytest.importorskip("PIL.Image")
+
+INSTALLED = [name for name in decode.BACKENDS if find_spec("av" if name == "pyav" else name)]
+LENGTH = 40
+
+
+@pytest.fixture(params=INSTALLED)
+def decoder(request, monkeypatch):
+    monkeypatch.setenv("VIDSSL_DECODER", request.param)
+    return request.param
+
+
+def numbered_frames(length=LENGTH, height=48, width=64):
+    """Frame i is a soft ramp whose red channel says i: grey level 5 i."""
+    frames = np.zeros((length, height, width, 3), np.uint8)
+    frames[..., 0] = 5 * np.arange(length)[:, None, None]
+    frames[..., 1] = np.linspace(0, 200, width)
+    frames[..., 2] = np.linspace(0, 200, height)[:, None]
+    return frames
+
+
+def frame_numbers(frames):
+    return np.round(frames[..., 0].mean((1, 2)) / 5).astype(int).tolist()
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return write_video(tmp_path_factory.mktemp("videos") / "ramp.mp4", numbered_frames())
+
+
+def test_what_was_written_is_read_back(video, decoder):
+    assert video_length(video) == LENGTH
+    frames = read_frames(video, range(LENGTH))
+    assert frames.shape == (LENGTH, 48, 64, 3)
+    assert frames.dtype == np.uint8
+    assert np.abs(frames.astype(int) - numbered_frames()).mean() < 2
+    assert frame_numbers(frames) == list(range(LENGTH))
+
+
+@pytest.mark.parametrize("indices", [[39], [0, 4, 8, 12], [30, 3, 3, 17], [11, 12, 13], [35, 1]])
+def test_random_access_is_exact_in_any_order(video, decoder, indices):
+    assert frame_numbers(read_frames(str(video), indices)) == indices
+
+
+def test_read_clip_is_told_the_length(video, decoder):
+    assert frame_numbers(read_clip(video, lambda n: [n - 1, n // 2])) == [39, 20]
+
+
+def test_back_ends_agree(video, monkeypatch):
+    if len(INSTALLED) < 2:
+        pytest.skip("needs both decord and PyAV")
+    read = {}
+    for name in INSTALLED:
+        monkeypatch.setenv("VIDSSL_DECODER", name)
+        read[name] = read_frames(video, range(video_length(video))).astype(int)
+    difference = np.abs(read["decord"] - read["pyav"])
+    assert difference.mean() < 2
+    assert difference.max() <= 8
+
+
+@pytest.mark.parametrize("indices", [[], [[0, 1]]])
+def test_indices_must_be_a_list(video, indices):
+    with pytest.raises(ValueError, match="non-empty list"):
+        read_frames(video, indices)
+
+
+@pytest.mark.parametrize("indices", [[40], [-1]])
+def test_frames_out_of_range_are_named(video, decoder, indices):
+    with pytest.raises(IndexError, match=r"ramp\.mp4: has 40 frames \(0\.\.39\), asked for"):
+        read_frames(video, indices)
+
+
+def test_an_error_of_choose_is_not_blamed_on_the_file(video, decoder):
+    def broken(length):
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match=r"^mine$"):
+        read_clip(video, broken)
+
+
+def test_variable_frame_rate(tmp_path, decoder):
+    """Frames are numbered by order, whatever their times are."""
+    path = tmp_path / "variable.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "6", "crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        times = np.cumsum([1, 3, 1, 5] * 5)
+        for time, image in zip(times, numbered_frames(20)):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = int(time)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    assert video_length(path) == 20
+    assert frame_numbers(read_frames(path, [0, 7, 13, 19])) == [0, 7, 13, 19]
+
+
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+def test_avi_has_no_times_and_is_numbered_alike(tmp_path, decoder, b_frames):
+    path = tmp_path / "old.avi"
+    with av.open(str(path), "w") as container:
+        options = {"g": "10", "bf": b_frames}
+        stream = container.add_stream("mpeg4", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.bit_rate = 8_000_000
+        for image in numbered_frames(25):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    assert video_length(path) == 25
+    assert frame_numbers(read_frames(path, [24, 3, 12])) == [24, 3, 12]
+
+
+def test_rotation_tag_turns_the_frames(tmp_path, decoder):
+    frames = np.zeros((5, 48, 64, 3), np.uint8)
+    frames[:, :24, :32, 0] = 255  # red in the upper left
+    path = write_video(tmp_path / "phone.mp4", frames)
+    data = bytearray(path.read_bytes())
+    matrix = data.find(b"tkhd") + 44
+    data[matrix : matrix + 36] = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    turned = read_frames(path, [2])[0]
+    assert turned.shape == (64, 48, 3)  # a quarter turn clockwise: red is now in the upper right
+    assert turned[8, 40, 0] > 200
+    assert turned[8, 8, 0] < 50
+
+
+def damaged(video: Path, folder: Path, kind: str) -> Path:
+    path = folder / f"{kind}.mp4"
+    data = bytearray(video.read_bytes())
+    start = data.find(b"mdat") + 4
+    if kind == "empty":
+        data = bytearray()
+    elif kind == "text":
+        data = bytearray(b"this is not a video\n" * 40)
+    elif kind == "truncated":
+        del data[len(data) // 2 :]
+    elif kind == "corrupt":
+        size = struct.unpack(">I", data[start - 8 : start - 4])[0] - 8
+        data[start + 800 : start + size] = bytes(size - 800)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("empty", "is empty"),
+        ("text", "cannot be decoded"),
+        ("truncated", "cannot be decoded"),
+        ("corrupt", "cannot be decoded"),
+    ],
+)
+def test_damaged_files_are_named_in_one_line(video, tmp_path, decoder, kind, reason):
+    path = damaged(video, tmp_path, kind)
+    with pytest.raises(UnreadableVideo, match=rf"{kind}\.mp4: .*{reason}.*leave it out") as caught:
+        read_clip(path, np.arange)
+    assert "\n" not in str(caught.value)
+    assert caught.value.path == str(path)
+
+
+def test_truncated_file_with_its_index_in_front(tmp_path, decoder):
+    path = tmp_path / "faststart.mp4"
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for image in np.random.default_rng(0).integers(0, 255, (30, 48, 64, 3), dtype=np.uint8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UnreadableVideo, match=r"faststart\.mp4"):
+        read_clip(path, lambda _: range(30))
+
+
+def test_missing_file_and_folder(tmp_path, decoder):
+    for path in (tmp_path / "none.mp4", tmp_path):
+        with pytest.raises(UnreadableVideo, match="no such file; check"):
+            video_length(path)
+
+
+def test_sound_only(tmp_path, decoder):
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=8000)
+        silence = np.zeros((1, 8000), np.float32)
+        frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(UnreadableVideo, match="holds no video stream"):
+        video_length(path)
+
+
+def test_unknown_back_end(monkeypatch):
+    monkeypatch.setenv("VIDSSL_DECODER", "decrod")
+    with pytest.raises(
+        ValueError, match="VIDSSL_DECODER='decrod' is unknown; did you mean 'decord"
+    ):
+        backend()
+
+
+def test_default_back_end(monkeypatch):
+    monkeypatch.delenv("VIDSSL_DECODER", raising=False)
+    assert backend() == INSTALLED[0]
+
+
+# --- writing ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (np.zeros((3, 48, 64, 3), np.float32), "must be uint8"),
+        (np.zeros((3, 3, 48, 64), np.uint8), "must be uint8"),
+        (np.zeros((0, 48, 64, 3), np.uint8), "must be uint8"),
+        (np.zeros((3, 47, 64, 3), np.uint8), "even sides, got 47 x 64"),
+    ],
+)
+def test_write_video_refuses(tmp_path, frames, message):
+    with pytest.raises(ValueError, match=message):
+        write_video(tmp_path / "x.mp4", frames)
+    assert not list(tmp_path.iterdir())
+
+
+def test_write_video_leaves_nothing_half_done(tmp_path, monkeypatch):
+    def stopped(path, *rest):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(decode, "_encode", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write_video(tmp_path / "x.mp4", numbered_frames(4))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_key_frame_comes_at_least_every_gop(video):
+    with av.open(str(video)) as container:
+        is_key = [frame.key_frame for frame in container.decode(video=0)]
+    keys = [i for i, key in enumerate(is_key) if key]
+    assert keys[0] == 0
+    assert max(np.diff([*keys, LENGTH])) <= 12
+
+
+# --- still images -------------------------------------------------------------------------------
+
+
+def test_read_image_modes(tmp_path):
+    grey = np.full((4, 6), 100, np.uint8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    Image.fromarray(np.full((4, 6), 100 * 257, np.uint16)).save(tmp_path / "deep.png")
+    clear = np.dstack([np.full((4, 6, 3), 200, np.uint8), np.zeros((4, 6), np.uint8)])
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    for name, value in (("grey", 100), ("deep", 100), ("clear", 128)):
+        image = read_image(tmp_path / f"{name}.png")
+        assert image.shape == (4, 6, 3)
+        assert image.dtype == np.uint8
+        assert (image == value).all(), name
+
+
+def test_read_image_applies_the_cameras_rotation(tmp_path):
+    pixels = np.zeros((8, 12, 3), np.uint8)
+    pixels[:4, :6] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned a quarter clockwise
+    Image.fromarray(pixels).save(tmp_path / "phone.png", exif=exif)
+    image = read_image(tmp_path / "phone.png")
+    assert np.array_equal(image, np.rot90(pixels, -1))
+
+
+@pytest.mark.parametrize("content", [b"", b"no image\n", None])
+def test_damaged_images(tmp_path, content):
+    path = tmp_path / "bad.jpg"
+    if content is None:
+        noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path)
+        content = path.read_bytes()[:500]
+    path.write_bytes(content)
+    with pytest.raises(UnreadableVideo, match=r"bad\.jpg: not an image, or damaged"):
+        read_image(path)
+    with pytest.raises(UnreadableVideo, match="no such file"):
+        read_image(tmp_path / "none.jpg")
+
+
+# --- real videos --------------------------------------------------------------------------------
+
+
+def test_back_ends_count_real_files_alike(shared_data, monkeypatch):
+    files = sorted(Path(shared_data).glob("single_clips/*"))
+    files += sorted(Path(shared_data).glob("ut_interaction_set1/*/*.avi"))[:1]
+    for path in files:
+        lengths, last = [], []
+        for name in INSTALLED:
+            monkeypatch.setenv("VIDSSL_DECODER", name)
+            lengths.append(video_length(path))
+            last.append(read_clip(path, lambda n: [n // 2, n - 1]).astype(int))
+        assert len(set(lengths)) == 1, path
+        assert np.abs(last[0] - last[-1]).mean() < 3, path

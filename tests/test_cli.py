@@ -1,0 +1,116 @@
+import json
+
+import pytest
+from tiny_project import REPOSITORY, make_project
+
+from vidssl import cli
+from vidssl.runs.doctor import Finding, normalised, read_constraints
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    made = make_project(tmp_path / "project")
+    monkeypatch.chdir(made)
+    return made
+
+
+def test_run_makes_a_target_reruns_what_changed_and_prints_where_it_is(project, capfd):
+    assert cli.main(["run", "pair", "-j", "2"]) == 0
+    told = capfd.readouterr().out
+    assert "[first] seed 3 done" in told
+    assert "papermill_runs/mini/second/90_tiny.ipynb" in told
+    assert "  figures/tiny.png" in told
+    first, second = (
+        json.loads((project / f"papermill_runs/records/mini-{name}.json").read_text())
+        for name in ("first", "second")
+    )
+    assert (first["parameters"]["seed"], second["parameters"]["seed"]) == (3, 4)
+    assert second["dirty"] is False, "figures and records are not code"
+
+    (project / "papermill_runs" / "mini.yaml").write_text("targets: {pair: {seeds: [5]}}\n")
+    cli.main(["run", "pair", "--dry-run"])
+    told = capfd.readouterr().out
+    assert "run_first" in told, "its seed changed"
+    assert "run_second" in told, "what it follows changed"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "pare"], "target='pare' is unknown; did you mean 'pair'?"),
+        (["run", "pair", "--scale", "smok"], "scale='smok' is unknown; did you mean 'smoke'?"),
+        (["run", "pair", "-p", "sede", "1"], "no notebook has a parameter 'sede'; did you mean"),
+        (["run", "pair", "-p", "sizes", "1"], "parameter sizes must be of type list"),
+        (["execute", "90_tini", "x"], "did you mean '90_tiny'?"),
+        (["data", "smok"], "did you mean 'smoke'?"),
+        (["trace", "none"], "no origin of figure none"),
+        (["runs"], "run something first"),
+    ],
+)
+def test_refusals_are_one_line_that_names_the_nearest(project, capsys, words, message):
+    assert cli.main(words) == 1
+    told = capsys.readouterr().err
+    assert message in told
+    assert len(told.splitlines()) == 1
+    assert not (project / "papermill_runs" / "mini").exists()
+
+
+def test_runs_with_changed_parameters_live_apart(project):
+    home = project / "papermill_runs"
+    assert cli._runs_root(project, "", {}) == home
+    apart = cli._runs_root(project, "", {"dataset": "folder", "root": "/a b/c"})
+    assert apart == home / "variants" / "dataset=folder,root=_a_b_c"
+    assert cli._runs_root(project, "elsewhere", {}) == project / "elsewhere"
+
+
+def test_run_without_a_target_lists_them(capsys, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    assert cli.main(["run"]) == 0
+    told = capsys.readouterr().out
+    assert all(target in told for target in ("demo", "mosi_lowshot", "reproduce"))
+
+
+def test_runs_lists_records(project, capsys):
+    record = {"run": "mini-a-s0", "metrics": {"loss": 0.25}, "parameters": {}, "seconds": 61.2}
+    record |= {"finished": "2026-01-02", "commit": "0123456789", "dirty": True}
+    records = project / "papermill_runs" / "records"
+    records.mkdir()
+    (records / "mini-a-s0.json").write_text(json.dumps(record))
+    assert cli.main(["runs"]) == 0
+    words = capsys.readouterr().out.split()
+    assert words == ["mini-a-s0", "2026-01-02", "01234567+", "61", "s", "loss", "0.25"]
+
+
+def test_pair_writes_what_changed_once(project, capsys):
+    assert cli.main(["pair"]) == 0
+    assert capsys.readouterr().out == "wrote 90_tiny.ipynb\n"
+    cli.main(["pair"])
+    assert capsys.readouterr().out == "all pairs agree\n"
+
+
+def test_doctor_names_trouble_and_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.chdir(REPOSITORY)
+    cli.main(["doctor"])
+    told = capsys.readouterr().out
+    for name in ("Python", "packages", "video decoder", "memory", "free disk", "GPU"):
+        assert f" {name}: " in told
+    trouble = Finding("free disk", "1.0 GB", False, "free 5 GB")
+    assert str(trouble) == "TROUBLE  free disk: 1.0 GB\n         free 5 GB"
+
+
+def test_doctor_fails_where_a_package_is_missing(project, monkeypatch, capsys):
+    from vidssl.runs import doctor
+
+    (project / "constraints.txt").write_text("numpy==0.0.1\nnot-there==1.0\n")
+    monkeypatch.setattr(doctor, "_required", lambda: {"not-there"})
+    assert cli.main(["doctor"]) == 1
+    told = capsys.readouterr().out
+    assert "instead of 0.0.1" in told
+    assert "TROUBLE  missing packages: not-there" in told
+
+
+def test_constraints_are_read_with_names_in_one_spelling(tmp_path):
+    path = tmp_path / "constraints.txt"
+    path.write_text("# a==1\nPy_YAML.x==6.0 ; python_version < '4'\n\n")
+    assert read_constraints(path) == {"py-yaml-x": "6.0"}
+    assert normalised("A__b") == "a-b"

@@ -1,0 +1,92 @@
+"""Imports inside the package point one way; rooms of one level do not know each other."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vidssl.core import did_you_mean
+from vidssl.runs.provenance import PACKAGE, imported_names, module_file
+
+LEVELS = {
+    "core": 0,
+    **dict.fromkeys(["data", "models", "losses", "evaluation", "visualize", "training"], 1),
+    **dict.fromkeys(["motion", "inference"], 2),
+    "methods": 3,
+    "runs": 4,
+    "cli": 5,
+}
+WITHOUT_EXTRAS = ["decord", "av", "papermill", "jupytext", "nbval", "anywidget", "ipywidgets"]
+WITHOUT_EXTRAS += ["snakemake", "matplotlib", "cv2", "skimage", "pandas", "seaborn"]
+
+
+def wrong_arrows(package: Path) -> list[str]:
+    """One line for each import in ``package`` that points the wrong way."""
+    wrong = []
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
+        is_package = parts[-1] == "__init__"
+        module = ".".join(["vidssl", *(parts[:-1] if is_package else parts)])
+        for name in imported_names(path.read_text(), module, is_package):
+            if module_file(name, package) and not _allowed(module, name):
+                wrong.append(f"{module} imports {name}")
+    return wrong
+
+
+def _allowed(module: str, imported: str) -> bool:
+    room, other = (f"{name}.".split(".")[1] for name in (module, imported))
+    if room == other or not other:
+        return True
+    return bool(room) and _level(other) < _level(room)
+
+
+def _level(room: str) -> int:
+    assert room in LEVELS, f"vidssl/{room}: give it a level here{did_you_mean(room, LEVELS)}"
+    return LEVELS[room]
+
+
+def test_arrows_point_one_way():
+    assert wrong_arrows(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "told"),
+    [
+        ("core.py", "from vidssl.data import records", "vidssl.core imports vidssl.data"),
+        ("data/records.py", "import vidssl.models", "vidssl.data.records imports vidssl.models"),
+        ("data/__init__.py", "from ..models import x", "vidssl.data imports vidssl.models"),
+        ("motion/__init__.py", "from vidssl import methods", "vidssl.motion imports"),
+        ("training.py", "def f():\n    from vidssl.runs import start", "vidssl.training imports"),
+    ],
+)
+def test_a_planted_cycle_is_found(tmp_path, file, line, told):
+    package = tmp_path / "vidssl"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    with open(package / file, "a") as source:
+        source.write(f"\n{line}\n")
+    assert any(found.startswith(told) for found in wrong_arrows(package))
+
+
+def test_a_room_without_a_level_is_refused(tmp_path):
+    package = tmp_path / "vidssl"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "extra.py").write_text("from vidssl import core\n")
+    with pytest.raises(AssertionError, match="give it a level"):
+        wrong_arrows(package)
+
+
+def test_the_package_imports_with_torch_and_numpy_alone():
+    """As on a GPU machine without decoders, papermill and widgets."""
+    rooms = ["runs", "data", "models", "motion", "methods", "training", "inference", "evaluation"]
+    code = f"""
+import sys
+for name in {WITHOUT_EXTRAS!r}:
+    sys.modules[name] = None  # importing it now raises ImportError
+import importlib
+for room in {rooms!r}:
+    importlib.import_module(f"vidssl.{{room}}")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

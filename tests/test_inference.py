@@ -1,0 +1,136 @@
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from vidssl import models
+from vidssl.core import VideoRecord, normalise
+from vidssl.data import (
+    ClipDataset,
+    MultiClipDataset,
+    TestTransform,
+    TrainTransform,
+    collate,
+    open_dataset,
+)
+from vidssl.evaluation import classification_report
+from vidssl.inference import extract_features, predict
+from vidssl.methods import supervised
+from vidssl.methods.baselines import linear_baseline
+from vidssl.training import TrainConfig, fit
+
+PLAIN = TestTransform(size=24, short_side=28)
+
+
+def clips_of(records):
+    return MultiClipDataset(records, frames=6, stride=2, count=3, transform=PLAIN)
+
+
+@pytest.fixture(scope="module")
+def splits(moving_videos):
+    return open_dataset("folder", moving_videos)
+
+
+def small_model(num_classes=2):
+    torch.manual_seed(0)
+    return models.build("r2plus1d_10", num_classes=num_classes, width=0.125).eval()
+
+
+def test_predictions_are_the_mean_softmax_of_a_videos_clips(splits):
+    model, dataset = small_model(), clips_of(splits.test)
+    outputs = predict(model, dataset, batch_videos=3, progress=False)
+    for row, sample in zip(outputs.values, dataset):
+        with torch.no_grad():
+            expected = model(normalise(sample["clips"])).softmax(dim=1).mean(dim=0)
+        assert row == pytest.approx(expected.numpy(), abs=1e-5)
+    assert outputs.video_ids == [record.video_id for record in splits.test]
+    assert outputs.values.sum(axis=1) == pytest.approx(np.ones(len(splits.test)))
+
+
+def test_features_have_the_backbones_width(splits):
+    model = small_model()
+    outputs = extract_features(model, clips_of(splits.test), progress=False)
+    assert outputs.values.shape == (len(splits.test), model.num_features)
+
+
+def test_an_unreadable_video_is_named_and_counts_as_wrong(splits, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    shutil.copy(splits.test[0].path, broken)
+    broken.write_bytes(broken.read_bytes()[:500])
+    record = VideoRecord(str(broken), splits.test[0].label, "broken")
+    records = [splits.test[0], record, *splits.test[1:]]
+    outputs = predict(small_model(), clips_of(records), batch_videos=2, progress=False)
+    assert len(outputs.failed) == 1
+    assert outputs.video_ids == [r.video_id for r in records if r is not record]
+    report = classification_report(
+        outputs.values,
+        outputs.labels,
+        splits.class_names,
+        failed=outputs.failed,
+        failed_labels=outputs.failed_labels,
+    )
+    assert report.num_videos == len(records)
+    assert report.top1_accuracy <= len(splits.test) / len(records)
+    assert "broken.mp4" in report.summary()
+
+
+def test_nothing_readable_is_an_error(tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    with pytest.raises(RuntimeError, match=r"none of 1 videos could be read; first: .*broken\.mp4"):
+        predict(small_model(), clips_of([VideoRecord(str(broken), 0, "broken")]), progress=False)
+
+
+def test_supervised_training_learns_what_moves_where(splits):
+    """Left and right look alike in every frame: chance before, nearly all videos after."""
+    model = small_model()
+    data = ClipDataset(
+        splits.train,
+        frames=6,
+        stride=2,
+        transform=TrainTransform(size=24, short_side=28, flip=0.0),
+        cache_mb=50,
+    )
+    before = predict(model, clips_of(splits.train), progress=False)
+    fit(
+        model,
+        data,
+        supervised.training_step,
+        TrainConfig(epochs=40, batch_size=6, lr=3e-3, warmup_epochs=2),
+        collate=collate,
+        report=lambda step, metrics: None,
+    )
+    after = predict(model, clips_of(splits.train), progress=False)
+    assert (before.values.argmax(1) == before.labels).mean() <= 0.75
+    assert (after.values.argmax(1) == after.labels).mean() >= 0.9
+
+
+def test_linear_baselines_see_frames_or_differences_only(splits):
+    """Neither tells left from right; both give a distribution for every video."""
+    for kind in ("static_frame", "frame_difference"):
+        outputs = linear_baseline(
+            kind, clips_of(splits.train), clips_of(splits.test), 2, progress=False
+        )
+        assert outputs.values.shape == (len(splits.test), 2)
+        assert outputs.values.sum(axis=1) == pytest.approx(np.ones(len(splits.test)))
+        assert outputs.labels.tolist() == [record.label for record in splits.test]
+
+
+def test_static_frame_baseline_tells_bright_from_dark():
+    class Frames:
+        def __init__(self, seed):
+            self.rng = np.random.default_rng(seed)
+
+        def __len__(self):
+            return 20
+
+        def __getitem__(self, place):
+            if place >= 20:
+                raise IndexError
+            level = 0.3 + 0.4 * (place % 2)
+            clips = torch.from_numpy(self.rng.normal(level, 0.1, (2, 3, 4, 20, 20))).float()
+            return {"clips": clips, "label": place % 2, "video_id": str(place), "failed": []}
+
+    outputs = linear_baseline("static_frame", Frames(0), Frames(1), 2, progress=False)
+    assert (outputs.values.argmax(1) == outputs.labels).all()

@@ -1,0 +1,403 @@
+import json
+
+import matplotlib.pyplot as plt
+import pytest
+from PIL import Image
+from tiny_project import make_project
+
+from vidssl import runs
+from vidssl.runs import provenance
+from vidssl.runs.execute import locked
+from vidssl.runs.notebooks import notebook_cells
+from vidssl.runs.records import RECORD_BYTES, plain, small_record
+from vidssl.runs.tables import paper_row, table_row
+
+FOLDER = "papermill_runs/mini/tiny-s7"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    made = make_project(tmp_path / "project")
+    monkeypatch.chdir(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """A project whose notebook has been run once, really."""
+    made = make_project(tmp_path_factory.mktemp("executed") / "project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made)
+        notebook = runs.execute("90_tiny", made / FOLDER, {"seed": 7})
+    return made, notebook
+
+
+# --- parameters ----------------------------------------------------------------------------------
+
+
+def test_cells_have_kinds_tags_and_lines(project):
+    cells = list(notebook_cells((project / "notebooks" / "90_tiny.py").read_text()))
+    assert [cell.kind for cell in cells] == ["markdown"] + ["code"] * 5
+    assert cells[1].tags == ("parameters",)
+    assert cells[1].line == 5
+
+
+def test_declared_parameters_are_the_literals_of_the_cell(project):
+    assert runs.declared_parameters(project / "notebooks" / "90_tiny.py") == {
+        "scale": "mini",
+        "run_folder": "",
+        "dataset": "embedded",
+        "seed": 0,
+        "lr": 0.1,
+        "sizes": [1, 2],
+        "fail": False,
+    }
+
+
+@pytest.mark.parametrize("line", ["b = a + 1", "a, b = 1, 2", "print(1)", "import os"])
+def test_parameters_cell_takes_literals_only(tmp_path, line):
+    path = tmp_path / "x.py"
+    path.write_text(f'# %% tags=["parameters"]\na = 1\n{line}\n')
+    with pytest.raises(runs.ParameterError, match=r"x\.py:3: .*NAME = LITERAL"):
+        runs.declared_parameters(path)
+
+
+def test_a_notebook_needs_one_parameters_cell(tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text("# %%\na = 1\n")
+    with pytest.raises(runs.ParameterError, match="has 0"):
+        runs.declared_parameters(path)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sede": 1}, "'sede'; did you mean 'seed'"),
+        ({"seed": "one"}, "seed must be of type int like 0, got 'one'"),
+        ({"seed": True}, "type int"),
+        ({"seed": 0.5}, "type int"),
+        ({"lr": "fast"}, "type float"),
+        ({"fail": 1}, "type bool"),
+    ],
+)
+def test_wrong_parameters_are_refused_before_anything_runs(project, given, message):
+    with pytest.raises(runs.ParameterError, match=message):
+        runs.execute("90_tiny", FOLDER, given)
+    assert not (project / FOLDER).exists()
+
+
+def test_unknown_notebook_names_the_nearest(project):
+    with pytest.raises(ValueError, match="did you mean '90_tiny'"):
+        runs.execute("90_tini", FOLDER)
+
+
+def test_scale_file_then_overrides(project):
+    given = runs.parameters_for("90_tiny", "smoke", {"seed": 5})
+    assert given == {"lr": 0.001, "sizes": [9], "seed": 5, "scale": "smoke"}
+    assert runs.parameters_for("90_tiny", "mini") == {"scale": "mini"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("90_tini: {}", "did you mean '90_tiny'"),
+        ("90_tiny: {sede: 1}", "did you mean 'seed'"),
+        ("common: {sede: 1}", "did you mean 'seed'"),
+        ("90_tiny: {seed: [1]}", "type int"),
+    ],
+)
+def test_mistakes_in_a_scale_file_name_the_file(project, text, message):
+    (project / "papermill_runs" / "gpu.yaml").write_text(text)
+    with pytest.raises(runs.ParameterError, match=rf"gpu\.yaml.*{message}"):
+        runs.parameters_for("90_tiny", "gpu")
+
+
+def test_unknown_scale_names_the_nearest(project):
+    with pytest.raises(ValueError, match="did you mean 'smoke'"):
+        runs.parameters_for("90_tiny", "smok")
+
+
+def test_start_refuses_what_nobody_declared(project):
+    cells = {"In": [""], "Out": {}, "_private": 1, "scale": "mini", "json": json}
+    run = runs.start("90_tiny", dict(cells))
+    assert run.params["seed"] == 0
+    with pytest.raises(runs.ParameterError, match="did you mean 'seed'"):
+        runs.start("90_tiny", {**cells, "sede": 3})
+
+
+def test_start_again_in_a_live_notebook_forgives_its_own_variables(project):
+    namespace = {"seed": 2}
+    runs.start("90_tiny", namespace)
+    namespace |= {"rows": [], "step": 2}  # left by later cells of the notebook
+    assert runs.start("90_tiny", namespace).params["seed"] == 2
+    with pytest.raises(runs.ParameterError, match="'sede'"):
+        runs.start("90_tiny", {**namespace, "sede": 1})
+
+
+def test_plain_papermill_is_strict_too(project):
+    import papermill
+
+    runs.write_pairs(project)
+    with pytest.raises(papermill.PapermillExecutionError, match="did you mean 'seed'"):
+        papermill.execute_notebook(
+            "notebooks/90_tiny.ipynb",
+            "out.ipynb",
+            parameters={"sede": 1},
+            progress_bar=False,
+            execution_timeout=120,
+        )
+
+
+# --- runs ----------------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_notebook_parameters_metrics_and_record(executed):
+    project, notebook = executed
+    folder = project / FOLDER
+    assert notebook == folder / "90_tiny.ipynb"
+    assert (folder / "params.yaml").read_text() == f"seed: 7\nrun_folder: {FOLDER}\nscale: mini\n"
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["loss"] for line in lines] == [1, 0.5, 0.333333]
+    full = json.loads((folder / "run.json").read_text())
+    assert (full["status"], full["run"], full["seeds"]) == ("finished", "mini-tiny-s7", [7])
+    assert full["metrics"]["loss"] == pytest.approx(1 / 3, abs=1e-6)
+    assert full["dirty"] is False
+    assert full["commit"] == provenance.git_state(project)[0] != ""
+    assert {"torch", "python"} <= set(full["versions"])
+    assert full["seconds"] > 0
+    assert full["peak_memory_mb"] > 10
+
+
+def test_the_record_is_small_and_names_the_first_failures(executed):
+    project, _ = executed
+    path = project / "papermill_runs" / "records" / "mini-tiny-s7.json"
+    assert path.stat().st_size <= RECORD_BYTES
+    [record] = runs.load_records(path.parent)
+    assert record["failed_count"] == 5
+    assert record["failed"] == ["a.mp4"] * 3
+    assert str(project) not in path.read_text()
+
+
+def test_code_and_notebook_are_hashed_without_comments_and_prose(project):
+    path = project / "notebooks" / "90_tiny.py"
+    before = runs.notebook_code(path)
+    text = path.read_text()
+    path.write_text(text.replace("# a comment", "# another").replace("# # Tiny", "# # Prose"))
+    assert runs.notebook_code(path) == before
+    path.write_text(text.replace("range(3)", "range(4)"))
+    assert runs.notebook_code(path)["notebook"] != before["notebook"]
+
+
+def test_meaning_drops_comments_docstrings_and_blank_lines_only():
+    source = (
+        '"""Doc."""\n\nx = "# no comment"  # comment\n\n\ndef f():\n    """Doc."""\n    return 1\n'
+    )
+    assert provenance.meaning(source) == 'x = "# no comment"\ndef f():\n    return 1'
+
+
+def test_code_hashes_follow_imports_by_room():
+    found = runs.code_hashes("from vidssl.motion import label_pool\nfrom vidssl import visualize\n")
+    assert {"core", "motion", "visualize"} <= set(found)
+    assert "visualize" not in runs.code_hashes("import vidssl.visualize", without=("visualize",))
+
+
+def test_a_failing_notebook_stays_to_be_read_and_leaves_no_run_json(executed):
+    project, notebook = executed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        folder = project / "papermill_runs" / "mini" / "fails"
+        with pytest.raises(runs.RunFailed, match=r"90_tiny\.ipynb: .*ValueError: asked to fail"):
+            runs.execute("90_tiny", folder, {"fail": True})
+        assert "asked to fail" in (folder / "90_tiny.ipynb").read_text()
+        assert not (folder / "run.json").exists()
+        assert not (project / "papermill_runs" / "records" / "mini-fails.json").exists()
+
+
+def test_a_folder_in_use_is_refused_and_names_its_holder(project):
+    with (
+        locked(project / FOLDER),
+        pytest.raises(runs.RunLocked, match=r"in use by process \d+ on"),
+    ):
+        runs.execute("90_tiny", FOLDER)
+    with locked(project / FOLDER):
+        pass  # the lock went with its holder
+
+
+@pytest.mark.parametrize(("key", "stays"), [("same", True), ("other", False)])
+def test_a_stopped_run_goes_on_and_a_changed_one_starts_anew(tmp_path, key, stays):
+    from vidssl.runs.execute import _make_room, _note_attempt
+
+    output = tmp_path / "90_tiny.ipynb"
+    _make_room(tmp_path, output, "same")
+    (tmp_path / "checkpoints").mkdir()
+    output.write_text("first")
+    _make_room(tmp_path, output, key)
+    assert (tmp_path / "checkpoints").exists() == stays
+    assert (tmp_path / "earlier" / "90_tiny-1.ipynb").read_text() == "first"
+    _note_attempt(tmp_path, "finished")
+    _make_room(tmp_path, output, key)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_an_exploration_keeps_no_record(project, capsys):
+    run = runs.start("90_tiny", {})
+    run.log(step=0, loss=1)
+    run.finish({"loss": 1})
+    assert run.folder == project / "papermill_runs" / "explore" / "90_tiny"
+    assert run.checkpoint_folder is None
+    assert "no record kept" in capsys.readouterr().out
+    assert not (project / "papermill_runs" / "records").exists()
+
+
+def test_numbers_become_json():
+    import numpy as np
+    import torch
+
+    given = {1: np.float32(0.5), "t": torch.ones(2), "n": float("nan"), "s": (1, True)}
+    assert plain(given) == {"1": 0.5, "t": [1, 1], "n": None, "s": [1, True]}
+
+
+def test_long_metrics_are_left_to_run_json(tmp_path):
+    metrics = {"loss": 0.5, "curve": [0.123456] * 2000}
+    full = {"parameters": {"root": "/data/mine"}, "failed": [], "metrics": metrics}
+    record = small_record(full, tmp_path)
+    assert record["metrics"] == {"loss": 0.5}
+    assert record["only_in_run_json"] == ["curve"]
+    assert record["parameters"]["root"] == ".../mine"
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+def test_a_file_that_is_no_record_is_named(tmp_path, text):
+    (tmp_path / "mini-x.json").write_text(text)
+    with pytest.raises(ValueError, match=r"mini-x\.json: not a record"):
+        runs.load_records(tmp_path)
+
+
+def test_missing_records_folder_says_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match="run something first"):
+        runs.load_records(tmp_path / "none")
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+
+def test_a_figure_carries_its_origin_everywhere(executed):
+    project, _ = executed
+    stem = project / "figures" / "tiny"
+    origin = json.loads(stem.with_suffix(".json").read_text())
+    assert origin["made_by"] == "mini-tiny-s7"
+    assert (origin["scale"], origin["dataset"], origin["dirty"]) == ("mini", "embedded", False)
+    for suffix in (".png", ".pdf", ".csv"):
+        path = stem.with_suffix(suffix)
+        assert origin["files"][path.name] == provenance.file_hash(path)
+    with Image.open(stem.with_suffix(".png")) as picture:
+        assert json.loads(picture.info["Origin"])["made_by"] == "mini-tiny-s7"
+        assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+    assert b"mini-tiny-s7" in stem.with_suffix(".pdf").read_bytes()
+    assert stem.with_suffix(".csv").read_text() == "seed,loss\n7,0.3333333333333333\n"
+
+
+def test_trace_says_what_made_a_figure_and_what_changed_since(executed):
+    project, _ = executed
+    notebook, csv = project / "notebooks" / "90_tiny.py", project / "figures" / "tiny.csv"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        text = "\n".join(runs.trace("tiny"))
+        assert "seed=7" in text
+        assert "(clean)" in text
+        assert "code unchanged since" in text
+        assert "CHANGED" not in text
+        kept = notebook.read_text(), csv.read_text()
+        notebook.write_text(kept[0].replace("range(3)", "range(4)"))
+        csv.write_text("edited")
+        changed = "\n".join(runs.trace(project / "figures" / "tiny.png"))
+        notebook.write_text(kept[0])
+        csv.write_text(kept[1])
+    assert "code CHANGED since: notebook" in changed
+    assert "tiny.csv: CHANGED" in changed
+
+
+def test_trace_marks_a_figure_older_than_its_runs(project):
+    records = project / "papermill_runs" / "records"
+    record = {"run": "mini-a", "notebook": "90_tiny", "parameters": {}, "code": {}}
+    record |= {"finished": "2026-01-01", "commit": "", "dirty": True, "metrics": {"loss": 1}}
+    provenance.write_atomic(records / "mini-a.json", json.dumps(record))
+    runs.save_figure(
+        None,
+        "sum",
+        data=[{"a": 1}],
+        alt="a sum",
+        scale="mini",
+        dataset="embedded",
+        from_runs=["mini-a"],
+        records=records,
+    )
+    assert "STALE" not in "\n".join(runs.trace("sum"))
+    record["metrics"]["loss"] = 2
+    provenance.write_atomic(records / "mini-a.json", json.dumps(record))
+    assert "STALE" in "\n".join(runs.trace("sum"))
+
+
+def test_trace_of_an_unknown_figure_names_the_nearest(executed):
+    project, _ = executed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        with pytest.raises(FileNotFoundError, match="did you mean 'tiny'"):
+            runs.trace("tinny")
+
+
+def test_equal_figures_are_equal_files(tmp_path):
+    for name in ("a", "b"):
+        figure, axes = plt.subplots()
+        axes.plot([1, 2])
+        about = {"alt": "a line", "scale": "smoke", "dataset": "embedded"}
+        runs.save_figure(figure, "line", **about, folder=tmp_path / name)
+        plt.close(figure)
+    for suffix in (".png", ".pdf", ".json"):
+        one, other = ((tmp_path / n / f"line{suffix}").read_bytes() for n in ("a", "b"))
+        assert one == other, suffix
+
+
+def test_a_figure_needs_words_and_rows(tmp_path):
+    about = {"scale": "mini", "dataset": "embedded", "folder": tmp_path}
+    with pytest.raises(ValueError, match="alt must say"):
+        runs.save_figure(None, "x", data=[{"a": 1}], alt=" ", **about)
+    with pytest.raises(ValueError, match="no rows"):
+        runs.save_figure(None, "x", data=[], alt="nothing", **about)
+
+
+@pytest.mark.parametrize(
+    ("scale", "root", "expected"),
+    [
+        ("mini", "papermill_runs", "figures/tiny"),
+        ("demo", "papermill_runs", "figures/demo_tiny"),
+        ("mini", "elsewhere", "elsewhere/figures/tiny"),
+    ],
+)
+def test_published_figures_of_other_scales_and_roots_keep_apart(tmp_path, scale, root, expected):
+    found = runs.figure_files("tiny", scale, tmp_path / root, tmp_path)
+    assert found == tmp_path / expected
+
+
+def test_table_rows():
+    about = {"table": "t", "column": 5, "scale": "mini", "dataset": "embedded"}
+    row = table_row("mosi", "top1_accuracy", [0.5, 0.7], **about)
+    assert list(row) == [
+        "table",
+        "row",
+        "column",
+        "metric",
+        "mean",
+        "ci95",
+        "seeds",
+        "scale",
+        "dataset",
+        "paper",
+    ]
+    assert row["mean"] == pytest.approx(0.6)
+    assert row["ci95"] == pytest.approx(12.706 * 0.1, rel=1e-4)  # t(.975, 1) s / sqrt(2)
+    assert row["seeds"] == 2
+    assert table_row("mosi", "loss", [0.5], **about)["ci95"] is None
+    assert table_row("chance", "loss", [0.5], exact=True, **about)["seeds"] == 0
+    quoted = paper_row("mosi", "top1_accuracy", 12.5, **about)
+    assert (quoted["mean"], quoted["seeds"], quoted["paper"]) == (None, None, 12.5)

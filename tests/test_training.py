@@ -1,0 +1,176 @@
+"""The shared loop on a small real problem: it learns, it stops and continues, it says what fails."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import Dataset
+
+from vidssl.core import derive_seed
+from vidssl.training import EpochBatches, TrainConfig, fit, make_optimizer
+
+
+class Blobs(Dataset):
+    """Two noisy classes; the noise of a sample derives from (epoch, index), as in our data sets."""
+
+    def __len__(self):
+        return 24
+
+    def __getitem__(self, key):
+        epoch, index = key
+        generator = torch.Generator().manual_seed(derive_seed(0, epoch, index))
+        x = torch.randn(6, generator=generator) + 2.0 * (index % 2)
+        failed = ["broken.mp4: empty"] if index == 5 else []
+        return {"x": x, "label": index % 2, "video_id": str(index), "failed": failed}
+
+
+def collate(samples):
+    return {
+        "x": torch.stack([s["x"] for s in samples]),
+        "label": torch.tensor([s["label"] for s in samples]),
+        "video_id": [s["video_id"] for s in samples],
+        "failed": [path for s in samples for path in s["failed"]],
+    }
+
+
+def make_model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 2))
+
+
+def training_step(model, batch, context):
+    logits = model(batch["x"])
+    accuracy = (logits.argmax(1) == batch["label"]).float().mean().item()
+    return cross_entropy(logits, batch["label"]), {"accuracy": accuracy}
+
+
+def train(config, model=None, step=training_step, **options):
+    model = model or make_model()
+    options.setdefault("report", lambda step, metrics: None)
+    return model, fit(model, Blobs(), step, config, collate=collate, log_every=1, **options)
+
+
+CONFIG = TrainConfig(epochs=10, batch_size=8, lr=0.01, warmup_epochs=1, checkpoint_every=4)
+
+
+def test_it_learns():
+    _, result = train(CONFIG)
+    assert result.steps == 30
+    assert result.history[0]["loss"] > 0.5
+    assert result.mean("accuracy") > 0.85  # chance is 0.5
+    assert result.mean("loss") < result.history[0]["loss"]
+
+
+def test_unreadable_samples_are_named_once():
+    _, result = train(CONFIG)
+    assert result.failed == ["broken.mp4: empty"]
+
+
+@pytest.mark.parametrize("stop", [1, 4, 17, 29])
+def test_a_stopped_run_ends_with_the_same_weights(tmp_path, stop):
+    whole, expected = train(CONFIG)
+
+    def interrupted(model, batch, context):
+        if context.step == stop:
+            raise KeyboardInterrupt
+        return training_step(model, batch, context)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(CONFIG, step=interrupted, folder=tmp_path)
+    torch.manual_seed(99)  # the world has moved on since
+    other = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 2))
+    continued, result = train(CONFIG, model=other if stop > 4 else None, folder=tmp_path)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, continued.state_dict()[name]), name
+    assert [r["loss"] for r in result.history] == [r["loss"] for r in expected.history]
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, capsys):
+    whole, _ = train(CONFIG, folder=tmp_path)
+    newest = tmp_path / "checkpoint.pt"
+    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
+    continued, result = train(CONFIG, folder=tmp_path)
+    printed = capsys.readouterr().out
+    assert "cannot be read" in printed
+    assert "continuing from step 28" in printed
+    assert result.steps == 30
+    assert torch.equal(whole[0].weight, continued[0].weight)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
+    train(CONFIG, folder=tmp_path)
+    other = TrainConfig(epochs=10, batch_size=8, lr=0.02, warmup_epochs=1)
+    with pytest.raises(ValueError, match=r"checkpoint\.pt was made with other settings \(lr"):
+        train(other, folder=tmp_path)
+
+
+def test_a_diverging_loss_says_where_and_what_to_do():
+    def diverging(model, batch, context):
+        loss, metrics = training_step(model, batch, context)
+        return loss * (float("nan") if context.step == 3 else 1.0), metrics
+
+    with pytest.raises(FloatingPointError, match="at step 3: lower lr"):
+        train(CONFIG, step=diverging)
+
+
+def test_every_epoch_visits_every_sample_once_in_another_order():
+    batches = list(EpochBatches(length=24, batch_size=8, epochs=2, seed=0))
+    epochs = [[key for batch in batches[i : i + 3] for key in batch] for i in (0, 3)]
+    for number, keys in enumerate(epochs):
+        assert {epoch for epoch, _ in keys} == {number}
+        assert sorted(index for _, index in keys) == list(range(24))
+    assert [i for _, i in epochs[0]] != [i for _, i in epochs[1]]
+    assert list(EpochBatches(24, 8, 2, seed=0, start=4)) == batches[4:]
+
+
+def test_small_data_sets_make_one_batch():
+    assert len(list(EpochBatches(length=3, batch_size=8, epochs=5, seed=0))) == 5
+    with pytest.raises(ValueError, match="the data set is empty"):
+        EpochBatches(length=0, batch_size=8, epochs=1, seed=0)
+
+
+def test_learning_rate_schedules():
+    cosine = TrainConfig(epochs=110, batch_size=1, lr=1.0, warmup_epochs=10, warmup_start=0.1)
+    assert [cosine.lr_at(e) for e in (0, 5, 10, 60, 110)] == pytest.approx([0.1, 0.55, 1, 0.5, 0])
+    step = TrainConfig(epochs=120, batch_size=1, lr=1.0, schedule="step", milestones=(40, 60))
+    assert [step.lr_at(e) for e in (0, 39.9, 40, 60)] == pytest.approx([1, 1, 0.1, 0.01])
+
+
+def test_only_weights_decay():
+    groups = make_optimizer(make_model(), CONFIG).param_groups
+    assert [g["weight_decay"] for g in groups] == [CONFIG.weight_decay, 0.0]
+    assert {p.ndim for p in groups[0]["params"]} == {2}
+    assert {p.ndim for p in groups[1]["params"]} == {1}
+
+
+def test_a_frozen_model_is_refused():
+    model = make_model().requires_grad_(False)
+    with pytest.raises(ValueError, match="every parameter of the model is frozen"):
+        train(CONFIG, model=model)
+
+
+def test_accumulated_small_batches_equal_one_large_batch():
+    def plain(model, batch, context):
+        return cross_entropy(model(batch["x"]), batch["label"]), {}
+
+    linear = nn.Linear(6, 2)
+    small, large = nn.Linear(6, 2), nn.Linear(6, 2)
+    small.load_state_dict(linear.state_dict())
+    large.load_state_dict(linear.state_dict())
+    sgd = {"epochs": 1, "lr": 0.1, "optimizer": "sgd", "weight_decay": 0, "schedule": "constant"}
+    train(TrainConfig(batch_size=8, accumulate=3, **sgd), model=small, step=plain)
+    train(TrainConfig(batch_size=24, **sgd), model=large, step=plain)
+    assert torch.allclose(small.weight, large.weight, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"optimizer": "adma"}, "did you mean 'adam'"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"lr": 0.0}, "lr must be positive"),
+    ],
+)
+def test_wrong_settings_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**{"epochs": 1, "batch_size": 1, **settings})

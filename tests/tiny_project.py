@@ -1,0 +1,81 @@
+"""A project of one small notebook, for tests that really run papermill and Snakemake."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+
+NOTEBOOK = """\
+# %% [markdown]
+# # Tiny
+
+# %% tags=["parameters"]
+scale = "mini"
+run_folder = ""
+dataset = "embedded"
+seed = 0
+lr = 0.1  # a comment is no part of it
+sizes = [1, 2]
+fail = False
+
+# %%
+from vidssl import runs
+
+run = runs.start("90_tiny", globals())
+
+# %%
+import matplotlib.pyplot as plt
+
+for step in range(3):
+    run.log(step=step, loss=1 / (step + 1))
+print(f"seed {seed} done", flush=True)
+if fail:
+    raise ValueError("asked to fail")
+
+# %%
+figure, axes = plt.subplots()
+axes.plot([0, 1], [seed, seed + 1])
+rows = [{"seed": seed, "loss": 1 / 3}]
+about = {"alt": "a rising line", "dataset": dataset, "publish": True}
+run.save_figure(figure, "tiny", data=rows, **about)
+plt.close(figure)
+
+# %%
+run.finish({"loss": 1 / 3, "curve": [0.1] * 9}, seeds=[seed], failed=["a.mp4"] * 5)
+"""
+
+SNAKEFILE = """\
+from vidssl.runs import Graph
+
+graph = Graph(config)
+wanted = graph.settings("pair", seeds=[3])
+first = graph.run("90_tiny", "first", seed=wanted["seeds"][0])
+second = graph.run("90_tiny", "second", after=[first], figures=["tiny"], seed=4)
+
+
+rule pair:
+    \"\"\"Two runs, one after the other.\"\"\"
+    input:
+        graph.target("pair", second),
+
+
+include: "rules.smk"
+"""
+
+
+def make_project(folder: Path) -> Path:
+    """Write the project below ``folder``, as a git repository with one commit."""
+    home = folder / "papermill_runs"
+    (folder / "notebooks").mkdir(parents=True)
+    home.mkdir()
+    (folder / "notebooks" / "90_tiny.py").write_text(NOTEBOOK)
+    (home / "Snakefile").write_text(SNAKEFILE)
+    (home / "smoke.yaml").write_text("common: {lr: 1e-3}\n90_tiny: {sizes: [9]}\n")
+    shutil.copy(REPOSITORY / "papermill_runs" / "rules.smk", home)
+    shutil.copytree(REPOSITORY / "papermill_runs" / "profiles", home / "profiles")
+    name = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    (folder / ".gitignore").write_text("/papermill_runs/*/\n/figures/\n.snakemake/\n.config.json\n")
+    for command in (["init", "-q"], ["add", "."], [*name, "commit", "-q", "-m", "start"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder

@@ -1,0 +1,165 @@
+"""``vidssl ...``: a thin command line over `vidssl.runs` and Snakemake."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vidssl import runs
+from vidssl.core import one_of
+
+REFUSALS = (ValueError, OSError, runs.RunFailed, runs.RunLocked)
+TARGET = re.compile(r'^rule (\w+):\n\s+"""(.*?)"""', re.MULTILINE | re.DOTALL)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0 when it did what it was asked."""
+    args = _parser().parse_args(arguments)
+    try:
+        return args.command(args)
+    except REFUSALS as error:
+        print(f"vidssl: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vidssl", description="Run and trace the workbook.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = _command(commands, "run", _run, "make a table or figure with all it needs")
+    run.add_argument("target", nargs="?", help="what to make; left out, lists the targets")
+    run.add_argument("--scale", help="parameter file (default: the target's own, else mini)")
+    run.add_argument("-j", "--jobs", type=int, default=1, help="runs at once (default 1)")
+    run.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
+    execute = _command(commands, "execute", _execute, "run one notebook in one folder")
+    execute.add_argument("notebook")
+    execute.add_argument("folder", type=Path)
+    execute.add_argument("--scale", default="mini")
+    execute.add_argument("--after", nargs="*", default=[], help="files whose change starts it anew")
+    for command in (run, execute):
+        command.add_argument(
+            "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters"
+        )
+    data = _command(commands, "data", _data, "make the embedded data of a scale")
+    data.add_argument("scale", nargs="?", default="mini")
+    data.add_argument("--data-seed", type=int, default=0)
+    listing = _command(commands, "runs", _runs, "list the records of finished runs")
+    trace = _command(commands, "trace", _trace, "say what made a figure")
+    trace.add_argument("figure", help="its name, or the path of one of its files")
+    for command in (run, data, listing):
+        command.add_argument("--runs-root", default="", help="folder of all runs")
+    _command(commands, "pair", _pair, "bring the .ipynb of every notebook in line with its .py")
+    _command(commands, "doctor", _doctor, "check this machine")
+    return parser
+
+
+def _command(commands, name: str, function, text: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _given(pairs: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """-p NAME VALUE pairs; values are read as YAML."""
+    import yaml
+
+    return {name: yaml.safe_load(text) for name, text in pairs}
+
+
+def targets(snakefile: Path) -> dict[str, str]:
+    """Name and description of each target: the Snakefile's rules that have a docstring."""
+    return {name: " ".join(text.split()) for name, text in TARGET.findall(snakefile.read_text())}
+
+
+def _run(args: argparse.Namespace) -> int:
+    project = runs.find_project()
+    known = targets(project / "papermill_runs" / "Snakefile")
+    if args.target is None:
+        print(*(f"{name:16} {text}" for name, text in known.items()), sep="\n")
+        return 0
+    one_of("target", args.target, list(known))
+    own_scale = args.target if args.target in runs.scale_names(project) else "mini"
+    config = {
+        "target": args.target,
+        "scale": args.scale or own_scale,
+        "jobs": max(1, args.jobs),
+        "overrides": _given(args.parameters),
+    }
+    root = _runs_root(project, args.runs_root, config["overrides"])
+    runs.Graph({**config, "runs_root": str(root)}, project)  # refuses what is unknown, at once
+    return _snakemake(project, root, config, args.dry_run)
+
+
+def _runs_root(project: Path, asked: str, overrides: dict[str, Any]) -> Path:
+    """Runs with changed parameters live apart, so that they replace nobody's results."""
+    if asked or not overrides:
+        return Path(asked).resolve() if asked else project / "papermill_runs"
+    words = ",".join(f"{name}={value}" for name, value in sorted(overrides.items()))
+    name = re.sub(r"[^\w=,.-]+", "_", words).strip("_")
+    return project / "papermill_runs" / "variants" / name[-100:]
+
+
+def _snakemake(project: Path, root: Path, config: dict[str, Any], dry_run: bool) -> int:
+    import json
+
+    root.mkdir(parents=True, exist_ok=True)
+    config_file = root / ".config.json"  # a file: --config would turn numbers into words
+    config_file.write_text(json.dumps({**config, "runs_root": str(root)}))
+    home = project / "papermill_runs"
+    command = [sys.executable, "-m", "snakemake", config["target"]]
+    command += ["--snakefile", home / "Snakefile", "--directory", root]
+    command += ["--workflow-profile", home / "profiles" / "local", "--configfile", config_file]
+    command += ["--dry-run"] if dry_run else []
+    return subprocess.run([str(word) for word in command], cwd=project).returncode
+
+
+def _execute(args: argparse.Namespace) -> int:
+    given = _given(args.parameters)
+    runs.execute(args.notebook, args.folder, given, scale=args.scale, after=args.after)
+    return 0
+
+
+def _data(args: argparse.Namespace) -> int:
+    one_of("scale", args.scale, runs.scale_names())
+    folder = runs.embedded_data(args.scale, args.data_seed, args.runs_root)
+    (folder / ".made").touch()
+    print(folder)
+    return 0
+
+
+def _runs(args: argparse.Namespace) -> int:
+    root = Path(args.runs_root or runs.find_project() / "papermill_runs")
+    for record in runs.load_records(root / "records"):
+        numbers = {k: v for k, v in record["metrics"].items() if isinstance(v, (int, float))}
+        shown = "  ".join(f"{name} {value:.3g}" for name, value in list(numbers.items())[:4])
+        commit = record["commit"][:8] + ("+" if record["dirty"] else "")
+        took = f"{record['seconds']:.0f} s"
+        print(f"{record['run']:34} {record['finished']}  {commit:9} {took:>7}  {shown}")
+    return 0
+
+
+def _trace(args: argparse.Namespace) -> int:
+    print(*runs.trace(args.figure), sep="\n")
+    return 0
+
+
+def _pair(args: argparse.Namespace) -> int:
+    changed = runs.write_pairs()
+    print(*([f"wrote {path.name}" for path in changed] or ["all pairs agree"]), sep="\n")
+    return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from vidssl.runs.doctor import report
+
+    findings = report()
+    print(*findings, sep="\n")
+    return int(any(finding.fatal and not finding.ok for finding in findings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

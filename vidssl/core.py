@@ -1,0 +1,122 @@
+"""What every room speaks: records, tensors and their shapes, errors.
+
+The language of tensors, stated once
+------------------------------------
+``frames``    (T, H, W, 3) uint8 RGB, as decoded.
+``image``     (3, H, W) or (B, 3, H, W) float32 RGB in [0, 1].
+``clip``      (3, T, H, W), batched (B, 3, T, H, W), float32 RGB in [0, 1].
+``clips``     (B, N, 3, T, H, W): N clips of each video.
+``flow``      (B, 2, T-1, H, W): channel 0 = u (right positive), channel 1 = v (down positive),
+              in pixels a frame at this H, W.
+``logits``    (B, K); ``features`` (B, D); ``label`` (B,) int64, -1 where there is none.
+``frame_stride`` counts frames, ``fps`` is in Hz.
+
+`frames_to_clip` is the only place where decoded frames become a clip, `normalise` the only place
+where a clip is standardised; it is called right before a network sees the clip. Names ending in
+``_loss`` or ``_error`` are better when lower, ``_score`` and ``_accuracy`` when higher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+import torch
+from torch import Tensor
+
+RGB_MEAN = (0.43216, 0.394666, 0.37645)  # Kinetics-400 statistics, as torchvision's weights expect
+RGB_STD = (0.22803, 0.22145, 0.216989)
+
+
+class UnreadableVideo(RuntimeError):
+    """A video (or image) that cannot be decoded. Carries the ``path`` and a one-line ``reason``."""
+
+    def __init__(self, path: str, reason: str):
+        self.path = str(path)
+        self.reason = " ".join(str(reason).split())
+        super().__init__(f"{self.path}: {self.reason}")
+
+    def __reduce__(self):  # two arguments: the default would lose one on its way out of a worker
+        return type(self), (self.path, self.reason)
+
+
+@dataclass(frozen=True)
+class VideoRecord:
+    """One video (or still image) of a data set.
+
+    ``label`` counts from 0 and is -1 where there is none. ``video_id`` is unique in its data set;
+    features and pseudo-labels are joined on it. Videos of one ``group`` were cut from the same
+    recording: they never stand on both sides of a split.
+    """
+
+    path: str
+    label: int
+    video_id: str
+    group: str = ""
+    class_name: str = ""
+
+
+def frames_to_clip(frames: np.ndarray | Tensor) -> Tensor:
+    """(T, H, W, 3) uint8 -> clip (3, T, H, W) float32 in [0, 1]."""
+    frames = torch.as_tensor(frames)
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
+        raise ValueError(
+            f"frames must be uint8 (T, H, W, 3), got {frames.dtype} {tuple(frames.shape)}"
+        )
+    return frames.permute(3, 0, 1, 2).float().div_(255.0)
+
+
+def clip_to_frames(clip: Tensor) -> np.ndarray:
+    """clip (3, T, H, W) in [0, 1] -> (T, H, W, 3) uint8, for eyes and encoders."""
+    expect_shape(clip, "C T H W", "clip")
+    return (clip.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
+
+
+def normalise(clip: Tensor) -> Tensor:
+    """Standardise RGB clips (..., 3, T, H, W) in [0, 1] by the Kinetics statistics."""
+    if clip.ndim < 4 or clip.shape[-4] != 3:
+        raise ValueError(f"clip must be (..., 3, T, H, W), got {tuple(clip.shape)}")
+    mean = clip.new_tensor(RGB_MEAN).view(3, 1, 1, 1)
+    std = clip.new_tensor(RGB_STD).view(3, 1, 1, 1)
+    return (clip - mean) / std
+
+
+def expect_shape(tensor: Tensor, layout: str, name: str, **sizes: int) -> None:
+    """Raise ValueError unless ``tensor`` has the axes of ``layout``, e.g. "B C T H W".
+
+    >>> expect_shape(torch.zeros(2, 3), "B K", "logits", K=3)
+    """
+    axes = layout.split()
+    fits = tensor.ndim == len(axes) and all(
+        sizes.get(axis, size) == size for axis, size in zip(axes, tensor.shape)
+    )
+    if not fits:
+        wanted = ", ".join(f"{a}={sizes[a]}" if a in sizes else a for a in axes)
+        raise ValueError(f"{name} must have shape ({wanted}), got {tuple(tensor.shape)}")
+
+
+def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
+    """``value`` if it is one of ``allowed``; otherwise a ValueError that names the nearest."""
+    if value in allowed:
+        return value
+    raise ValueError(f"{name}={value!r} is unknown{did_you_mean(value, allowed)}")
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """The tail of an error message: the nearest known word, or all of them."""
+    near = get_close_matches(str(word), [str(k) for k in known], n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(map(str, known))}"
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A 63-bit seed from integers and words: the same parts give the same seed everywhere.
+
+    All randomness goes through here: (seed, epoch, index) for a sample, (seed, step) for a
+    training step. So a run that is stopped and continued draws the same numbers.
+    """
+    from hashlib import blake2b
+
+    text = "/".join(str(part) for part in parts)
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") >> 1

@@ -1,0 +1,77 @@
+"""From files to batches: records and splits, frame indices, decoding, transforms, data sets.
+
+`vidssl.data.synthetic`, which makes the embedded data, is a module of its own to import.
+"""
+
+from vidssl.core import VideoRecord
+from vidssl.data.datasets import ClipDataset, ClipsDataset, ImageDataset, MultiClipDataset, collate
+from vidssl.data.decode import (
+    backend,
+    read_clip,
+    read_frames,
+    read_image,
+    video_length,
+    write_video,
+)
+from vidssl.data.records import (
+    Splits,
+    label_fraction,
+    labelled_subset,
+    missing_files,
+    open_dataset,
+    read_folder,
+    read_hmdb51,
+    read_images,
+    read_kinetics,
+    read_ucf101,
+    read_video_list,
+    require_files,
+)
+from vidssl.data.sampling import (
+    clip_span,
+    dense_clips,
+    global_local_clips,
+    mirror_index,
+    random_clip,
+    random_clips,
+    uniform_clips,
+)
+from vidssl.data.transforms import TestTransform, TrainTransform, color_jitter, resize_short_side
+
+__all__ = [
+    "ClipDataset",
+    "ClipsDataset",
+    "ImageDataset",
+    "MultiClipDataset",
+    "Splits",
+    "TestTransform",
+    "TrainTransform",
+    "VideoRecord",
+    "backend",
+    "clip_span",
+    "collate",
+    "color_jitter",
+    "dense_clips",
+    "global_local_clips",
+    "label_fraction",
+    "labelled_subset",
+    "mirror_index",
+    "missing_files",
+    "open_dataset",
+    "random_clip",
+    "random_clips",
+    "read_clip",
+    "read_folder",
+    "read_frames",
+    "read_hmdb51",
+    "read_image",
+    "read_images",
+    "read_kinetics",
+    "read_ucf101",
+    "read_video_list",
+    "require_files",
+    "resize_short_side",
+    "uniform_clips",
+    "video_length",
+    "write_video",
+]

@@ -1,0 +1,108 @@
+"""Colour jitter as one affine map of RGB per frame: out = M rgb + offset.
+
+Brightness, contrast and saturation are affine in RGB as they stand; hue is a rotation of the
+chroma plane of YIQ. Without the clamps between them the four commute (the rotation keeps luma, and
+contrast's grey mean scales with brightness), so the random order of the usual chain does not
+matter and one matrix a frame does the work of four passes over the pixels. `tests/data/test_colour.py`
+states how far that is from torchvision's chain.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as torchvision's grey
+_RGB_TO_YIQ = torch.tensor(
+    [LUMA, (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135)], dtype=torch.float64
+)
+_YIQ_TO_RGB = torch.linalg.inv(_RGB_TO_YIQ)
+
+
+@dataclass(frozen=True)
+class ColourJitter:
+    """Strengths of the jitter; the defaults are MoSI's (appendix, and its release).
+
+    A factor is uniform in [1 - strength, 1 + strength]; ``hue`` is in turns of the colour circle,
+    uniform in [-hue, hue]; with probability ``grey`` the clip loses its colour.
+    """
+
+    brightness: float = 0.5
+    contrast: float = 0.5
+    saturation: float = 0.5
+    hue: float = 0.25
+    grey: float = 0.3
+
+    def __post_init__(self):
+        for name, largest in vars(self).items():
+            top = 0.5 if name == "hue" else 1.0
+            if not 0.0 <= largest <= top:
+                raise ValueError(f"{name} must lie in [0, {top}], got {largest}")
+
+    def __call__(
+        self, clips: Tensor, *, per_frame: bool = False, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Jitter ``clips`` (..., 3, T, H, W) in [0, 1]; the result is a new tensor in [0, 1].
+
+        Each clip gets one draw for all its frames, or with ``per_frame`` one for each frame
+        (greying is always drawn per clip). Draws come from ``generator``.
+        """
+        if clips.ndim < 4 or clips.shape[-4] != 3:
+            raise ValueError(f"clips must be (..., 3, T, H, W), got {tuple(clips.shape)}")
+        folded = clips.reshape(-1, *clips.shape[-4:])
+        count, _, frames = folded.shape[:3]
+        matrix, contrast = self._draw(count, frames if per_frame else 1, generator)
+        matrix, contrast = matrix.to(clips), contrast.to(clips)
+        return _apply(folded, matrix, contrast).view(clips.shape)
+
+    def _draw(self, count: int, frames: int, generator) -> tuple[Tensor, Tensor]:
+        """Matrices (count, frames, 3, 3) of all but contrast's offset, and contrast factors."""
+        device = generator.device if generator is not None else "cpu"
+        draw = torch.rand((4, count, frames), generator=generator, device=device).double()
+        brightness, contrast, saturation = (
+            1 + strength * (2 * draw[i] - 1)
+            for i, strength in enumerate((self.brightness, self.contrast, self.saturation))
+        )
+        grey = torch.rand((count, 1), generator=generator, device=device) < self.grey
+        saturation = torch.where(grey, torch.zeros_like(saturation), saturation)
+        matrix = _hue_rotation(self.hue * (2 * draw[3] - 1)) @ _saturation(saturation)
+        return matrix * (brightness * contrast)[..., None, None], contrast
+
+
+def _hue_rotation(turns: Tensor) -> Tensor:
+    """Rotations (..., 3, 3) of the chroma plane of YIQ by ``turns`` of the full circle."""
+    angle = 2 * math.pi * turns
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    one, zero = torch.ones_like(cos), torch.zeros_like(cos)
+    rows = [one, zero, zero, zero, cos, sin, zero, -sin, cos]  # turns the way HSV's hue does
+    rotation = torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+    return _YIQ_TO_RGB.to(turns.device) @ rotation @ _RGB_TO_YIQ.to(turns.device)
+
+
+def _saturation(factor: Tensor) -> Tensor:
+    """Blends (..., 3, 3) of identity (factor 1) and luma (factor 0)."""
+    identity = torch.eye(3, dtype=factor.dtype, device=factor.device)
+    luma = torch.tensor(LUMA, dtype=factor.dtype, device=factor.device).expand(3, 3)
+    factor = factor[..., None, None]
+    return factor * identity + (1 - factor) * luma
+
+
+def _apply(clips: Tensor, matrix: Tensor, contrast: Tensor) -> Tensor:
+    """clips (B, 3, T, H, W), matrix (B, T or 1, 3, 3), contrast (B, T or 1) -> jittered clips."""
+    count, _, frames, height, width = clips.shape
+    mean = clips.mean(dim=(-2, -1)).transpose(1, 2)  # (B, T, 3)
+    luma = clips.new_tensor(LUMA)
+    # contrast pulls towards the frame's grey mean as the other operations leave it
+    scaled = (matrix @ mean[..., None]).squeeze(-1) @ luma
+    offset = scaled * (1 / contrast.clamp_min(1e-3) - 1)
+    out = torch.empty_like(clips)
+    planes = clips.unbind(1)
+    for channel in range(3):
+        row = matrix[:, :, channel, :, None, None].expand(count, frames, 3, 1, 1)
+        plane = torch.addcmul(offset[..., None, None], planes[0], row[:, :, 0])
+        plane.addcmul_(planes[1], row[:, :, 1]).addcmul_(planes[2], row[:, :, 2])
+        torch.clamp(plane, 0, 1, out=out[:, channel])
+    return out

@@ -1,0 +1,347 @@
+"""The embedded data set: seeded scenes as H.264 files in UCF101's layout, or straight as arrays.
+
+`make_dataset` writes ``UCF-101/<Class>/v_<Class>_gXX_cYY.mp4``, ``ucfTrainTestlist/`` and, last of
+all, ``scenes.json``. `render_split` gives the same scenes as uint8 frames where nothing can decode.
+`truth` and `scene_of` (see `vidssl.data.scenes`) say exactly what moves in any of the videos.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from vidssl.core import VideoRecord, one_of
+from vidssl.data import textures
+from vidssl.data.decode import write_video
+from vidssl.data.scenes import (
+    CLASS_GROUPS,
+    CLASSES,
+    LAST_GROUP,
+    TEST_GROUPS,
+    Scene,
+    SceneClass,
+    Trajectory,
+    Truth,
+    generator_hash,
+    render,
+    scene_class,
+    scene_of,
+    trajectory,
+    truth,
+)
+
+__all__ = [
+    "CLASSES",
+    "CLASS_GROUPS",
+    "SCALES",
+    "Scene",
+    "SceneClass",
+    "SceneSet",
+    "Trajectory",
+    "Truth",
+    "generator_hash",
+    "load_scene",
+    "make_dataset",
+    "render",
+    "render_split",
+    "scene_class",
+    "scene_of",
+    "scene_set",
+    "trajectory",
+    "truth",
+]
+
+VIDEOS, LISTS, MARKER = "UCF-101", "ucfTrainTestlist", "scenes.json"
+PLAN = "scenes.partial.json"  # what an unfinished folder is going to hold
+BATCH = 8  # videos a worker is given at a time
+WORTH_A_WORKER = 40  # videos; starting a worker takes as long as these
+
+
+@dataclass(frozen=True)
+class SceneSet:
+    """What a data set holds: ``train`` and ``test`` videos for each of ``classes``.
+
+    ``shares`` multiplies these counts for the classes of a group (0 leaves the group out). Test
+    videos belong to groups 1-7, training videos to groups 8-25. Frame sides are even (H.264).
+    """
+
+    classes: tuple[str, ...]
+    train: int = 100
+    test: int = 40
+    frames: int = 64
+    height: int = 96
+    width: int = 128
+    fps: int = 25
+    shares: tuple[tuple[str, float], ...] = ()
+
+    def count(self, class_name: str, subset: str) -> int:
+        """Number of videos of a class in "train" or "test"."""
+        share = dict(self.shares).get(scene_class(class_name).group, 1.0)
+        return max(round(share * getattr(self, subset)), 1)
+
+    def scenes(self, subset: str, data_seed: int = 0) -> list[Scene]:
+        """All scenes of a subset, class by class and group by group."""
+        first, last = (1, TEST_GROUPS) if subset == "test" else (TEST_GROUPS + 1, LAST_GROUP)
+        groups, size = last - first + 1, (self.frames, self.height, self.width)
+        found = [
+            Scene(name, first + i % groups, 1 + i // groups, data_seed, *size)
+            for name in self.classes
+            for i in range(self.count(name, subset))
+        ]
+        return sorted(found, key=lambda s: (self.classes.index(s.class_name), s.group, s.clip))
+
+
+_ALL = tuple(each.name for each in CLASSES)
+SCALES: dict[str, SceneSet] = {
+    "smoke": SceneSet(("Shuttle", "RightThenDown", "DownThenRight", "Striped"), 4, 2, frames=32),
+    "mini": SceneSet(_ALL),
+    "gpu": SceneSet(_ALL, train=300, test=120, height=128, width=172),
+}
+
+
+def scene_set(
+    scale: str = "mini",
+    *,
+    classes: Sequence[str] | None = None,
+    shares: Mapping[str, float] | None = None,
+    **numbers: int,
+) -> SceneSet:
+    """The set of a scale ("smoke", "mini", "gpu"), changed where asked.
+
+    ``classes`` selects classes by name, ``shares`` maps a class group to a factor on its number of
+    videos, ``numbers`` overrides train, test, frames, height, width or fps. ValueError for unknown
+    names and impossible numbers.
+    """
+    chosen = SCALES[one_of("scale", scale, tuple(SCALES))]
+    for name, value in numbers.items():
+        one_of("parameter", name, ("train", "test", "frames", "height", "width", "fps"))
+        _check_number(name, value)
+    factors = {one_of("class group", group, CLASS_GROUPS): v for group, v in (shares or {}).items()}
+    if any(v < 0 for v in factors.values()):
+        raise ValueError(f"shares must not be negative, got {factors}")
+    names = tuple(scene_class(name).name for name in classes or chosen.classes)
+    names = tuple(n for n in names if factors.get(scene_class(n).group, 1) > 0)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"classes must be distinct and at least one, got {list(names)}")
+    return replace(chosen, classes=names, shares=tuple(sorted(factors.items())), **numbers)
+
+
+def _check_number(name: str, value: int) -> None:
+    least = {"frames": 9, "height": 48, "width": 48}.get(name, 1)  # x264 wavers at 32 x 32
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    if name in ("height", "width") and value % 2:
+        raise ValueError(
+            f"{name} must be even (H.264), got {value}; use {value - 1} or {value + 1}"
+        )
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def make_dataset(
+    folder: str | os.PathLike,
+    *,
+    scale: str = "mini",
+    data_seed: int = 0,
+    classes: Sequence[str] | None = None,
+    shares: Mapping[str, float] | None = None,
+    workers: int = 2,
+    progress: bool = True,
+    **numbers: int,
+) -> Path:
+    """Write the embedded data below ``folder`` and return it; other arguments as in `scene_set`.
+
+    The same ``data_seed`` gives the same videos whatever the number of ``workers``. Files appear
+    whole or not at all: a run that was stopped goes on where it was, a finished folder is left
+    alone, and a second run waits for the first. FileExistsError where the folder holds another
+    data set, OSError where it cannot be written.
+    """
+    wanted = scene_set(scale, classes=classes, shares=shares, **numbers)
+    folder, plan = Path(folder), _plan(wanted, data_seed)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            if not _is_complete(folder, plan):
+                _write_text(folder / PLAN, json.dumps(plan, indent=1))
+                _write_videos(folder, wanted, data_seed, workers, progress)
+                _write_lists(folder, wanted, data_seed)
+                _write_text(folder / MARKER, json.dumps(plan, indent=1))
+                (folder / PLAN).unlink()
+    return folder
+
+
+def _plan(wanted: SceneSet, data_seed: int) -> dict:
+    """Everything that decides the pixels, as it stands in scenes.json."""
+    return {
+        **json.loads(json.dumps(asdict(wanted))),  # tuples as JSON gives them back
+        "data_seed": data_seed,
+        "class_groups": {name: scene_class(name).group for name in wanted.classes},
+        "photographs": {subset: list(textures.photo_files(subset)) for subset in ("train", "test")},
+        "generator_hash": generator_hash(),
+    }
+
+
+def _is_complete(folder: Path, plan: dict) -> bool:
+    """Whether ``folder`` holds this data set already; FileExistsError if it holds another."""
+    for name in (MARKER, PLAN):
+        if (folder / name).exists():
+            found = json.loads((folder / name).read_text())
+            different = [key for key in plan if found.get(key) != plan[key]]
+            if different:
+                raise FileExistsError(
+                    f"{folder} holds other embedded data ({', '.join(different)} differ); "
+                    "choose another folder or delete it"
+                )
+            return name == MARKER
+    return False
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn whatever the file system says into one line that names the folder."""
+    try:
+        yield
+    except FileExistsError as error:
+        if error.errno is None:
+            raise  # our own line
+        raise OSError(error.errno, f"{folder} is a file, not a folder") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            error.errno,
+            f"cannot write the embedded data below {folder}: {reason}; "
+            "free some space or choose another folder, then run again (it goes on where it was)",
+        ) from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, so that two runs never write it at once (POSIX only)."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: no lock; files still appear whole
+        yield
+        return
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _video_path(folder: Path, scene: Scene) -> Path:
+    return folder / VIDEOS / scene.class_name / f"{scene.video_id}.mp4"
+
+
+def _write_videos(folder: Path, wanted: SceneSet, data_seed: int, workers: int, progress: bool):
+    for leftover in folder.glob(f"{VIDEOS}/*/.*.part"):  # of a run that was killed
+        leftover.unlink()
+    scenes = [s for subset in ("train", "test") for s in wanted.scenes(subset, data_seed)]
+    missing = [(s, _video_path(folder, s)) for s in scenes if not _video_path(folder, s).exists()]
+    for _ in _in_parallel(_write_one, missing, wanted.fps, workers, progress, "embedded data"):
+        pass
+
+
+def _write_one(job: tuple[Scene, Path], fps: int) -> None:
+    scene, path = job
+    write_video(path, render(scene), fps=fps)
+
+
+def _in_parallel(work, jobs: list, argument, workers: int, progress: bool, title: str) -> Iterator:
+    """Results of ``work(job, argument)`` in order. Workers are fresh interpreters (loky).
+
+    So this needs no ``__main__`` guard and runs in scripts, notebooks and under papermill alike.
+    """
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    with tqdm(total=len(jobs), desc=title, unit="video", disable=not progress) as bar:
+        batches = [jobs[i : i + BATCH] for i in range(0, len(jobs), BATCH)]
+        useful = max(len(jobs) // WORTH_A_WORKER, 1)
+        pool = Parallel(n_jobs=max(min(workers, useful), 1), return_as="generator")
+        for results in pool(delayed(_run_batch)(work, batch, argument) for batch in batches):
+            yield from results
+            bar.update(len(results))
+
+
+def _run_batch(work, batch: list, argument) -> list:
+    return [work(job, argument) for job in batch]
+
+
+def _write_lists(folder: Path, wanted: SceneSet, data_seed: int) -> None:
+    """classInd.txt, trainlist01.txt and testlist01.txt, as UCF101 has them."""
+    (folder / LISTS).mkdir(exist_ok=True)
+    number = {name: i for i, name in enumerate(wanted.classes, start=1)}
+    lines = {"classInd.txt": [f"{i} {name}" for name, i in number.items()]}
+    files = {
+        subset: [(f"{s.class_name}/{s.video_id}.mp4", s) for s in wanted.scenes(subset, data_seed)]
+        for subset in ("train", "test")
+    }
+    lines["trainlist01.txt"] = [f"{file} {number[s.class_name]}" for file, s in files["train"]]
+    lines["testlist01.txt"] = [file for file, _ in files["test"]]
+    for name, content in lines.items():
+        _write_text(folder / LISTS / name, "\n".join(content) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def load_scene(folder: str | os.PathLike, video_id: str) -> Scene:
+    """The scene behind a video of a folder that `make_dataset` wrote."""
+    marker = Path(folder) / MARKER
+    if not marker.is_file():
+        raise FileNotFoundError(f"{marker} is missing: not a finished folder of embedded data")
+    numbers = json.loads(marker.read_text())
+    keys = ("data_seed", "frames", "height", "width")
+    return scene_of(video_id, **{key: numbers[key] for key in keys})
+
+
+# --- arrays --------------------------------------------------------------------------------------
+
+
+def render_split(
+    scale: str = "mini",
+    subset: str = "train",
+    *,
+    data_seed: int = 0,
+    classes: Sequence[str] | None = None,
+    shares: Mapping[str, float] | None = None,
+    workers: int = 2,
+    progress: bool = True,
+    **numbers: int,
+) -> tuple[np.ndarray, list[VideoRecord]]:
+    """A subset ("train" or "test") without any file: frames uint8 (V, T, H, W, 3) and V records.
+
+    The scenes are those of `make_dataset`, before the encoder. Memory: the mini training set takes
+    3.8 GB, that of the gpu scale 20 GB.
+    """
+    one_of("subset", subset, ("train", "test"))
+    wanted = scene_set(scale, classes=classes, shares=shares, **numbers)
+    scenes = wanted.scenes(subset, data_seed)
+    frames = np.empty((len(scenes), wanted.frames, wanted.height, wanted.width, 3), np.uint8)
+    pixels = _in_parallel(_render_one, scenes, None, workers, progress, f"rendering {subset}")
+    for i, video in enumerate(pixels):
+        frames[i] = video
+    return frames, [_record(scene, wanted.classes) for scene in scenes]
+
+
+def _render_one(scene: Scene, _: None) -> np.ndarray:
+    return render(scene)
+
+
+def _record(scene: Scene, classes: tuple[str, ...]) -> VideoRecord:
+    return VideoRecord(
+        path=f"{scene.class_name}/{scene.video_id}.mp4",
+        label=classes.index(scene.class_name),
+        video_id=f"{scene.class_name}/{scene.video_id}",
+        group=f"{scene.class_name}_g{scene.group:02d}",
+        class_name=scene.class_name,
+    )

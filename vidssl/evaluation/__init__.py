@@ -1,0 +1,18 @@
+"""Arrays in, numbers out: what a trained network is worth, and how sure that is."""
+
+from vidssl.evaluation.classification import Report, classification_report
+from vidssl.evaluation.statistics import (
+    Difference,
+    mean_ci95,
+    paired_difference,
+    smallest_detectable_difference,
+)
+
+__all__ = [
+    "Difference",
+    "Report",
+    "classification_report",
+    "mean_ci95",
+    "paired_difference",
+    "smallest_detectable_difference",
+]

@@ -1,0 +1,82 @@
+"""How sure a mean over seeds is. Student's t throughout; n is always the number of seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+
+class Difference(NamedTuple):
+    """A mean paired difference, the half-width of its 95 % interval, the number of pairs."""
+
+    mean: float
+    ci95: float
+    n: int
+
+
+def mean_ci95(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and half-width t(0.975, n - 1) s / sqrt(n) of the 95 % confidence interval.
+
+    ``values`` has one number a seed, in any unit; the half-width of a single one is nan.
+    ValueError if empty or not finite.
+
+    >>> mean, half_width = mean_ci95([1.0, 2.0, 3.0])
+    >>> mean, round(half_width, 4)
+    (2.0, 2.4841)
+    """
+    sample = _sample("values", values)
+    n = len(sample)
+    half = float(stats.t.ppf(0.975, n - 1) * _standard_error(sample)) if n > 1 else float("nan")
+    return float(sample.mean()), half
+
+
+def paired_difference(a: Sequence[float], b: Sequence[float]) -> Difference:
+    """Mean of a - b with its 95 % half-width; ``a[i]`` and ``b[i]`` are of the same seed.
+
+    >>> paired_difference([3.0, 4.0], [1.0, 2.0])
+    Difference(mean=2.0, ci95=0.0, n=2)
+    """
+    difference = _paired(a, b)
+    return Difference(*mean_ci95(difference), len(difference))
+
+
+def smallest_detectable_difference(
+    a: Sequence[float], b: Sequence[float], power: float = 0.8
+) -> float:
+    """The true mean of a - b that a paired two-sided 5 % t test finds with this power.
+
+    (t(0.975, n - 1) + t(power, n - 1)) s / sqrt(n), the usual approximation, with the spread s of
+    the differences at hand. Same unit as ``a``; nan for a single pair. ``power`` is in (0, 1).
+    """
+    if not 0 < power < 1:
+        raise ValueError(f"power must be in (0, 1), got {power}")
+    difference = _paired(a, b)
+    freedom = len(difference) - 1
+    if not freedom:
+        return float("nan")
+    reach = stats.t.ppf(0.975, freedom) + stats.t.ppf(power, freedom)
+    return float(reach * _standard_error(difference))
+
+
+def _standard_error(sample: np.ndarray) -> float:
+    return sample.std(ddof=1) / np.sqrt(len(sample))
+
+
+def _paired(a: Sequence[float], b: Sequence[float]) -> np.ndarray:
+    first, second = _sample("a", a), _sample("b", b)
+    if len(first) != len(second):
+        raise ValueError(
+            f"a and b must hold the same seeds in the same order, got {len(first)} and "
+            f"{len(second)} values"
+        )
+    return first - second
+
+
+def _sample(name: str, values: Sequence[float]) -> np.ndarray:
+    sample = np.asarray(values, dtype=float)
+    if sample.ndim != 1 or not len(sample) or not np.isfinite(sample).all():
+        raise ValueError(f"{name} must be a list of one or more finite numbers, got {values!r}")
+    return sample

@@ -1,0 +1,96 @@
+"""A frozen network and data in, predictions and features out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
+
+from vidssl.core import normalise
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """One row a readable video, in the order of the data set.
+
+    ``values`` (V, D) or, for every clip, (V, N, D) float32; ``labels`` (V,) int64, ``video_ids``. Videos that could not be read
+    are in ``failed`` ("path: reason"), their labels in ``failed_labels``: count them.
+    """
+
+    values: np.ndarray
+    labels: np.ndarray
+    video_ids: list[str]
+    failed: list[str]
+    failed_labels: np.ndarray
+
+
+def predict(model: nn.Module, dataset: Dataset, **options) -> Outputs:
+    """Class probabilities (V, K): the softmax of every clip of a video, averaged.
+
+    With the ten uniform clips and one centre crop of `MultiClipDataset` this is the protocol of
+    all three papers. ``options`` as in `run_videos`.
+    """
+
+    def probabilities(network: nn.Module, clip: Tensor) -> Tensor:
+        return network(normalise(clip)).softmax(dim=-1)
+
+    return _mean_over_clips(run_videos(model, dataset, probabilities, desc="predict", **options))
+
+
+def extract_features(model: nn.Module, dataset: Dataset, **options) -> Outputs:
+    """Features (V, D): pooled over space and time, averaged over the clips of a video."""
+
+    def pooled(network: nn.Module, clip: Tensor) -> Tensor:
+        return network.forward_features(normalise(clip)).mean(dim=(2, 3, 4))
+
+    return _mean_over_clips(run_videos(model, dataset, pooled, desc="features", **options))
+
+
+@torch.inference_mode()
+def run_videos(
+    model: nn.Module,
+    dataset: Dataset,
+    forward: Callable[[nn.Module, Tensor], Tensor],
+    *,
+    batch_videos: int = 8,
+    num_workers: int = 0,
+    device: str | torch.device | None = None,
+    progress: bool = True,
+    desc: str = "",
+) -> Outputs:
+    """``forward(model, clip)`` (B, D) on every clip of a `MultiClipDataset`: values (V, N, D).
+
+    ``clip`` is (B, 3, T, H, W) in [0, 1], all clips of ``batch_videos`` videos. Raises
+    RuntimeError when no video can be read.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    model = model.to(device).eval()
+    loader = DataLoader(dataset, batch_videos, num_workers=num_workers, collate_fn=list)
+    rows, readable, unreadable = [], [], []
+    for samples in tqdm(loader, desc=desc, unit="batch", disable=not progress, mininterval=5):
+        kept = [sample for sample in samples if not sample["failed"]]
+        unreadable += [sample for sample in samples if sample["failed"]]
+        if kept:
+            clips = torch.stack([sample.pop("clips") for sample in kept])
+            output = forward(model, clips.flatten(0, 1).to(device)).float().cpu()
+            rows.append(output.unflatten(0, clips.shape[:2]))
+            readable += kept
+    if not readable:
+        first = unreadable[0]["failed"][0]
+        raise RuntimeError(f"none of {len(unreadable)} videos could be read; first: {first}")
+    return Outputs(
+        values=torch.cat(rows).numpy(),
+        labels=np.array([sample["label"] for sample in readable]),
+        video_ids=[sample["video_id"] for sample in readable],
+        failed=[sample["failed"][0] for sample in unreadable],
+        failed_labels=np.array([sample["label"] for sample in unreadable], dtype=np.int64),
+    )
+
+
+def _mean_over_clips(outputs: Outputs) -> Outputs:
+    return replace(outputs, values=outputs.values.mean(axis=1))

@@ -1,0 +1,59 @@
+"""What a protocol's numbers are held against: linear classifiers that see no learned feature."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
+from torch.utils.data import Dataset
+
+from vidssl.core import one_of
+from vidssl.inference import Outputs, run_videos
+
+GRID = 16  # features are images of GRID x GRID cells
+
+
+def linear_baseline(
+    kind: str, train: Dataset, test: Dataset, num_classes: int, progress: bool = True
+) -> Outputs:
+    """Class probabilities (V, K) on ``test`` of a linear classifier fitted on ``train``.
+
+    ``kind`` 'static_frame' sees the grey middle frame of each clip, 'frame_difference' the mean
+    absolute difference of neighbouring frames; both shrunk to 16 x 16. ``train`` and ``test`` are
+    `MultiClipDataset`s: every clip is fitted, the clips of a test video are averaged.
+    """
+    one_of("kind", kind, ("static_frame", "frame_difference"))
+    fitted = _pictures(kind, train, progress)
+    clips_each = fitted.values.shape[1]
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
+    classifier.fit(np.concatenate(fitted.values), np.repeat(fitted.labels, clips_each))
+    tested = _pictures(kind, test, progress)
+    known = classifier.predict_proba(np.concatenate(tested.values))
+    probabilities = np.zeros((len(known), num_classes), dtype=np.float32)
+    probabilities[:, classifier.classes_] = known
+    return replace(tested, values=probabilities.reshape(len(tested.labels), -1, num_classes).mean(1))
+
+
+def _pictures(kind: str, dataset: Dataset, progress: bool) -> Outputs:
+    """Flat pictures (V, N, GRID * GRID) of the clips of every readable video."""
+
+    def picture(_: nn.Module, clip: Tensor) -> Tensor:
+        grey = clip.mean(dim=1)  # (N, T, H, W)
+        if kind == "static_frame":
+            return _shrink(grey[:, grey.shape[1] // 2])
+        return _shrink(grey.diff(dim=1).abs().mean(dim=1))
+
+    return run_videos(nn.Identity(), dataset, picture, progress=progress, desc=kind)
+
+
+def _shrink(pictures: Tensor) -> Tensor:
+    """(N, H, W) -> (N, GRID * GRID)."""
+    pictures = pictures[:, None]
+    if min(pictures.shape[-2:]) < GRID:
+        pictures = interpolate(pictures, size=(GRID, GRID), mode="bilinear")
+    return adaptive_avg_pool2d(pictures, GRID).flatten(1)

@@ -1,0 +1,149 @@
+"""What may keep this machine from running the workbook, with what to do about it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from vidssl.runs.provenance import find_project
+
+LEAST_MEMORY_GB = 4
+LEAST_DISK_GB = 5
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. ``hint`` says what to do; a finding that is not ok has one."""
+
+    name: str
+    value: str
+    ok: bool = True
+    hint: str = ""
+    fatal: bool = True  # False: something optional is missing
+
+    def __str__(self) -> str:
+        mark = "ok" if self.ok else "TROUBLE" if self.fatal else "note"
+        hint = f"\n{'':9}{self.hint}" if not self.ok else ""
+        return f"{mark:8} {self.name}: {self.value}{hint}"
+
+
+def report() -> list[Finding]:
+    """Look at Python, packages, decoder, cores, memory, disk, GPU, browser and folders."""
+    project = find_project()
+    return [
+        _python(),
+        *_packages(project / "constraints.txt"),
+        _decoder(),
+        Finding("cores", str(os.cpu_count())),
+        _memory(),
+        _disk(project),
+        _gpu(),
+        _browser(),
+        *(_writable(project / name) for name in ("figures", "papermill_runs")),
+    ]
+
+
+def read_constraints(path: Path) -> dict[str, str]:
+    """Package -> pinned version in a constraints file; names normalised as PEP 503 does."""
+    pins = {}
+    for line in path.read_text().splitlines():
+        name, equals, wanted = line.partition(";")[0].strip().partition("==")
+        if equals and not name.startswith("#"):
+            pins[normalised(name)] = wanted.strip()
+    return pins
+
+
+def normalised(package: str) -> str:
+    """A package's name in the one spelling that PEP 503 gives it."""
+    return re.sub(r"[-_.]+", "-", package).lower()
+
+
+def _python() -> Finding:
+    value = ".".join(map(str, sys.version_info[:3]))
+    return Finding("Python", value, sys.version_info >= (3, 11), "install Python 3.11 or newer")
+
+
+def _packages(constraints: Path) -> Iterator[Finding]:
+    if not constraints.exists():
+        yield Finding("packages", "no constraints.txt", False, f"restore {constraints}")
+        return
+    pins = read_constraints(constraints)
+    missing = [name for name in pins if _installed(name) is None]
+    other = {
+        name: f"{name} {_installed(name)} instead of {wanted}"
+        for name, wanted in pins.items()
+        if name not in missing and _installed(name).partition("+")[0] != wanted
+    }
+    value = f"{len(pins) - len(missing) - len(other)} of {len(pins)} as in constraints.txt"
+    differing = "; ".join(other.values())
+    yield Finding("packages", value, not other, f"{differing}: `make setup` puts it right", False)
+    needed = _required()
+    absent = [name for name in missing if name in needed]
+    if absent:
+        yield Finding("missing packages", ", ".join(absent), False, "run `make setup`")
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _required() -> set[str]:
+    """Normalised names that vidssl itself asks for on this machine, extras apart."""
+    from importlib.metadata import requires
+
+    from packaging.requirements import Requirement
+
+    wanted = map(Requirement, requires("vidssl") or [])
+    return {
+        normalised(r.name) for r in wanted if r.marker is None or r.marker.evaluate({"extra": ""})
+    }
+
+
+def _decoder() -> Finding:
+    from vidssl.data import backend
+
+    try:
+        return Finding("video decoder", backend())
+    except (ImportError, ValueError, RuntimeError) as error:
+        return Finding("video decoder", str(error), False, "install decord or av")
+
+
+def _memory() -> Finding:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    hint = f"runs want {LEAST_MEMORY_GB} GB: lower cache_mb"
+    return Finding("memory", f"{total:.1f} GB", total >= LEAST_MEMORY_GB, hint, fatal=False)
+
+
+def _disk(project: Path) -> Finding:
+    free = shutil.disk_usage(project).free / 2**30
+    hint = f"free {LEAST_DISK_GB} GB for data, checkpoints and notebooks"
+    return Finding("free disk", f"{free:.1f} GB", free >= LEAST_DISK_GB, hint)
+
+
+def _gpu() -> Finding:
+    import torch
+
+    found = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return Finding("GPU", ", ".join(found) or "none, the CPU will do for smoke and mini")
+
+
+def _browser() -> Finding:
+    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    hint = "browser tests are skipped; apt-get install chromium"
+    return Finding("Chromium", found or "not found", found is not None, hint, fatal=False)
+
+
+def _writable(folder: Path) -> Finding:
+    folder.mkdir(parents=True, exist_ok=True)
+    allowed = os.access(folder, os.W_OK)
+    return Finding(f"{folder.name}/", "writable", allowed, f"make {folder} writable")

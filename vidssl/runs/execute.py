@@ -1,0 +1,164 @@
+"""The launcher: one notebook into one folder, by papermill, and never two at once."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from vidssl.runs import provenance
+from vidssl.runs.notebooks import notebook_code, notebook_path, pair_text
+from vidssl.runs.parameters import parameters_for
+from vidssl.runs.records import CHECKPOINTS
+
+CELL_TIMEOUT = 12 * 3600  # seconds; papermill waits for ever on a lost message without one
+
+
+class RunLocked(RuntimeError):
+    """Somebody is executing a notebook in this folder now."""
+
+
+class RunFailed(RuntimeError):
+    """A notebook stopped, or ended without writing its run.json."""
+
+
+def execute(
+    notebook: str,
+    folder: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    scale: str = "mini",
+    after: Sequence[str | Path] = (),
+    timeout: int = CELL_TIMEOUT,
+) -> Path:
+    """Run a notebook of ``notebooks/`` in ``folder`` and return the executed notebook's path.
+
+    Given are the scale file's values and ``parameters`` over them; unknown ones are refused
+    before anything runs (ParameterError). A folder in use is refused (RunLocked). An earlier
+    executed notebook is kept under ``earlier/``. A run that was stopped goes on from its
+    checkpoint where parameters, code and the files ``after`` which it runs are still the same,
+    and starts anew otherwise. A failing cell, or the lack of a ``run.json`` at the end, is
+    RunFailed; the notebook stays to be read. ``timeout``: seconds a cell may take.
+    """
+    project = provenance.find_project()
+    path = notebook_path(notebook, project)
+    folder = Path(folder).resolve()
+    own = {"run_folder": provenance.short(folder, project)}
+    given = parameters_for(path.stem, scale, {**(parameters or {}), **own}, project)
+    with locked(folder):
+        output = folder / f"{path.stem}.ipynb"
+        _make_room(folder, output, _attempt_key(path, given, after))
+        provenance.write_atomic(folder / "params.yaml", _as_yaml(given))
+        _papermill(path, output, given, project, timeout)
+        if not (folder / "run.json").exists():
+            raise RunFailed(f"{output}: ended without run.finish(...), so there is no run.json")
+        _note_attempt(folder, "finished")
+    return output
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` for this process; RunLocked, naming the holder, if another one does.
+
+    The lock goes with the process that holds it, so a killed run leaves none behind.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise RunLocked(f"{folder}: in use by {file.read() or 'another process'}") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def _attempt_key(path: Path, given: Mapping[str, Any], after: Sequence[str | Path]) -> str:
+    code = notebook_code(path, without=("runs", "cli", "visualize"))
+    inputs = [provenance.file_hash(Path(file)) for file in after]
+    return sha256(json.dumps([given, code, inputs], sort_keys=True).encode()).hexdigest()
+
+
+def _make_room(folder: Path, output: Path, key: str) -> None:
+    """Archive the earlier notebook; drop its checkpoint unless this goes on from it."""
+    (folder / "run.json").unlink(missing_ok=True)
+    attempt = folder / ".attempt.json"
+    earlier = json.loads(attempt.read_text()) if attempt.exists() else {}
+    if earlier != {"key": key, "status": "running"}:
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        (folder / "metrics.jsonl").unlink(missing_ok=True)
+    if output.exists():
+        archive = folder / "earlier"
+        archive.mkdir(exist_ok=True)
+        output.rename(archive / f"{output.stem}-{len(list(archive.iterdir())) + 1}.ipynb")
+    provenance.write_atomic(attempt, json.dumps({"key": key, "status": "running"}))
+
+
+def _note_attempt(folder: Path, status: str) -> None:
+    attempt = json.loads((folder / ".attempt.json").read_text())
+    provenance.write_atomic(folder / ".attempt.json", json.dumps({**attempt, "status": status}))
+
+
+def _as_yaml(values: Mapping[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(dict(values), sort_keys=False)
+
+
+def _papermill(source: Path, output: Path, given: dict, project: Path, timeout: int) -> None:
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    # not the paired .ipynb: it may be older than the source that was hashed and checked
+    prepared = output.parent / f".{source.stem}.source.ipynb"
+    prepared.write_text(pair_text(source))
+    lines = _NamedLines(output.parent.name)
+    try:
+        papermill.execute_notebook(
+            str(prepared),
+            str(output),
+            parameters=given,
+            kernel_name="python3",
+            cwd=str(project),
+            progress_bar=False,
+            stdout_file=lines,
+            stderr_file=lines,
+            execution_timeout=timeout,
+            extra_arguments=["--IPKernelApp.log_level=40"],
+        )
+    except PapermillExecutionError as error:
+        reason = f"{error.ename}: {error.evalue}".splitlines()[0]
+        raise RunFailed(f"{output}: cell {error.exec_count} stopped with {reason}") from None
+    finally:
+        prepared.unlink()
+
+
+class _NamedLines:
+    """A text file to the terminal, each line with the run's name before it.
+
+    Of a progress bar that rewrites its line only the last state is shown.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        self.rest = ""
+
+    def write(self, text: str) -> None:
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in lines:
+            shown = line.rstrip("\r").rpartition("\r")[2]
+            if shown.strip():
+                print(f"[{self.name}] {shown}", flush=True)
+
+    def flush(self) -> None:
+        sys.stdout.flush()

@@ -1,0 +1,52 @@
+"""From a notebook's parameters to the data set they name; the embedded data made where missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidssl.runs.parameters import ParameterError, scale_file
+from vidssl.runs.provenance import find_project
+
+if TYPE_CHECKING:
+    from vidssl.data import Splits
+
+READER_OPTIONS = ("annotations", "split", "data_seed")
+FOLDER_OPTIONS = ("group_pattern", "test_groups")  # of dataset="folder" alone
+
+
+def embedded_data(scale: str = "mini", data_seed: int = 0, runs_root: str | Path = "") -> Path:
+    """The embedded data of a scale, made where they are missing, in
+    ``<runs_root>/data/<scale>-seed<data_seed>`` (default: the project's papermill_runs).
+
+    The section ``data`` of the scale's file gives `make_dataset` its numbers.
+    """
+    from vidssl.data.synthetic import make_dataset
+
+    root = Path(runs_root) if runs_root else find_project() / "papermill_runs"
+    numbers = {"scale": scale, **scale_file(scale).get("data", {})}
+    return make_dataset(root / "data" / f"{scale}-seed{data_seed}", data_seed=data_seed, **numbers)
+
+
+def open_inputs(params: Mapping[str, Any], labelled: bool = False) -> Splits:
+    """The data set that ``dataset``, ``root`` and their companions in ``params`` name.
+
+    An empty ``root`` means the embedded data of the scale. ``labelled=True`` refuses data without
+    classes or without test videos. Raises as `vidssl.data.open_dataset` does.
+    """
+    from vidssl.data import open_dataset
+
+    dataset, root = params["dataset"], params.get("root", "")
+    if not root and dataset != "embedded":
+        raise ParameterError(f"dataset={dataset!r} needs root, the folder of its videos")
+    if not root:
+        root = embedded_data(params["scale"], params.get("data_seed", 0))
+    options = {name: params[name] for name in READER_OPTIONS if name in params}
+    options |= {name: params[name] for name in FOLDER_OPTIONS if params.get(name)}
+    splits = open_dataset(dataset, root, **options)
+    if labelled and not splits.test:
+        raise ParameterError(
+            f"root={str(root)!r} has no labelled test videos: put videos into one folder a class"
+        )
+    return splits

@@ -1,0 +1,89 @@
+"""Notebooks as text: jupytext py:percent files, their cells, and the .ipynb beside each."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from vidssl.core import one_of
+from vidssl.runs.provenance import code_hashes, find_project, meaning, write_atomic
+
+CELL_MARK = re.compile(r"^# %%(.*)$")
+TAGS = re.compile(r"tags=(\[[^\]]*\])")
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a py:percent file; ``line`` is the 1-based line of its first line of source."""
+
+    kind: str  # "code" or "markdown"
+    tags: tuple[str, ...]
+    source: str
+    line: int
+
+
+def notebook_cells(text: str) -> Iterator[Cell]:
+    """The cells of a py:percent notebook, without the header before the first ``# %%``."""
+    lines = text.splitlines()
+    marks = [(i, CELL_MARK.match(line)) for i, line in enumerate(lines)]
+    starts = [(i, mark[1]) for i, mark in marks if mark]
+    ends = [i for i, _ in starts[1:]] + [len(lines)]
+    for (i, header), end in zip(starts, ends):
+        tags = TAGS.search(header)
+        kind = "markdown" if "[markdown]" in header or "[raw]" in header else "code"
+        source = "\n".join(lines[i + 1 : end])
+        yield Cell(kind, tuple(ast.literal_eval(tags[1])) if tags else (), source, i + 2)
+
+
+def notebook_names(project: Path | None = None) -> list[str]:
+    """Stems of all notebooks of the project, e.g. "11_mosi_pretrain"."""
+    folder = (project or find_project()) / "notebooks"
+    return sorted(path.stem for path in folder.glob("*.py"))
+
+
+def notebook_path(notebook: str, project: Path | None = None) -> Path:
+    """The py:percent file of a notebook's stem; an unknown one is refused with the nearest."""
+    project = project or find_project()
+    stem = Path(notebook).stem if str(notebook).endswith((".py", ".ipynb")) else str(notebook)
+    one_of("notebook", stem, notebook_names(project))
+    return project / "notebooks" / f"{stem}.py"
+
+
+def notebook_code(path: Path, without: tuple[str, ...] = ("runs", "cli")) -> dict[str, str]:
+    """12-digit hashes of the code behind a notebook: its own code cells and the rooms it uses."""
+    cells = notebook_cells(path.read_text())
+    source = "\n".join(cell.source for cell in cells if cell.kind == "code")
+    own = sha256(meaning(source).encode()).hexdigest()[:12]
+    return {"notebook": own, **code_hashes(source, without)}
+
+
+def pair_text(path: Path) -> str:
+    """The .ipynb that belongs beside the py:percent notebook ``path``: no outputs, and cell ids
+    made from the notebook's name and the cell's place, so that equal text gives equal files."""
+    import jupytext
+    import nbformat
+
+    notebook = jupytext.read(path)
+    for place, cell in enumerate(notebook.cells):
+        cell["id"] = sha256(f"{path.stem}/{place}".encode()).hexdigest()[:12]
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return nbformat.writes(notebook) + "\n"
+
+
+def write_pairs(project: Path | None = None) -> list[Path]:
+    """Bring every .ipynb of ``notebooks/`` in line with its .py; returns those that changed."""
+    project = project or find_project()
+    changed = []
+    for name in notebook_names(project):
+        source = notebook_path(name, project)
+        text, pair = pair_text(source), source.with_suffix(".ipynb")
+        if not pair.exists() or pair.read_text() != text:
+            write_atomic(pair, text)
+            changed.append(pair)
+    return changed

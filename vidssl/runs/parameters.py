@@ -1,0 +1,172 @@
+"""The parameters of a notebook: what its cell tagged "parameters" declares, and nothing else.
+
+A notebook is a jupytext py:percent file; its defaults are the mini scale. Files
+``papermill_runs/<scale>.yaml`` hold what another scale changes, by section:
+
+    common:             # given to every notebook that declares the name
+      frames: 8
+    11_mosi_pretrain:   # one notebook's own
+      steps: 20
+    data: {...}         # numbers of the embedded data, see vidssl.data.synthetic.make_dataset
+    targets: {...}      # seeds and settings of the Snakefile's targets
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vidssl.core import did_you_mean, one_of
+from vidssl.runs.notebooks import notebook_cells, notebook_names, notebook_path
+from vidssl.runs.provenance import find_project
+
+PLAIN_TYPES = (bool, int, float, str, list, dict, type(None))
+OTHER_SECTIONS = ("common", "data", "targets")
+
+
+class ParameterError(ValueError):
+    """A parameter that a notebook does not have, or a value of the wrong kind."""
+
+
+def declared_parameters(path: str | Path) -> dict[str, Any]:
+    """Names and defaults in the cell tagged "parameters" of the py:percent file ``path``.
+
+    Only literals: papermill injects values after this cell, so anything derived in it goes stale.
+    """
+    tagged = [c for c in notebook_cells(Path(path).read_text()) if "parameters" in c.tags]
+    if len(tagged) != 1:
+        raise ParameterError(
+            f'{path}: needs one cell marked # %% tags=["parameters"], has {len(tagged)}'
+        )
+    declared = {}
+    for statement in ast.parse(tagged[0].source).body:
+        declared.update(_assignment(statement, tagged[0].line, path))
+    return declared
+
+
+def _assignment(statement: ast.stmt, first_line: int, path: str | Path) -> dict[str, Any]:
+    targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
+    try:
+        if len(targets) == 1 and isinstance(targets[0], ast.Name):
+            return {targets[0].id: ast.literal_eval(statement.value)}
+    except (ValueError, TypeError):
+        pass
+    line = first_line + statement.lineno - 1
+    raise ParameterError(f"{path}:{line}: the parameters cell takes only NAME = LITERAL lines")
+
+
+def check_parameters(
+    given: Mapping[str, Any], declared: Mapping[str, Any], where: str
+) -> dict[str, Any]:
+    """``given`` with numbers brought to the kind of their default.
+
+    ParameterError for a name that is not declared (the nearest one is named) and for a value of
+    another kind than the default's; a default of None takes any value.
+    """
+    checked = {}
+    for name, value in given.items():
+        if name not in declared:
+            raise ParameterError(
+                f"{where} has no parameter {name!r}{did_you_mean(name, list(declared))}"
+            )
+        checked[name] = _checked_value(name, value, declared[name], where)
+    return checked
+
+
+def _checked_value(name: str, value: Any, default: Any, where: str) -> Any:
+    if default is None or type(value) is type(default):
+        return value
+    if type(default) is float and type(value) in (int, str):
+        try:
+            return float(value)  # YAML reads 1e-3 as a word
+        except ValueError:
+            pass
+    if isinstance(default, list) and isinstance(value, tuple):
+        return list(value)
+    raise ParameterError(
+        f"{where}: parameter {name} must be of type {type(default).__name__} "
+        f"like {default!r}, got {value!r}"
+    )
+
+
+def parameters_in(namespace: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The declared parameters' values in a notebook's globals, strictly.
+
+    Meant for the cell after the parameters: a plain literal that nobody declared is a mistyped
+    parameter. A live notebook runs that cell again when later cells have left their variables:
+    these are forgiven then.
+    """
+    declared = declared_parameters(path)
+    forgiven = _assigned_names(path) if namespace.get("_vidssl_started") else frozenset()
+    given = {
+        name: value
+        for name, value in namespace.items()
+        if type(value) in PLAIN_TYPES
+        and not name.startswith("_")
+        and name not in ("In", "Out")
+        and (name in declared or name not in forgiven)
+    }
+    return dict(declared) | check_parameters(given, declared, path.stem)
+
+
+def _assigned_names(path: Path) -> frozenset[str]:
+    names = set()
+    for cell in notebook_cells(path.read_text()):
+        if cell.kind == "code":
+            tree = ast.parse(cell.source)
+            stored = (n for n in ast.walk(tree) if isinstance(n, ast.Name))
+            names |= {n.id for n in stored if isinstance(n.ctx, ast.Store)}
+    return frozenset(names)
+
+
+def scale_names(project: Path | None = None) -> list[str]:
+    """The scales that have a parameter file, and mini, which is the notebooks' own defaults."""
+    folder = (project or find_project()) / "papermill_runs"
+    return sorted({"mini", *(path.stem for path in folder.glob("*.yaml"))})
+
+
+def scale_file(scale: str, project: Path | None = None) -> dict[str, dict[str, Any]]:
+    """The sections of ``papermill_runs/<scale>.yaml``, each name in them checked."""
+    project = project or find_project()
+    one_of("scale", scale, scale_names(project))
+    return _read_scale_file(project / "papermill_runs" / f"{scale}.yaml", project)
+
+
+@cache
+def _read_scale_file(path: Path, project: Path) -> dict[str, dict[str, Any]]:
+    import yaml
+
+    sections = yaml.safe_load(path.read_text()) or {} if path.exists() else {}
+    known = {
+        name: declared_parameters(notebook_path(name, project)) for name in notebook_names(project)
+    }
+    for section, values in sections.items():
+        if section in known:
+            check_parameters(values or {}, known[section], f"{path}, section {section}")
+        elif section not in OTHER_SECTIONS:
+            hint = did_you_mean(section, [*known, *OTHER_SECTIONS])
+            raise ParameterError(f"{path}: unknown section {section!r}{hint}")
+    everywhere = {name: None for declared in known.values() for name in declared}
+    check_parameters(sections.get("common") or {}, everywhere, f"{path}, section common")
+    return {section: values or {} for section, values in sections.items()}
+
+
+def parameters_for(
+    notebook: str,
+    scale: str,
+    overrides: Mapping[str, Any] | None = None,
+    project: Path | None = None,
+) -> dict[str, Any]:
+    """What a notebook is given at a scale: common, then its section, then ``overrides``.
+
+    Only what differs from the defaults' source is in it, plus ``scale``; names and kinds checked.
+    """
+    path = notebook_path(notebook, project)
+    declared = declared_parameters(path)
+    sections = scale_file(scale, project)
+    common = {k: v for k, v in sections.get("common", {}).items() if k in declared}
+    given = {**common, **sections.get(path.stem, {}), **(overrides or {})}
+    return check_parameters({**given, "scale": scale}, declared, path.stem)

@@ -1,0 +1,208 @@
+"""What a run was made of: commit, hashes of the code it uses, versions, memory."""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).resolve().parents[1]
+CODE_PATHS = ("vidssl", "notebooks", "papermill_runs", "pyproject.toml", "constraints.txt")
+VERSIONED = ("torch", "torchvision", "numpy", "decord", "av", "accelerate", "matplotlib")
+
+
+def find_project() -> Path:
+    """The project's folder: the nearest one above the working folder, else the package's own."""
+    here = Path.cwd()
+    for folder in (here, *here.parents, PACKAGE.parent):
+        if (folder / "notebooks").is_dir() and (folder / "papermill_runs").is_dir():
+            return folder
+    raise FileNotFoundError(
+        f"{here}: no folder with notebooks/ and papermill_runs/ here or above; "
+        "run this from the project's folder"
+    )
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a file so that readers see the old or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file's bytes, in hex."""
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def git_state(project: Path) -> tuple[str, bool]:
+    """(commit, dirty): dirty where code or parameters differ from the commit.
+
+    Figures and records do not count: runs themselves write them. ("", True) without git.
+    """
+    commit = _git(project, "rev-parse", "HEAD")
+    if commit is None:
+        return "", True
+    changed = _git(project, "status", "--porcelain", "--", *CODE_PATHS) or ""
+    outputs = "papermill_runs/records/"
+    return commit, any(outputs not in line for line in changed.splitlines())
+
+
+def _git(project: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(project), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def meaning(source: str) -> str:
+    """Python source without comments, docstrings and blank lines: what an edit must touch to
+    make a run's result doubtful. The same text on every Python version."""
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
+        docstring = _docstring(node)
+        if docstring is not None:
+            for row in range(docstring.lineno - 1, docstring.end_lineno):
+                lines[row] = ""
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def _docstring(node: ast.AST) -> ast.Expr | None:
+    if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        return None
+    first = node.body[0] if node.body else None
+    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    return first if is_text and isinstance(first.value.value, str) else None
+
+
+def imported_names(source: str, module: str = "", is_package: bool = False) -> Iterator[str]:
+    """Dotted names of ``vidssl`` that Python source imports, at any depth of nesting.
+
+    ``from vidssl.data import decode`` gives both "vidssl.data" and "vidssl.data.decode": whether
+    the last part is a module is for the caller to look up. ``module`` resolves relative imports.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, module, is_package)
+            found = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from (name for name in found if name.split(".")[0] == "vidssl")
+
+
+def _absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
+    if not node.level:
+        return node.module or ""
+    parts = module.split(".")
+    parts = parts[: len(parts) - node.level + is_package]
+    return ".".join([*parts, *([node.module] if node.module else [])])
+
+
+def module_file(name: str, package: Path = PACKAGE) -> Path | None:
+    """The file of a dotted module of vidssl, or None where the name is not a module."""
+    base = package.joinpath(*name.split(".")[1:])
+    for path in (base / "__init__.py", base.with_suffix(".py")):
+        if path.is_file():
+            return path
+    return None
+
+
+def modules_used(names: Iterable[str], package: Path = PACKAGE) -> dict[str, Path]:
+    """All modules of vidssl that importing ``names`` brings in, with their files."""
+    used: dict[str, Path] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        path = module_file(name, package)
+        if path is None or name in used:
+            continue
+        used[name] = path
+        waiting += [name.rpartition(".")[0]] if "." in name else []
+        waiting += imported_names(path.read_text(), name, path.name == "__init__.py")
+    return used
+
+
+def code_hashes(
+    source: str | Iterable[str], without: tuple[str, ...] = ("runs", "cli")
+) -> dict[str, str]:
+    """Room of vidssl -> 12 hex digits over the code that ``source`` uses of it.
+
+    ``source`` is Python source or a list of dotted names. Rooms in ``without`` are left out with
+    all that only they import: a change of a plot need not train again.
+    """
+    names = imported_names(source) if isinstance(source, str) else source
+    kept = [name for name in names if _room(name) not in without]
+    digests: dict[str, Any] = {}
+    for name, path in sorted(modules_used(kept).items()):
+        if _room(name) not in without:
+            digest = digests.setdefault(_room(name), sha256())
+            digest.update(f"{name}\n{meaning(path.read_text())}\n".encode())
+    return {room: digest.hexdigest()[:12] for room, digest in digests.items()}
+
+
+def _room(name: str) -> str:
+    parts = name.split(".")
+    return parts[min(1, len(parts) - 1)]
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on, where installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for package in VERSIONED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def peak_memory_mb() -> int:
+    """Largest resident size of this process so far, in MB (children apart)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
+
+
+def device_name() -> str:
+    """The accelerator's name, or the machine's kind and number of cores."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{platform.machine()}, {os.cpu_count()} cores"
+
+
+def short(path: Path, project: Path) -> str:
+    """A path as readers are told it: relative to the project where it lies inside."""
+    return str(path.relative_to(project) if path.is_relative_to(project) else path)
+
+
+def portable(value: Any, project: Path) -> Any:
+    """A parameter's value as records keep it: paths inside the project relative to it, others
+    by their last part only, so that a record says nothing about somebody's disk."""
+    if not isinstance(value, str) or not value.startswith(os.sep):
+        return value
+    path = Path(value)
+    if path.is_relative_to(project):
+        return str(path.relative_to(project))
+    return f".../{path.name}"

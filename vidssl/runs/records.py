@@ -1,0 +1,266 @@
+"""The record of a run: what a notebook was asked, what came out, what it was made of."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidssl.runs import provenance
+from vidssl.runs.figures import figure_files, save_figure
+from vidssl.runs.inputs import open_inputs
+from vidssl.runs.notebooks import notebook_code, notebook_path
+from vidssl.runs.parameters import parameters_in
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from vidssl.core import VideoRecord
+    from vidssl.data import Splits
+    from vidssl.data.scenes import Scene
+
+RECORD_BYTES = 4096
+NAMED_FAILURES = 3
+CHECKPOINTS = "checkpoints"  # folder inside a run's, dropped when a run starts anew
+
+
+@dataclass
+class Run:
+    """One execution of a notebook. Made by `start`; ``finish`` is its last word.
+
+    ``folder`` is where everything of the run goes, ``params`` holds every declared parameter's
+    value. ``keeps_record`` is False while exploring by hand: then nothing outlives the folder.
+    """
+
+    notebook: str
+    folder: Path
+    params: dict[str, Any]
+    project: Path
+    keeps_record: bool
+    commit: str = ""
+    dirty: bool = True
+    code: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, str] = field(default_factory=dict)
+    began: float = field(default_factory=time.time)
+
+    @property
+    def scale(self) -> str:
+        return self.params["scale"]
+
+    @property
+    def run_id(self) -> str:
+        """``<scale>-<name>``, as records and figures cite it."""
+        return f"{self.scale}-{self.folder.name}" if self.keeps_record else "exploration"
+
+    @property
+    def runs_root(self) -> Path | None:
+        """The folder of all runs, where ``folder`` is ``<runs_root>/<scale>/<name>``."""
+        return self.folder.parents[1] if self.folder.parent.name == self.scale else None
+
+    @property
+    def checkpoint_folder(self) -> Path | None:
+        """Where training leaves checkpoints to go on from; None for an exploration."""
+        return self.folder / CHECKPOINTS if self.keeps_record else None
+
+    def open_dataset(self, labelled: bool = False) -> Splits:
+        """The data set that this run's parameters name, see `inputs.open_inputs`."""
+        return open_inputs(self.params, labelled)
+
+    def scene_of(self, record: VideoRecord) -> Scene:
+        """The scene behind a video of the embedded data, from which its truth follows."""
+        from vidssl.data.synthetic import load_scene
+
+        return load_scene(Path(record.path).parents[2], record.video_id)
+
+    def explored(self, notebook: str) -> Path:
+        """The folder that exploring another notebook by hand left."""
+        path = notebook_path(notebook, self.project)
+        folder = explore_folder(self.project, path.stem)
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{path.name} has not been run yet: run it first")
+        return folder
+
+    def log(self, *, step: int, **metrics: Any) -> None:
+        """Append one line of numbers to ``metrics.jsonl``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / "metrics.jsonl", "a") as lines:
+            lines.write(json.dumps(plain({"step": step, **metrics})) + "\n")
+
+    def save_figure(
+        self,
+        figure: Figure | None,
+        name: str,
+        *,
+        data: Any = None,
+        alt: str,
+        dataset: str,
+        from_runs: Sequence[str] = (),
+        publish: bool = False,
+    ) -> list[Path]:
+        """Write a figure of this run with its origin, see `figures.save_figure`.
+
+        It goes into the run's folder; ``publish=True`` puts it among the project's ``figures/``
+        (a scale other than mini is put before its name there; an exploration never publishes).
+        """
+        stem = self.folder / name
+        if publish and self.keeps_record and self.runs_root:
+            stem = figure_files(name, self.scale, self.runs_root, self.project)
+        written = save_figure(
+            figure,
+            stem.name,
+            data=data,
+            alt=alt,
+            scale=self.scale,
+            dataset=dataset,
+            from_runs=from_runs,
+            folder=stem.parent,
+            origin={"made_by": self.run_id, **self._made_of()},
+            records=self.runs_root / "records" if self.runs_root else None,
+        )
+        self.figures[stem.name] = provenance.file_hash(written[-1])[:12]
+        print(f"figure: {provenance.short(written[0], self.project)}")
+        return written
+
+    def finish(
+        self,
+        metrics: Mapping[str, Any],
+        *,
+        seeds: Sequence[int] = (),
+        failed: Sequence[str] = (),
+        data_hash: str = "",
+    ) -> None:
+        """Write ``run.json``, then the record. The last line of every notebook.
+
+        ``failed`` are videos that could not be read; a record names the first few and the count.
+        """
+        full = self._summary(metrics, seeds, failed, data_hash)
+        if not self.keeps_record:
+            print("explored by hand: no record kept")
+            return
+        provenance.write_atomic(self.folder / "run.json", json.dumps(full, indent=1) + "\n")
+        record = small_record(full, self.project)
+        path = self.folder / "record.json"
+        if self.runs_root:
+            path = self.runs_root / "records" / f"{self.run_id}.json"
+        provenance.write_atomic(path, json.dumps(record, indent=1) + "\n")
+        print(f"finished: {provenance.short(self.folder, self.project)} in {full['seconds']:.0f} s")
+
+    def _made_of(self) -> dict[str, Any]:
+        return {"commit": self.commit, "dirty": self.dirty, "code": self.code}
+
+    def _summary(self, metrics, seeds, failed, data_hash) -> dict[str, Any]:
+        return plain(
+            {
+                "run": self.run_id,
+                "status": "finished",
+                "notebook": self.notebook,
+                "scale": self.scale,
+                "parameters": self.params,
+                "metrics": dict(metrics),
+                "seeds": list(seeds),
+                "failed_count": len(failed),
+                "failed": list(failed),
+                "data_hash": data_hash,
+                **self._made_of(),
+                "figures": self.figures,
+                "versions": provenance.versions(),
+                "device": provenance.device_name(),
+                "seconds": round(time.time() - self.began, 1),
+                "peak_memory_mb": provenance.peak_memory_mb(),
+                "finished": time.strftime("%Y-%m-%d", time.gmtime()),
+            }
+        )
+
+
+def start(notebook: str, namespace: MutableMapping[str, Any]) -> Run:
+    """Begin a run; call it with ``globals()`` in the first cell after the parameters.
+
+    Refuses variables that the notebook does not declare as parameters, so that a mistyped one
+    stops a plain papermill run too. ``run_folder=""`` explores: the folder is then
+    ``papermill_runs/explore/<notebook>`` and no record is kept.
+    """
+    project = provenance.find_project()
+    path = notebook_path(notebook, project)
+    params = parameters_in(namespace, path)
+    namespace["_vidssl_started"] = True
+    keeps_record = bool(params.get("run_folder"))
+    folder = Path(params["run_folder"]).resolve()
+    if not keeps_record:
+        folder = explore_folder(project, path.stem)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not keeps_record:
+        (folder / "metrics.jsonl").unlink(missing_ok=True)
+    commit, dirty = provenance.git_state(project)
+    run = Run(path.stem, folder, params, project, keeps_record, commit, dirty)
+    run.code = notebook_code(path)
+    print(f"{path.stem}: scale {run.scale}, folder {provenance.short(folder, project)}")
+    return run
+
+
+def explore_folder(project: Path, notebook: str) -> Path:
+    """Where a notebook that is run by hand, without ``run_folder``, keeps its files."""
+    return project / "papermill_runs" / "explore" / notebook
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: arrays and tensors as lists, numbers that are not finite
+    as None, floats at 6 significant digits."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(v) for v in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return str(value) if isinstance(value, os.PathLike) else value
+
+
+def small_record(full: Mapping[str, Any], project: Path) -> dict[str, Any]:
+    """A run's summary in at most `RECORD_BYTES`: paths made portable, and the longest metrics
+    left to ``run.json`` (named in "only_in_run_json") where they do not fit."""
+    parameters = {k: provenance.portable(v, project) for k, v in full["parameters"].items()}
+    record = {**full, "parameters": parameters, "failed": full["failed"][:NAMED_FAILURES]}
+    record["metrics"] = dict(full["metrics"])
+    left_out: list[str] = []
+    while _size(record) > RECORD_BYTES and record["metrics"]:
+        longest = max(record["metrics"], key=lambda name: _size(record["metrics"][name]))
+        del record["metrics"][longest]
+        left_out.append(longest)
+        record["only_in_run_json"] = left_out
+    return record
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value, indent=1)) + 1
+
+
+def records_folder(project: Path | None = None) -> Path:
+    """Where the project keeps the records of its finished runs."""
+    return (project or provenance.find_project()) / "papermill_runs" / "records"
+
+
+def load_records(root: str | Path) -> list[dict[str, Any]]:
+    """All records of ``<root>/*.json`` (root = ``papermill_runs/records``), by run id.
+
+    FileNotFoundError for a missing folder, ValueError naming a file that is no record.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder of records; run something first")
+    return sorted(_read_records(root.glob("*.json")), key=lambda record: record["run"])
+
+
+def _read_records(paths: Iterable[Path]) -> Iterable[dict[str, Any]]:
+    for path in paths:
+        try:
+            record = json.loads(path.read_text())
+            record["run"], record["metrics"], record["parameters"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}: not a record of a run ({error!r}); delete it") from None
+        yield record

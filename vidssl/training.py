@@ -1,0 +1,385 @@
+"""The loop that every method shares.
+
+A method brings a model, a data set and a ``training_step``; `fit` does the rest: order,
+schedule, accumulation, clipping, precision and devices (through accelerate), progress, and
+checkpoints that a stopped run continues from. All randomness derives from (seed, epoch, index) for
+samples and (seed, step) for steps, so nothing but the weights, the optimiser's state and the step
+number has to be kept, and a continued run ends where an undisturbed one does.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from vidssl.core import derive_seed, one_of
+
+Batch = dict[str, Any]
+Metrics = dict[str, float]
+TrainingStep = Callable[[nn.Module, Batch, "StepContext"], tuple[Tensor, Metrics]]
+Report = Callable[[int, Metrics], None]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long, how fast and in what order to train. Defaults suit the mini scale.
+
+    ``schedule`` is 'cosine' (half a period to zero), 'step' (times ``gamma`` at each of
+    ``milestones``, in epochs) or 'constant', after a linear warm-up of ``warmup_epochs`` that
+    begins at ``warmup_start`` times ``lr``. ``batch_size`` counts the data set's samples a process
+    and step; ``accumulate`` steps share one update. ``clip_norm`` 0 does not clip. ``precision``
+    is 'no' (float32) or 'bf16'.
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float = 1e-3
+    optimizer: str = "adam"
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    schedule: str = "cosine"
+    warmup_epochs: float = 0.0
+    warmup_start: float = 0.1
+    milestones: tuple[float, ...] = ()
+    gamma: float = 0.1
+    clip_norm: float = 0.0
+    accumulate: int = 1
+    precision: str = "no"
+    seed: int = 0
+    num_workers: int = 0
+    checkpoint_every: int = 100
+
+    def __post_init__(self):
+        one_of("optimizer", self.optimizer, ("adam", "adamw", "sgd"))
+        one_of("schedule", self.schedule, ("cosine", "step", "constant"))
+        one_of("precision", self.precision, ("no", "bf16"))
+        for name in ("epochs", "batch_size", "accumulate", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.lr <= 0:
+            raise ValueError(f"lr must be positive, got {self.lr}")
+
+    def lr_at(self, epoch: float) -> float:
+        """Learning rate at a (fractional) epoch."""
+        if epoch < self.warmup_epochs:
+            share = epoch / self.warmup_epochs
+            return self.lr * (self.warmup_start + (1 - self.warmup_start) * share)
+        if self.schedule == "cosine":
+            length = max(self.epochs - self.warmup_epochs, 1e-9)
+            return self.lr * 0.5 * (1 + math.cos(math.pi * (epoch - self.warmup_epochs) / length))
+        if self.schedule == "step":
+            return self.lr * self.gamma ** sum(epoch >= m for m in self.milestones)
+        return self.lr
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """What a training step may know of its place: the step, the trained share, its own draws."""
+
+    step: int
+    progress: float
+    generator: torch.Generator
+
+
+@dataclass
+class TrainResult:
+    """``history`` holds a row a logged step; ``failed`` maps unreadable paths to the reason."""
+
+    history: list[Metrics] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    steps: int = 0
+    seconds: float = 0.0
+    waiting_share: float = 0.0
+
+    def mean(self, metric: str, last: float = 0.1) -> float:
+        """Mean of a logged metric over the ``last`` share of the training."""
+        rows = [row for row in self.history if metric in row]
+        if not rows:
+            known = sorted({name for row in self.history for name in row})
+            raise KeyError(f"no {metric!r} was logged; logged: {known}")
+        tail = rows[-max(1, round(last * len(rows))) :]
+        return sum(row[metric] for row in tail) / len(tail)
+
+
+class EpochBatches(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, index) keys for a whole training, from ``start`` on.
+
+    Every epoch is a fresh permutation drawn from (seed, epoch); an incomplete last batch is left
+    out unless the data set is smaller than one batch.
+    """
+
+    def __init__(self, length: int, batch_size: int, epochs: int, seed: int, start: int = 0):
+        if length < 1:
+            raise ValueError("the data set is empty: there is nothing to train on")
+        self.length, self.epochs, self.seed, self.start = length, epochs, seed, start
+        self.batch_size = min(batch_size, length)
+        self.per_epoch = length // self.batch_size
+        self.drop_last = True
+
+    def __len__(self) -> int:
+        return max(self.per_epoch * self.epochs - self.start, 0)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for step in range(self.start, self.per_epoch * self.epochs):
+            epoch, batch = divmod(step, self.per_epoch)
+            if batch == 0 or step == self.start:
+                generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))
+                order = torch.randperm(self.length, generator=generator).tolist()
+            chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield [(epoch, index) for index in chosen]
+
+
+def fit(
+    model: nn.Module,
+    dataset: Dataset,
+    training_step: TrainingStep,
+    config: TrainConfig,
+    *,
+    folder: str | Path | None = None,
+    collate: Callable[[Sequence[Any]], Batch] | None = None,
+    report: Report | None = None,
+    log: Callable[..., None] | None = None,
+    log_every: int = 10,
+) -> TrainResult:
+    """Train ``model`` in place and return what happened.
+
+    Args:
+        dataset: map-style, indexed by (epoch, index). Its samples may carry a list ``failed``;
+            whatever stands there is gathered in the result.
+        training_step: ``(model, batch, context) -> (loss, metrics)``.
+        folder: where checkpoints go; a checkpoint found there is continued.
+        report: called with (step, metrics) at each logged step; plain lines when None.
+        log: called with (step=..., **metrics) at each logged step, e.g. a run's ``log``.
+
+    Raises:
+        ValueError: when the checkpoint in ``folder`` was made with other settings.
+        FloatingPointError: when the loss stops being finite.
+    """
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(
+        mixed_precision=config.precision, gradient_accumulation_steps=config.accumulate
+    )
+    optimizer = make_optimizer(model, config)
+    checkpoints = Checkpoints(folder, config) if folder is not None else None
+    result = TrainResult()
+    if checkpoints is not None:
+        result = checkpoints.restore(model, optimizer) or result
+    batches = EpochBatches(
+        len(dataset), config.batch_size, config.epochs, config.seed, start=result.steps
+    )
+    loader = DataLoader(
+        dataset,
+        batch_sampler=batches,
+        collate_fn=collate,
+        num_workers=config.num_workers,
+        persistent_workers=False,
+        pin_memory=torch.cuda.is_available(),
+    )
+    model.to(accelerator.device)
+    prepared, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+    loop = _Loop(prepared, optimizer, accelerator, config, training_step, batches.per_epoch)
+    meter = _Meter(result, batches.per_epoch * config.epochs, config, log_every, report, log)
+    prepared.train()
+    for batch in meter.watch(loader):
+        metrics = loop.step(batch, result.steps)
+        result.steps += 1
+        result.failed.extend(p for p in batch.get("failed", ()) if p not in result.failed)
+        meter.update(metrics, len(batch.get("video_id", ())) or batches.batch_size)
+        due = result.steps % config.checkpoint_every == 0 or result.steps == meter.total
+        if checkpoints is not None and due and accelerator.is_main_process:
+            checkpoints.save(accelerator.unwrap_model(prepared), optimizer, result)
+    model.eval()
+    return result
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Optimiser over the parameters that require gradients; biases and norms do not decay."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if not trained:
+        raise ValueError("every parameter of the model is frozen: there is nothing to train")
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=config.lr)
+
+
+class _Loop:
+    """One optimisation step at a time."""
+
+    def __init__(self, model, optimizer, accelerator, config, training_step, per_epoch):
+        self.model, self.optimizer, self.accelerator = model, optimizer, accelerator
+        self.config, self.training_step, self.per_epoch = config, training_step, per_epoch
+
+    def step(self, batch: Batch, step: int) -> Metrics:
+        config = self.config
+        seed = derive_seed(config.seed, "step", step, self.accelerator.process_index)
+        torch.manual_seed(seed)  # dropout draws from the global generator
+        context = StepContext(
+            step=step,
+            progress=step / (self.per_epoch * config.epochs),
+            generator=torch.Generator().manual_seed(seed),
+        )
+        lr = config.lr_at(step / self.per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        with self.accelerator.accumulate(self.model):
+            loss, metrics = self.training_step(self.model, batch, context)
+            value = loss.item()
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"the loss became {value} at step {step}: lower lr (now {lr:.2g}) or set "
+                    "clip_norm"
+                )
+            self.accelerator.backward(loss)
+            if config.clip_norm > 0 and self.accelerator.sync_gradients:
+                self.accelerator.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+        return {"loss": value, **metrics, "lr": lr}
+
+
+class Checkpoints:
+    """``checkpoint.pt`` in a folder, replaced in one piece; the one before it is kept as well."""
+
+    def __init__(self, folder: str | Path, config: TrainConfig):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.newest = self.folder / "checkpoint.pt"
+        self.previous = self.folder / "checkpoint.previous.pt"
+        # where samples are prepared and how often one saves do not change what is learned
+        self.settings = {
+            name: value
+            for name, value in json.loads(json.dumps(asdict(config))).items()
+            if name not in ("num_workers", "checkpoint_every")
+        }
+
+    def save(self, model: nn.Module, optimizer, result: TrainResult) -> None:
+        state = {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "result": asdict(result),
+            "settings": self.settings,
+        }
+        partial = self.folder / f"checkpoint.{os.getpid()}.tmp"
+        try:
+            with open(partial, "wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            if self.newest.exists():
+                os.replace(self.newest, self.previous)
+            os.replace(partial, self.newest)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def restore(self, model: nn.Module, optimizer) -> TrainResult | None:
+        """Load the newest readable checkpoint, or None when there is none."""
+        for path in (self.newest, self.previous):
+            state = self._load(path)
+            if state is None:
+                continue
+            if state["settings"] != self.settings:
+                changed = [k for k, v in self.settings.items() if state["settings"].get(k) != v]
+                raise ValueError(
+                    f"{path} was made with other settings ({', '.join(changed)} differ): use "
+                    "another folder or remove it"
+                )
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+            result = TrainResult(**state["result"])
+            print(f"continuing from step {result.steps} ({path})", flush=True)
+            return result
+        return None
+
+    @staticmethod
+    def _load(path: Path) -> dict | None:
+        if not path.exists():
+            return None
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged archive fails in many ways
+            print(f"{path} cannot be read ({type(error).__name__}); trying the one before it")
+            return None
+
+
+class _Meter:
+    """Counts, averages and reports; also measures how long the step waits for its data."""
+
+    def __init__(self, result, total, config, log_every, report, log):
+        self.result, self.total, self.config = result, total, config
+        self.log_every, self.log = log_every, log
+        self.report = report if report is not None else PlainLines(total)
+        self.sums: dict[str, float] = {}
+        self.count = self.samples = 0
+        self.began = self.window = time.perf_counter()
+        self.waited = 0.0
+        self.earlier = result.seconds
+
+    def watch(self, loader) -> Iterator[Batch]:
+        iterator = iter(loader)
+        while True:
+            asked = time.perf_counter()
+            batch = next(iterator, None)
+            self.waited += time.perf_counter() - asked
+            if batch is None:
+                return
+            yield batch
+
+    def update(self, metrics: Metrics, samples: int) -> None:
+        for name, value in metrics.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+        self.count += 1
+        self.samples += samples
+        step, now = self.result.steps, time.perf_counter()
+        self.result.seconds = self.earlier + now - self.began
+        self.result.waiting_share = self.waited / max(now - self.began, 1e-9)
+        if step % self.log_every and step != self.total:
+            return
+        row = {name: total / self.count for name, total in self.sums.items()}
+        row["samples_per_second"] = self.samples / max(now - self.window, 1e-9)
+        self.result.history.append({"step": step, **row})
+        if self.log is not None:
+            self.log(step=step, **row)
+        self.report(step, row)
+        self.sums, self.count, self.samples, self.window = {}, 0, 0, now
+
+
+class PlainLines:
+    """Progress as plain lines, at most one every ``seconds``: for batches and terminals."""
+
+    def __init__(self, total: int, seconds: float = 8.0):
+        self.total, self.seconds = total, seconds
+        self.began = time.perf_counter()
+        self.first: int | None = None
+        self.printed = float("-inf")
+
+    def __call__(self, step: int, metrics: Metrics) -> None:
+        now = time.perf_counter()
+        if self.first is None:
+            self.first = step
+        if now - self.printed < self.seconds and step < self.total:
+            return
+        self.printed = now
+        left = "" if step == self.first else f"  left {self._left(step, now)}"
+        shown = "  ".join(f"{name} {value:.3g}" for name, value in metrics.items())
+        print(f"step {step}/{self.total}  {shown}{left}", flush=True)
+
+    def _left(self, step: int, now: float) -> str:
+        pace = (now - self.began) / (step - self.first)
+        seconds = round(pace * (self.total - step))
+        return f"{seconds // 60}:{seconds % 60:02d}"

@@ -1,0 +1,148 @@
+"""Pictures of clips: film strips (one row a clip) and grids of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from vidssl.core import clip_to_frames
+from vidssl.visualize.style import PAGE_WIDTH, add_note, new_figure, paper_style
+
+Clip = np.ndarray | Tensor  # (T, H, W, 3) uint8 frames, or a (3, T, H, W) tensor in [0, 1]
+
+
+def as_frames(clip: Clip) -> np.ndarray:
+    """One clip, decoded or on its way into a network, as frames (T, H, W, 3) uint8.
+
+    Args:
+        clip: uint8 (T, H, W, 3), or a float tensor (3, T, H, W) in [0, 1].
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(clip, Tensor) and clip.is_floating_point() and clip.ndim == 4:
+        clip = clip_to_frames(clip.detach())
+    frames = np.asarray(clip)
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
+        raise ValueError(
+            "a clip must be frames (T, H, W, 3) uint8 or a float tensor (3, T, H, W) in [0, 1], "
+            f"got {frames.dtype} {frames.shape}"
+        )
+    return frames
+
+
+def as_clips(clips: Clip | Sequence[Clip]) -> list[np.ndarray]:
+    """One clip, a batch of clips or a list of clips -> list of frames (T, H, W, 3) uint8."""
+    single = hasattr(clips, "ndim") and clips.ndim == 4
+    listed = [as_frames(clip) for clip in ([clips] if single else clips)]
+    if not listed:
+        raise ValueError("clips is empty: give at least one clip")
+    return listed
+
+
+def film_strip(
+    clips: Clip | Sequence[Clip],
+    *,
+    titles: Sequence[str] = (),
+    every: int = 1,
+    numbers: bool = True,
+    note: str = "",
+    width: float = PAGE_WIDTH,
+) -> Figure:
+    """Clips as rows of frames, time from left to right.
+
+    Args:
+        clips: one clip or several; each uint8 (T, H, W, 3) or a float tensor (3, T, H, W).
+            They may differ in length and size.
+        titles: one line above each row.
+        every: show frames 0, ``every``, 2 ``every``, ...
+        numbers: write the frame's number under the last row.
+        note: a grey line at the bottom right, e.g. the data set.
+        width: of the figure, in inches.
+    """
+    if every < 1:
+        raise ValueError(f"every must be 1 or more, got {every}")
+    rows = [frames[::every] for frames in as_clips(clips)]
+    _check_count("titles", titles, len(rows))
+    columns = max(map(len, rows))
+    strips = [_join(frames, columns) for frames in rows]
+    heights = [width * strip.shape[0] / strip.shape[1] for strip in strips]
+    extra = 0.17 * bool(titles) * len(rows) + 0.17 * numbers + 0.15 * bool(note) + 0.04
+    with paper_style():
+        figure = new_figure(width, sum(heights) + extra)
+        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.015, wspace=0, hspace=0)
+        axes = figure.subplots(len(rows), squeeze=False, height_ratios=heights).ravel()
+        for axis, strip, title in zip(axes, strips, titles or [""] * len(rows)):
+            axis.imshow(strip, interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+            axis.set_title(title, pad=2)
+        if numbers:
+            centres = (np.arange(columns) + 0.5) * strips[-1].shape[1] / columns
+            axes[-1].set_xticks(centres, np.arange(columns) * every)
+            axes[-1].tick_params(length=0, pad=2)
+        add_note(figure, note)
+    return figure
+
+
+def image_grid(
+    images: Sequence[Clip],
+    *,
+    titles: Sequence[str] = (),
+    columns: int = 0,
+    note: str = "",
+    width: float = PAGE_WIDTH,
+) -> Figure:
+    """Images side by side, ``columns`` in a row (0: up to six).
+
+    Args:
+        images: each uint8 (H, W, 3), or a float tensor (3, H, W) in [0, 1].
+        titles: one line above each image.
+        columns: images in a row.
+        note: a grey line at the bottom right.
+        width: of the figure, in inches.
+    """
+    pictures = [_as_picture(image) for image in images]
+    if not pictures:
+        raise ValueError("images is empty: give at least one image")
+    _check_count("titles", titles, len(pictures))
+    columns = columns or min(6, len(pictures))
+    rows = -(-len(pictures) // columns)
+    cell = width / columns
+    height = rows * (cell * max(p.shape[0] / p.shape[1] for p in pictures) + 0.2 * bool(titles))
+    with paper_style():
+        figure = new_figure(width, height + 0.2 * bool(note) + 0.04)
+        figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0.01, hspace=0.01)
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axis, picture, title in zip(axes, pictures, titles or [""] * len(pictures)):
+            axis.imshow(picture, interpolation="nearest")
+            axis.set_title(title, pad=2)
+        for axis in axes:
+            axis.set_axis_off()
+        add_note(figure, note)
+    return figure
+
+
+def _as_picture(image: Clip) -> np.ndarray:
+    """(H, W, 3) uint8 or (3, H, W) float in [0, 1] -> (H, W, 3) uint8."""
+    if isinstance(image, Tensor) and image.is_floating_point():
+        return as_frames(image[:, None])[0]
+    return as_frames(np.asarray(image)[None])[0]
+
+
+def _join(frames: np.ndarray, columns: int) -> np.ndarray:
+    """(T, H, W, 3) -> (H, columns * (W + gap), 3): frames from left to right, white between."""
+    length, height, width, _ = frames.shape
+    gap = max(1, round(0.03 * width))
+    strip = np.full((columns, height, width + gap, 3), 255, np.uint8)
+    strip[:length, :, gap // 2 : gap // 2 + width] = frames
+    return strip.swapaxes(0, 1).reshape(height, -1, 3)
+
+
+def _check_count(name: str, words: Sequence[str], count: int) -> None:
+    if isinstance(words, str) or (words and len(words) != count):
+        got = f"the text {words!r}" if isinstance(words, str) else str(len(words))
+        raise ValueError(f"{name} must be a list of {count} texts, one a picture or row, got {got}")

@@ -1,0 +1,411 @@
+"""Plots of numbers: learning curves, accuracies with intervals, classes, confusion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from vidssl.core import did_you_mean
+from vidssl.visualize.style import (
+    COLORS,
+    COLUMN_WIDTH,
+    FAINT,
+    MARKERS,
+    PAGE_WIDTH,
+    add_note,
+    new_figure,
+    paper_style,
+)
+
+PLOTTED = ("loss", "error", "accuracy", "score")  # last words of the names of plotted metrics
+CHANCE_ROW = "chance"  # the row of a table that is drawn as a dashed line
+LABEL_HEIGHT = 0.125  # inches a line of 7.5 pt letters takes
+
+
+def learning_curves(
+    history: Iterable[Mapping],
+    *,
+    metrics: Sequence[str] = (),
+    by: str = "",
+    note: str = "",
+    width: float = COLUMN_WIDTH,
+) -> Figure:
+    """Metrics over training steps: one panel a kind (loss, accuracy, ...), one line a metric.
+
+    Args:
+        history: rows such as those of ``metrics.jsonl``: ``step`` and any of the metrics. Missing
+            and non-finite values leave a gap in a line.
+        metrics: names to plot; by default all that end in loss, error, accuracy or score.
+        by: name of a column whose values are told apart by colour, e.g. "initialisation".
+        note: a grey line at the bottom right, e.g. scale and data set.
+        width: of the figure, in inches.
+
+    Raises:
+        ValueError: no row has a ``step`` and one of the metrics, or a name is unknown.
+    """
+    rows = [row for row in _as_rows(history) if _number(row.get("step")) is not None]
+    panels = _panels(rows, metrics)
+    wide = width > 1.5 * COLUMN_WIDTH
+    height = 1.9 if wide else 1.55 * len(panels) + 0.2
+    with paper_style():
+        figure = new_figure(width, height + 0.15 * bool(note))
+        shape = (1, len(panels)) if wide else (len(panels), 1)
+        axes = figure.subplots(*shape, squeeze=False, sharex=True).ravel()
+        for axis, (kind, names) in zip(axes, panels.items()):
+            _draw_curves(axis, rows, names, by)
+            title = kind if len(names) > 1 else names[0].replace("_", " ")
+            axis.set_ylabel(f"{title} (%)" if kind == "accuracy" else title)
+            if len(names) > 1 or (by and axis is axes[0]):
+                axis.legend(loc="best")
+        for axis in axes if wide else axes[-1:]:
+            axis.set_xlabel("step")
+        add_note(figure, note)
+    return figure
+
+
+def accuracy_by_setting(
+    table: Iterable[Mapping],
+    *,
+    setting: str = "labelled videos a class",
+    metric: str = "top-1 accuracy (%)",
+    chance: float | None = None,
+    note: str | None = None,
+    width: float = COLUMN_WIDTH,
+) -> Figure:
+    """Accuracy of every method (``row``) at every setting (``column``) with its 95 % interval.
+
+    Args:
+        table: rows with ``row``, ``column``, ``mean`` and ``ci95`` (fractions in [0, 1]), and as
+            the table files have them ``scale`` and ``dataset``. Rows without a mean (they quote a
+            paper) are left out. Numeric columns are joined by lines. A row named "chance" becomes
+            the dashed line.
+        setting: label of the x axis.
+        metric: label of the y axis.
+        chance: the chance level, a fraction, where the table has no row for it.
+        note: the grey line at the bottom right; by default the table's scale and data set.
+        width: of the figure, in inches.
+
+    Raises:
+        ValueError: nothing to plot, or the rows mix scales or data sets.
+    """
+    rows = [row for row in _as_rows(table) if _number(row.get("mean")) is not None]
+    names = _in_order(row["row"] for row in rows if row["row"] != CHANCE_ROW)
+    columns, ordered = _columns(rows)
+    if not names:
+        raise ValueError("table has no row with a mean: nothing to plot")
+    if note is None:
+        note = " · ".join(_only(rows, key) for key in ("dataset", "scale") if _only(rows, key))
+    series = {name: _series(rows, name, columns) for name in names}
+    chance_line = _series(rows, CHANCE_ROW, columns)[0]
+    if chance is not None:
+        chance_line = np.full(len(columns), 100.0 * chance)
+    with paper_style():
+        figure = new_figure(width, 2.2 + 0.15 * bool(note))
+        axis = figure.subplots()
+        for index, name in enumerate(names):
+            shift = 0.045 * (index - (len(names) - 1) / 2)
+            _draw_series(axis, series[name], index, shift, ordered)
+        _draw_chance(axis, chance_line)
+        axis.set_xticks(range(len(columns)), columns)
+        axis.set(xlabel=setting, ylabel=metric, xlim=(-0.35, len(columns) - 0.65))
+        axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        add_note(figure, note)
+        _name_series(figure, axis, [(name, series[name][0]) for name in names], chance_line)
+    return figure
+
+
+def per_class_accuracy(
+    accuracy: np.ndarray | Mapping[str, np.ndarray],
+    class_names: Sequence[str],
+    *,
+    groups: Sequence[str] = (),
+    chance: float | None = None,
+    note: str = "",
+    width: float = COLUMN_WIDTH,
+) -> Figure:
+    """One line a class, one dot a method: which classes are learned, and which method gains where.
+
+    Args:
+        accuracy: (K,) fractions, or several named ones; NaN where a class has no video.
+        class_names: K names.
+        groups: the group of each class; classes of a group are drawn together.
+        chance: a dashed line at this fraction.
+        note: a grey line at the bottom right.
+        width: of the figure, in inches.
+    """
+    named = dict(accuracy) if isinstance(accuracy, Mapping) else {"": np.asarray(accuracy)}
+    values = 100.0 * np.array([np.asarray(a, dtype=float) for a in named.values()])
+    if values.shape[1:] != (len(class_names),) or (groups and len(groups) != len(class_names)):
+        raise ValueError(
+            f"accuracy, class_names and groups must have one entry a class, got {values.shape[1:]}"
+            f", {len(class_names)} and {len(groups)}"
+        )
+    order, places = _class_places(groups, len(class_names))
+    with paper_style():
+        figure = new_figure(width, 0.155 * (places[-1] + 1) + 0.45 + 0.2 * (len(named) > 1))
+        axis = figure.subplots()
+        axis.hlines(places, *_range(values[:, order]), color="0.8", lw=1.2, zorder=1)
+        for index, (name, row) in enumerate(zip(named, values)):
+            style = {"color": COLORS[index % 7], "marker": MARKERS[index % 7], "s": 16}
+            axis.scatter(row[order], places, label=name, zorder=2, clip_on=False, **style)
+        if chance is not None:
+            axis.axvline(100 * chance, color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
+            edge = axis.get_xaxis_transform()
+            axis.text(100 * chance, 1.01, "chance", color=FAINT, fontsize=7, transform=edge)
+        axis.set_yticks(places, [class_names[k] for k in order])
+        _name_groups(axis, [groups[k] for k in order] if groups else [], places)
+        axis.set(xlabel="accuracy (%)", xlim=(-2, 102), ylim=(places[-1] + 0.7, -0.7))
+        axis.tick_params(axis="y", length=0)
+        if len(named) > 1:
+            figure.legend(loc="outside upper center", ncols=min(len(named), 3))
+        add_note(figure, note)
+    return figure
+
+
+def confusion_matrix(
+    confusion: np.ndarray, class_names: Sequence[str], *, note: str = "", width: float = 0.0
+) -> Figure:
+    """Counts as numbers, shares of each true class as shades; rows are true, columns predicted.
+
+    Args:
+        confusion: (K, K) counts of videos.
+        class_names: K names; beyond 26 classes only some are written, beyond 20 no counts.
+        note: a grey line at the bottom right.
+        width: of the figure in inches; 0: one column up to 8 classes, else 1.5 columns.
+    """
+    counts = np.asarray(confusion)
+    number = len(class_names)
+    if counts.shape != (number, number):
+        raise ValueError(f"confusion must be ({number}, {number}), got {counts.shape}")
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    width = width or (COLUMN_WIDTH if number <= 8 else 0.75 * PAGE_WIDTH)
+    names = 0.065 * max(map(len, class_names))  # inches that the longest name takes
+    side = width - names - 0.85  # of the square, beside the names, the bar and its label
+    with paper_style():
+        figure = new_figure(width, side + (0.75 if number <= 20 else 1) * names + 0.45)
+        axis = figure.subplots()
+        image = axis.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
+        bar = figure.colorbar(image, ax=axis, shrink=0.6, aspect=25, pad=0.02)
+        bar.set_label("share of the true class (%)")
+        bar.outline.set_visible(False)
+        if number <= 20:
+            _write_counts(axis, counts, shares)
+        shown = range(0, number, -(-number // 26))
+        labels = [class_names[k] for k in shown]
+        turn = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+        axis.set_xticks(shown, labels, **(turn if number <= 20 else {"rotation": 90}))
+        axis.set_yticks(shown, labels)
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        axis.set(xlabel="predicted", ylabel="true")
+        add_note(figure, note)
+    return figure
+
+
+# --- reading tables ---------------------------------------------------------------------------
+
+
+def _as_rows(table: Iterable[Mapping]) -> list[Mapping]:
+    """Rows of a list of dicts or of a pandas DataFrame."""
+    return table.to_dict("records") if hasattr(table, "to_dict") else list(table)
+
+
+def _number(value: object) -> float | None:
+    """A finite number, also from the text of a CSV file; None where there is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _in_order(words: Iterable) -> list:
+    """Each word once, in order of first appearance."""
+    return list(dict.fromkeys(words))
+
+
+def _only(rows: list[Mapping], key: str) -> str:
+    """The one value all rows have under ``key``; rows of two scales do not share a plot."""
+    values = _in_order(str(row[key]) for row in rows if row.get(key))
+    if len(values) > 1:
+        raise ValueError(f"rows mix {key} {' and '.join(values)}: plot them one at a time")
+    return values[0] if values else ""
+
+
+def _columns(rows: list[Mapping]) -> tuple[list[str], bool]:
+    """The settings as texts, and whether they are numbers (then sorted)."""
+    columns = _in_order(str(row["column"]) for row in rows)
+    ordered = all(_number(column) is not None for column in columns)
+    return (sorted(columns, key=float) if ordered else columns), ordered and len(columns) > 1
+
+
+def _series(rows: list[Mapping], name: str, columns: list[str]) -> np.ndarray:
+    """(2, columns): mean and half-width of one row in per cent; NaN where there is none."""
+    values = np.full((2, len(columns)), np.nan)
+    for row in rows:
+        if row["row"] == name:
+            numbers = (_number(row["mean"]), _number(row.get("ci95")))
+            values[:, columns.index(str(row["column"]))] = [
+                np.nan if number is None else 100.0 * number for number in numbers
+            ]
+    return values
+
+
+def _panels(rows: list[Mapping], metrics: Sequence[str]) -> dict[str, list[str]]:
+    """Kind of metric (the last word of its name) -> its metrics, in order of appearance."""
+    known = _in_order(key for row in rows for key in row if key != "step")
+    numeric = [key for key in known if any(_number(row.get(key)) is not None for row in rows)]
+    for name in metrics:
+        if name not in numeric:
+            raise ValueError(f"metric {name!r} is not in the history{did_you_mean(name, numeric)}")
+    chosen = list(metrics) or [name for name in numeric if name.split("_")[-1] in PLOTTED]
+    if not chosen:
+        raise ValueError(
+            f"history has no step with a metric ending in {', '.join(PLOTTED)}; name the metrics "
+            f"to plot; known: {', '.join(numeric) or 'none'}"
+        )
+    kinds = _in_order(name.split("_")[-1] for name in chosen)
+    return {kind: [name for name in chosen if name.split("_")[-1] == kind] for kind in kinds}
+
+
+# --- drawing ----------------------------------------------------------------------------------
+
+
+def _draw_curves(axis: Axes, rows: list[Mapping], names: list[str], by: str) -> None:
+    """Colour tells the metrics apart, or the values of ``by``; then dashes tell the metrics.
+
+    Accuracies are fractions in the rows and per cent in the plot.
+    """
+    groups = _in_order(row.get(by) for row in rows) if by else [None]
+    for line, (name, group) in enumerate((n, g) for n in names for g in groups):
+        part = [row for row in rows if (not by or row.get(by) == group) and name in row]
+        steps = [_number(row["step"]) for row in part]
+        unit = 100.0 if name.split("_")[-1] == "accuracy" else 1.0
+        values = [np.nan if (v := _number(row[name])) is None else unit * v for row in part]
+        color, dash = (groups.index(group), names.index(name)) if by else (line, 0)
+        style = {"color": COLORS[color % 7], "ls": ("-", "--", ":", "-.")[dash % 4]}
+        axis.plot(
+            steps,
+            values,
+            label=_curve_label(name, group, len(names) > 1),
+            marker="o" if len(part) <= 12 else "",
+            markersize=2.5,
+            **style,
+        )
+    axis.grid(axis="y", color="0.92", lw=0.6)
+
+
+def _curve_label(name: str, group: object, several: bool) -> str:
+    if group is None:
+        return name.replace("_", " ")
+    return f"{group}, {name.replace('_', ' ')}" if several else str(group)
+
+
+def _draw_series(axis: Axes, series: np.ndarray, index: int, shift: float, joined: bool) -> None:
+    """Points with intervals; ``shift`` keeps the intervals of two methods apart."""
+    mean, half = series
+    axis.errorbar(
+        np.arange(len(mean)) + shift,
+        mean,
+        yerr=np.nan_to_num(half),
+        color=COLORS[index % 7],
+        marker=MARKERS[index % 7],
+        ls="-" if joined else "",
+        capsize=2,
+        elinewidth=0.9,
+        capthick=0.9,
+    )
+    axis.grid(axis="y", color="0.92", lw=0.6)
+    axis.set_axisbelow(True)
+
+
+def _draw_chance(axis: Axes, level: np.ndarray) -> None:
+    known = np.flatnonzero(np.isfinite(level))
+    if len(known):  # drawn from edge to edge: chance holds between settings, too
+        x = np.concatenate([[-1.0], known, [len(level)]])
+        y = np.concatenate([level[known[:1]], level[known], level[known[-1:]]])
+        axis.plot(x, y, color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
+
+
+def _name_series(figure: Figure, axis: Axes, series: list, chance: np.ndarray) -> None:
+    """Write each name beside its last point, in its colour, moved apart where they would touch."""
+    ends = [
+        (name, mean[np.isfinite(mean)][-1], COLORS[k % 7]) for k, (name, mean) in enumerate(series)
+    ]
+    if np.isfinite(chance).any():
+        ends.append((CHANCE_ROW, chance[np.isfinite(chance)][-1], FAINT))
+    figure.draw_without_rendering()  # only now the axes' height and limits are known
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, high)
+    inch = (high - low) / (axis.get_window_extent().height / figure.dpi)
+    places = _spread([end for _, end, _ in ends], LABEL_HEIGHT * inch, low, high)
+    edge = axis.get_yaxis_transform()
+    for (name, _, color), place in zip(ends, places):
+        axis.text(
+            1.02, place, name, color=_darker(color), va="center", fontsize=7.5, transform=edge
+        )
+
+
+def _spread(values: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
+    """Places near ``values`` and at least ``gap`` apart, within [low, high] where they fit.
+
+    >>> _spread([1.0, 1.0, 5.0], 2.0, 0.0, 10.0).tolist()
+    [0.0, 2.0, 5.0]
+    """
+    order = np.argsort(values, kind="stable")
+    places = np.asarray(values, dtype=float)[order]
+    blocks = [[place, 1] for place in places]  # centre and number of labels of each heap
+    index = 0
+    while index < len(blocks) - 1:
+        (below, n), (above, m) = blocks[index], blocks[index + 1]
+        if above - below >= gap * (n + m) / 2 - 1e-9:
+            index += 1
+            continue
+        blocks[index : index + 2] = [[(below * n + above * m) / (n + m), n + m]]
+        index = max(index - 1, 0)
+    heaps = [centre + gap * (np.arange(n) - (n - 1) / 2) for centre, n in blocks]
+    spread = np.concatenate(heaps)
+    spread += max(low - spread[0], 0.0) - max(spread[-1] - high, 0.0)
+    return spread[np.argsort(order)]
+
+
+def _darker(color: str) -> tuple[float, float, float]:
+    """Thin letters need more contrast than lines do."""
+    return tuple(0.85 * channel for channel in to_rgba(color)[:3])
+
+
+def _range(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest method of each class; 0 to the dot where there is only one method."""
+    filled = np.nan_to_num(values)
+    return (filled.min(0) if len(values) > 1 else np.zeros(values.shape[1])), filled.max(0)
+
+
+def _class_places(groups: Sequence[str], number: int) -> tuple[list[int], np.ndarray]:
+    """Order of the classes, and their heights on the page with room above each group's name."""
+    if not groups:
+        return list(range(number)), np.arange(number)
+    names = _in_order(groups)
+    order = sorted(range(number), key=lambda k: names.index(groups[k]))
+    above = np.array([names.index(groups[k]) + 1 for k in order])
+    return order, np.arange(number) + 1.4 * above - 0.4
+
+
+def _name_groups(axis: Axes, groups: Sequence[str], places: np.ndarray) -> None:
+    """Bold names above the classes of each group, in the column of the class names."""
+    edge = axis.get_yaxis_transform()
+    for name in _in_order(groups):
+        top = places[list(groups).index(name)] - 1
+        style = {"ha": "right", "va": "center", "fontweight": "bold", "fontsize": 7.5}
+        axis.text(-0.02, top, name, transform=edge, **style)
+
+
+def _write_counts(axis: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            color = "white" if shares[row, column] > 0.55 else "black"
+            axis.text(column, row, f"{count:d}", ha="center", va="center", color=color, fontsize=7)

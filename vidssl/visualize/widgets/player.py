@@ -1,0 +1,129 @@
+"""A frame player that steps through clips in the browser, by button, slider or keyboard."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets
+from PIL import Image
+
+from vidssl.visualize.clips import Clip, as_clips
+
+SHEET_WIDTH = 4096  # pixels: browsers on small devices refuse wider images
+PNG_BYTES = 1_500_000  # raw bytes up to which the sheet is lossless
+EMPTY = {
+    "sheet": b"",
+    "tiling": {"width": 0, "height": 0, "frames": 1, "clips": 0, "columns": 1, "mime": ""},
+    "captions": [],
+}
+
+
+class FramePlayer(anywidget.AnyWidget):
+    """Clips side by side, stepped together.
+
+    Left and Right step, Home and End jump, Space plays and stops. All frames travel to the browser
+    at once, as one image, so stepping goes on without a kernel. `show` replaces them in place.
+
+    Args:
+        clips: one clip or several of one shape; uint8 (T, H, W, 3) or float tensors (3, T, H, W)
+            in [0, 1]. None: an empty player, filled by `show`.
+        captions: a text under each clip (one text for one clip).
+        fps: frames a second while playing, in Hz.
+        alt: what is seen, in words, for readers who do not see it.
+        columns: clips in a row; 0: as many as fit.
+        scale: screen pixels a frame pixel; 0: as many whole ones as bring small frames to a
+            comfortable size.
+        smooth: blend the pixels of enlarged frames instead of showing them as squares.
+
+    Attributes:
+        frame: index of the shown frame; readable, writable and observable.
+    """
+
+    _esm = Path(__file__).with_name("player.js")
+    _css = Path(__file__).with_name("player.css")
+
+    sheet = traitlets.Bytes(help="every frame, in one PNG or JPEG").tag(sync=True)
+    tiling = traitlets.Dict(help="where each frame lies in the sheet").tag(sync=True)
+    captions = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    frame = traitlets.Int(0).tag(sync=True)
+    fps = traitlets.Float(8.0).tag(sync=True)
+    alt = traitlets.Unicode("").tag(sync=True)
+    columns = traitlets.Int(0).tag(sync=True)
+    scale = traitlets.Int(0).tag(sync=True)
+    smooth = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(
+        self,
+        clips: Clip | Sequence[Clip] | None = None,
+        captions: str | Sequence[str] = "",
+        *,
+        fps: float = 8.0,
+        alt: str = "",
+        columns: int = 0,
+        scale: int = 0,
+        smooth: bool = False,
+    ):
+        state = EMPTY if clips is None else _sheet_of(clips, captions)
+        super().__init__(fps=fps, alt=alt, columns=columns, scale=scale, smooth=smooth, **state)
+
+    def show(self, clips: Clip | Sequence[Clip], captions: str | Sequence[str] = "") -> None:
+        """Replace the clips and their captions; the player stays at its frame.
+
+        Raises:
+            ValueError: clips of several shapes, or another number of captions than of clips.
+        """
+        state = _sheet_of(clips, captions)
+        with self.hold_sync():  # one message: the browser never sees half of the change
+            for name, value in state.items():
+                setattr(self, name, value)
+            self.frame = min(self.frame, state["tiling"]["frames"] - 1)
+
+    def __repr__(self) -> str:
+        size = "{clips} x {frames} frames of {width}x{height}".format(**self.tiling)
+        words = [word for word in (self.alt, *self.captions) if word]
+        return f"FramePlayer({size}{': ' if words else ''}{'; '.join(words)})"
+
+
+def _sheet_of(clips: Clip | Sequence[Clip], captions: str | Sequence[str]) -> dict:
+    """The traits that carry clips and captions to the browser."""
+    rows = as_clips(clips)
+    shapes = sorted({row.shape for row in rows})
+    if len(shapes) > 1:
+        raise ValueError(f"clips side by side must have one shape (T, H, W, 3), got {shapes}")
+    if isinstance(captions, str):
+        captions = [captions] if len(rows) == 1 or captions else [""] * len(rows)
+    if len(captions) != len(rows):
+        raise ValueError(f"captions must name each of the {len(rows)} clips, got {len(captions)}")
+    frames, height, width, _ = shapes[0]
+    columns = min(len(rows) * frames, max(1, SHEET_WIDTH // width))
+    kind, data = _encode(_tile(np.concatenate(rows), columns))
+    size = {"width": width, "height": height, "frames": frames, "clips": len(rows)}
+    return {
+        "sheet": data,
+        "tiling": {**size, "columns": columns, "mime": kind},
+        "captions": [str(caption) for caption in captions],
+    }
+
+
+def _tile(frames: np.ndarray, columns: int) -> np.ndarray:
+    """(N, H, W, 3) -> one image with ``columns`` frames a row, read like text."""
+    number, height, width, _ = frames.shape
+    rows = -(-number // columns)
+    sheet = np.zeros((rows * columns, height, width, 3), np.uint8)
+    sheet[:number] = frames
+    sheet = sheet.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
+    return sheet.reshape(rows * height, columns * width, 3)
+
+
+def _encode(picture: np.ndarray) -> tuple[str, bytes]:
+    """Lossless while that is small; else JPEG without colour subsampling, which would bleed."""
+    buffer = io.BytesIO()
+    if picture.nbytes <= PNG_BYTES:
+        Image.fromarray(picture).save(buffer, "PNG")
+        return "image/png", buffer.getvalue()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=90, subsampling=0)
+    return "image/jpeg", buffer.getvalue()
