@@ -51,7 +51,7 @@ bench: $(stamp)
 	$(bin)/pytest -s tests/benchmarks
 
 lab: $(lab_settings)
-	$(bin)/jupyter lab notebooks
+	$(bin)/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # A paired .py opens as the notebook it is; the setting stays inside the environment.
 $(lab_settings): $(stamp)

@@ -22,11 +22,8 @@ for job in graph.jobs.values():
             "cd {graph.project:q} && {graph.python:q} -m vidssl.cli {params.arguments}"
 
 
-onsuccess:
-    notebooks, figures = graph.results(config["target"])
-    print("\nexecuted notebooks:", *notebooks, sep="\n  ")
-    print("figures:", *(figures or ["none"]), sep="\n  ")
-
-
 onerror:
-    print("\nA run stopped; its notebook (named as `log` above) shows where. What is done is kept.")
+    print("\nA run stopped; its notebook (`log` above) shows where. What is done is kept.")
+
+
+graph.note_results(config["target"])

@@ -19,7 +19,7 @@ def test_run_makes_a_target_reruns_what_changed_and_prints_where_it_is(project, 
     told = capfd.readouterr().out
     assert "[first] seed 3 done" in told
     assert "papermill_runs/mini/second/90_tiny.ipynb" in told
-    assert "  figures/tiny.png" in told
+    assert "figures:\n  figures/tiny.png" in told
     first, second = (
         json.loads((project / f"papermill_runs/records/mini-{name}.json").read_text())
         for name in ("first", "second")
@@ -39,7 +39,10 @@ def test_run_makes_a_target_reruns_what_changed_and_prints_where_it_is(project, 
     [
         (["run", "pare"], "target='pare' is unknown; did you mean 'pair'?"),
         (["run", "pair", "--scale", "smok"], "scale='smok' is unknown; did you mean 'smoke'?"),
-        (["run", "pair", "-p", "sede", "1"], "no notebook has a parameter 'sede'; did you mean"),
+        (
+            ["run", "pair", "-p", "sede", "1"],
+            "no parameter 'sede'; did you mean 'seed'?",
+        ),
         (["run", "pair", "-p", "sizes", "1"], "parameter sizes must be of type list"),
         (["execute", "90_tini", "x"], "did you mean '90_tiny'?"),
         (["data", "smok"], "did you mean 'smoke'?"),

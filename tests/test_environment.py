@@ -1,8 +1,10 @@
 """One list of versions: constraints.txt, which pip and conda users get alike."""
 
 import re
+import subprocess
 import tomllib
 
+import pytest
 import yaml
 from tiny_project import REPOSITORY
 
@@ -45,3 +47,36 @@ def test_conda_python_is_one_that_the_package_allows():
 def test_constraints_name_no_place_to_download_from():
     text = (REPOSITORY / "constraints.txt").read_text()
     assert not re.search(r"https?://|^-|@ ", text, re.MULTILINE)
+
+
+def make(*words):
+    return subprocess.run(["make", *words], cwd=REPOSITORY, capture_output=True, text=True)
+
+
+TARGETS = ["demo", "test", "test-full", "bench", "lab", "reproduce", "notebooks"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_each_target_sets_up_first(target, tmp_path):
+    done = make("--dry-run", f"VENV={tmp_path}/new", target)
+    assert done.returncode == 0, done.stderr
+    assert "pip install --constraint constraints.txt --editable '.[test]'" in done.stdout
+
+
+def test_an_old_python_is_refused_with_a_clear_message(tmp_path):
+    old = tmp_path / "python"
+    old.write_text("#!/bin/sh\nexit 1\n")  # as its check of sys.version_info would
+    old.chmod(0o755)
+    done = make("setup", f"VENV={tmp_path}/new", f"PYTHON={old}")
+    assert done.returncode != 0
+    assert "vidssl needs Python 3.11 or newer" in done.stdout
+    assert not (tmp_path / "new").exists()
+
+
+def test_ci_runs_the_test_command_and_keeps_its_status():
+    script = REPOSITORY / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    text = script.read_text()
+    assert re.search(r"^make test\b", text, re.MULTILINE)
+    assert "pipefail" in text
+    assert 'exit "$status"' in text

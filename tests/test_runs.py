@@ -3,7 +3,7 @@ import json
 import matplotlib.pyplot as plt
 import pytest
 from PIL import Image
-from tiny_project import make_project
+from tiny_project import REPOSITORY, make_project
 
 from vidssl import runs
 from vidssl.runs import provenance
@@ -202,7 +202,7 @@ def test_code_hashes_follow_imports_by_room():
 
 
 def test_a_failing_notebook_stays_to_be_read_and_leaves_no_run_json(executed):
-    project, notebook = executed
+    project, _ = executed
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         folder = project / "papermill_runs" / "mini" / "fails"
@@ -276,6 +276,44 @@ def test_a_file_that_is_no_record_is_named(tmp_path, text):
 def test_missing_records_folder_says_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match="run something first"):
         runs.load_records(tmp_path / "none")
+
+
+# --- the graph -----------------------------------------------------------------------------------
+
+
+def test_a_job_is_given_the_embedded_data_and_waits_for_them():
+    graph = runs.Graph({"scale": "smoke"}, REPOSITORY)
+    job = graph.run("11_mosi_pretrain", "x", produces=["backbone.pt"], seed=2)
+    assert job.inputs == ("data/smoke-seed0/.made",)
+    assert job.outputs == ("smoke/x/run.json", "smoke/x/backbone.pt")
+    assert job.log == ("smoke/x/11_mosi_pretrain.ipynb",)
+    assert json.loads(job.params)["root"] == "papermill_runs/data/smoke-seed0"
+    assert job.arguments.startswith("execute 11_mosi_pretrain papermill_runs/smoke/x --scale smoke")
+
+
+def test_a_plot_s_code_counts_only_where_figures_are_published():
+    graph = runs.Graph({"scale": "smoke"}, REPOSITORY)
+    trained = graph.run("11_mosi_pretrain", "x")
+    table = graph.run("15_mosi_tables", "t", after=[trained], figures=["mosi_lowshot"])
+    assert "visualize" not in json.loads(trained.code)
+    assert "visualize" in json.loads(table.code)
+    assert "../figures/smoke_mosi_lowshot.png" in table.outputs
+
+
+def test_own_videos_replace_the_embedded_data(tmp_path):
+    overrides = {"dataset": "folder", "root": "/videos"}
+    graph = runs.Graph({"overrides": overrides, "runs_root": str(tmp_path)}, REPOSITORY)
+    job = graph.run("11_mosi_pretrain", "x")
+    assert job.inputs == ()
+    given = json.loads(job.params)
+    assert (given["dataset"], given["root"]) == ("folder", "/videos")
+
+
+def test_one_name_is_one_run():
+    graph = runs.Graph({}, REPOSITORY)
+    assert graph.run("11_mosi_pretrain", "x", seed=1) is graph.run("11_mosi_pretrain", "x", seed=1)
+    with pytest.raises(ValueError, match="two different runs are called 'x'"):
+        graph.run("11_mosi_pretrain", "x", seed=2)
 
 
 # --- figures -------------------------------------------------------------------------------------

@@ -75,7 +75,9 @@ def make_project(folder: Path) -> Path:
     shutil.copy(REPOSITORY / "papermill_runs" / "rules.smk", home)
     shutil.copytree(REPOSITORY / "papermill_runs" / "profiles", home / "profiles")
     name = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    (folder / ".gitignore").write_text("/papermill_runs/*/\n/figures/\n.snakemake/\n.config.json\n")
+    (folder / ".gitignore").write_text(
+        "/papermill_runs/*/\n/figures/\n.snakemake/\n.config.json\n.results.json\n"
+    )
     for command in (["init", "-q"], ["add", "."], [*name, "commit", "-q", "-m", "start"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
     return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 from vidssl import runs
 from vidssl.core import one_of
+from vidssl.runs.graph import RESULTS
 
 REFUSALS = (ValueError, OSError, runs.RunFailed, runs.RunLocked)
 TARGET = re.compile(r'^rule (\w+):\n\s+"""(.*?)"""', re.MULTILINE | re.DOTALL)
@@ -104,8 +106,6 @@ def _runs_root(project: Path, asked: str, overrides: dict[str, Any]) -> Path:
 
 
 def _snakemake(project: Path, root: Path, config: dict[str, Any], dry_run: bool) -> int:
-    import json
-
     root.mkdir(parents=True, exist_ok=True)
     config_file = root / ".config.json"  # a file: --config would turn numbers into words
     config_file.write_text(json.dumps({**config, "runs_root": str(root)}))
@@ -114,7 +114,11 @@ def _snakemake(project: Path, root: Path, config: dict[str, Any], dry_run: bool)
     command += ["--snakefile", home / "Snakefile", "--directory", root]
     command += ["--workflow-profile", home / "profiles" / "local", "--configfile", config_file]
     command += ["--dry-run"] if dry_run else []
-    return subprocess.run([str(word) for word in command], cwd=project).returncode
+    status = subprocess.run([str(word) for word in command], cwd=project).returncode
+    if status == 0 and not dry_run:
+        for title, paths in json.loads((root / RESULTS).read_text()).items():
+            print(f"{title}:", *(paths or ["none"]), sep="\n  ")
+    return status
 
 
 def _execute(args: argparse.Namespace) -> int:

@@ -25,6 +25,13 @@ controls(update, grey=ipywidgets.IntSlider(value=100, min=100, max=110))""",
     """
 from vidssl.visualize import film_strip
 film_strip(clip(0), every=4)""",
+    """
+from vidssl.visualize.widgets import progress_report
+report = progress_report(note="a test")
+for step in range(5):
+    report(step, {"train_loss": 2 - step / 4, "train_accuracy": step / 5})
+report.refresh()""",
+    "FramePlayer([clip(10), clip(20)], columns=1)",
 ]
 GREYS = """() => [...document.querySelectorAll('.vidssl-player-canvas')].map(
     (canvas) => canvas.getContext('2d').getImageData(16, 16, 1, 1).data[0])"""
@@ -42,6 +49,10 @@ def lab(notebooks, open_notebook):
     return lab
 
 
+def first_greys(lab):
+    return lab.page.evaluate(GREYS)[:2]
+
+
 def test_player_steps_by_keyboard_and_follows_controls(lab):
     lab.wait_for_counter("frame 1 of 16")
     lab.page.wait_for_function(f"() => ({GREYS})()[0] === 100")
@@ -49,16 +60,16 @@ def test_player_steps_by_keyboard_and_follows_controls(lab):
     for key, frame in [("ArrowRight", 1), ("ArrowLeft", 0), ("ArrowLeft", 15), ("Home", 0)]:
         lab.press(key)
         lab.wait_for_counter(f"frame {frame + 1} of 16")
-        assert lab.page.evaluate(GREYS) == [100 + frame, 200 + frame]
+        assert first_greys(lab) == [100 + frame, 200 + frame]
     lab.press("End")
-    assert lab.page.evaluate(GREYS) == [115, 215]
+    assert first_greys(lab) == [115, 215]
     assert lab.page.evaluate("document.activeElement.className") == "vidssl-player"
 
     lab.focus(".widget-slider .noUi-handle")
     before = lab.pixels()
     lab.press("ArrowRight")
     lab.wait_for_other_pixels(before)
-    assert lab.page.evaluate(GREYS) == [116, 215]  # brighter by one, still the last frame
+    assert first_greys(lab) == [116, 215]  # brighter by one, still the last frame
     assert lab.page.locator(".vidssl-player-caption").first.inner_text() == "grey 101"
 
     lab.press("ArrowRight", "ArrowRight")
@@ -89,5 +100,18 @@ def test_layout_enlarges_small_frames_wraps_captions_and_shows_a_figure_once(lab
     assert (canvas["width"], canvas["height"]) == (256, 256)  # 8 x 32 pixels
     caption = lab.page.locator(".vidssl-player-clip").first.bounding_box()
     assert caption["width"] == 256
-    last_cell = lab.page.locator(".jp-CodeCell").nth(2)
-    assert last_cell.locator("img").count() == 1
+    figure_cell = lab.page.locator(".jp-CodeCell").nth(2)
+    assert figure_cell.locator("img").count() == 1
+
+
+def test_curves_grow_where_a_person_looks_on(lab):
+    curves = lab.page.locator("img.widget-image")
+    curves.wait_for()
+    assert curves.evaluate("(image) => image.naturalWidth") == 759
+
+
+def test_columns_put_clips_below_each_other(lab):
+    clips = lab.page.locator(".vidssl-player").nth(1).locator(".vidssl-player-clip")
+    first, second = clips.nth(0).bounding_box(), clips.nth(1).bounding_box()
+    assert second["x"] == first["x"]
+    assert second["y"] > first["y"] + 256

@@ -223,6 +223,17 @@ def test_default_back_end(monkeypatch):
     assert backend() == INSTALLED[0]
 
 
+def test_no_decoder_at_all(monkeypatch, video):
+    monkeypatch.delenv("VIDSSL_DECODER", raising=False)
+    monkeypatch.setattr(decode, "find_spec", lambda name: None)
+    decode._installed_backend.cache_clear()
+    try:
+        with pytest.raises(ModuleNotFoundError, match=r"install av \(PyAV\) or decord"):
+            video_length(video)
+    finally:
+        decode._installed_backend.cache_clear()
+
+
 # --- writing ------------------------------------------------------------------------------------
 
 

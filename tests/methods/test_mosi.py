@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch.utils.data import Dataset
 
 from vidssl import models
-from vidssl.core import derive_seed
-from vidssl.data import collate
+from vidssl.core import VideoRecord, derive_seed
+from vidssl.data import ImageDataset, collate, read_folder
 from vidssl.data.colour import ColourJitter
 from vidssl.methods import mosi
 from vidssl.motion import label_pool
@@ -88,6 +90,25 @@ def test_the_pretext_task_is_learned_on_unseen_images():
     after = accuracy(model, images)
     assert before < 0.4
     assert after > 0.6
+
+
+def test_training_goes_on_without_an_unreadable_video_and_names_it(moving_videos, tmp_path):
+    records = read_folder(moving_videos)[:5]
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(Path(records[0].path).read_bytes()[:600])
+    records.append(VideoRecord(str(broken), 0, "broken"))
+    config = mosi.MoSIConfig(frames=6, size=16, k=1)
+    result = fit(
+        models.build("r2plus1d_10", num_classes=config.num_classes, width=0.125),
+        ImageDataset(records, side=config.source_side),
+        mosi.training_step(config),
+        TrainConfig(epochs=2, batch_size=3),
+        collate=collate,
+        report=lambda step, metrics: None,
+    )
+    assert result.steps == 4, "an epoch ended early"
+    assert len(result.failed) == 1
+    assert "broken.mp4" in result.failed[0]
 
 
 def accuracy(model, images):

@@ -31,7 +31,11 @@ def backend() -> str:
 
 @cache
 def _installed_backend() -> str:
-    return "decord" if find_spec("decord") else "pyav"
+    if find_spec("decord"):
+        return "decord"
+    if find_spec("av"):
+        return "pyav"
+    raise ModuleNotFoundError("no video decoder is installed: install av (PyAV) or decord")
 
 
 def video_length(path: str | Path) -> int:
@@ -93,7 +97,7 @@ def _decoding(path: str | Path) -> Iterator[None]:
 
 @cache
 def _decoder_errors() -> tuple[type[Exception], ...]:
-    if _installed_backend() != "decord":
+    if not find_spec("decord"):
         return ()
     from decord._ffi.base import DECORDError
 

@@ -133,7 +133,7 @@ def scene_set(
 
 
 def _check_number(name: str, value: int) -> None:
-    least = {"frames": 9, "height": 48, "width": 48}.get(name, 1)  # x264 wavers at 32 x 32
+    least = {"frames": 9, "height": 48, "width": 48}.get(name, 1)
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
     if name in ("height", "width") and value % 2:

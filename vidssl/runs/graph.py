@@ -16,18 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidssl.core import did_you_mean
 from vidssl.runs import provenance
 from vidssl.runs.figures import figure_files
 from vidssl.runs.notebooks import notebook_code, notebook_names, notebook_path
 from vidssl.runs.parameters import (
-    ParameterError,
     check_parameters,
     declared_parameters,
     parameters_for,
     scale_file,
 )
 
+RESULTS = ".results.json"  # in the folder of all runs: where the last target's results are
 FIGURE_SUFFIXES = (".png", ".pdf", ".json")
 
 
@@ -77,7 +76,7 @@ class Graph:
         everywhere = {}
         for name in notebook_names(self.project):
             everywhere |= declared_parameters(notebook_path(name, self.project))
-        check_parameters(self.overrides, everywhere, "no notebook")
+        check_parameters(self.overrides, everywhere, "all notebooks")
         for name in notebook_names(self.project):
             declared = declared_parameters(notebook_path(name, self.project))
             check_parameters(self._own(declared), declared, name)
@@ -155,10 +154,10 @@ class Graph:
 
     def path(self, *parts: str) -> str:
         """A path under the runs' root as notebooks are given it: relative to the project."""
-        return provenance.short(self.root.joinpath(*parts), self.project)
+        return provenance.short(Path(os.path.normpath(self.root.joinpath(*parts))), self.project)
 
-    def results(self, target: str) -> tuple[list[str], list[str]]:
-        """(executed notebooks, published figures) behind a target, as paths for the reader."""
+    def note_results(self, target: str) -> None:
+        """Leave for `vidssl run` what stands behind a target, as paths for the reader."""
         waiting, found = list(self.targets[target]), []
         while waiting:
             job = waiting.pop(0)
@@ -166,7 +165,9 @@ class Graph:
                 found.append(job)
                 waiting += [other for other in self.jobs.values() if other.marker in job.inputs]
         notebooks = sorted(self.path(log) for job in found for log in job.log)
-        return notebooks, [self.path(figure) for job in found for figure in job.figures]
+        figures = [self.path(figure) for job in found for figure in job.figures]
+        told = {"executed notebooks": notebooks, "figures": figures}
+        provenance.write_atomic(self.root / RESULTS, json.dumps(told))
 
     def _root(self, path: Path, parameters: dict, scale: str, priority: int) -> list[Job]:
         """Put the embedded data's folder into ``parameters``; the job that makes it, if any."""

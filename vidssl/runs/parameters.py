@@ -70,7 +70,7 @@ def check_parameters(
     for name, value in given.items():
         if name not in declared:
             raise ParameterError(
-                f"{where} has no parameter {name!r}{did_you_mean(name, list(declared))}"
+                f"{where}: no parameter {name!r}{did_you_mean(name, list(declared))}"
             )
         checked[name] = _checked_value(name, value, declared[name], where)
     return checked

@@ -64,6 +64,7 @@ def learning_curves(
                 axis.legend(loc="best")
         for axis in axes if wide else axes[-1:]:
             axis.set_xlabel("step")
+            axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         add_note(figure, note)
     return figure
 
@@ -352,11 +353,7 @@ def _name_series(figure: Figure, axis: Axes, series: list, chance: np.ndarray) -
 
 
 def _spread(values: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
-    """Places near ``values`` and at least ``gap`` apart, within [low, high] where they fit.
-
-    >>> _spread([1.0, 1.0, 5.0], 2.0, 0.0, 10.0).tolist()
-    [0.0, 2.0, 5.0]
-    """
+    """Places near ``values`` and at least ``gap`` apart, within [low, high] where they fit."""
     order = np.argsort(values, kind="stable")
     places = np.asarray(values, dtype=float)[order]
     blocks = [[place, 1] for place in places]  # centre and number of labels of each heap
@@ -370,7 +367,9 @@ def _spread(values: Sequence[float], gap: float, low: float, high: float) -> np.
         index = max(index - 1, 0)
     heaps = [centre + gap * (np.arange(n) - (n - 1) / 2) for centre, n in blocks]
     spread = np.concatenate(heaps)
-    spread += max(low - spread[0], 0.0) - max(spread[-1] - high, 0.0)
+    ranks = np.arange(len(spread))  # a label keeps room for those between it and the edge
+    spread = np.maximum(spread, low + gap * ranks)
+    spread = np.minimum(spread, high - gap * ranks[::-1])
     return spread[np.argsort(order)]
 
 

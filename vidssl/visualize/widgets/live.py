@@ -80,7 +80,6 @@ class LiveCurves:
         with paper_style():
             figure.savefig(buffer, format="png", dpi=110)
         self.image.value = buffer.getvalue()
-        self.image.tooltip = f"Learning curves up to step {self.history[-1]['step']}"
         self._drawn = time.monotonic()
         self._pause = max(self._seconds, 10 * (self._drawn - begun))
 

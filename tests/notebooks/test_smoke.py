@@ -1,0 +1,95 @@
+"""Every notebook at smoke scale: papermill injects the parameters, nbval executes every cell.
+
+The checks of what a notebook shows are asserts in its own cells.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from vidssl import runs
+from vidssl.data import synthetic
+
+NOTEBOOKS = runs.find_project() / "notebooks"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder of runs of its own, with the smoke data."""
+    root = tmp_path_factory.mktemp("runs")
+    numbers = runs.scale_file("smoke").get("data", {})
+    synthetic.make_dataset(
+        root / "data", **{"scale": "smoke", **numbers}, workers=1, progress=False
+    )
+    return root
+
+
+def execute(notebook, place, name, **parameters):
+    """Run a notebook under nbval; its folder is ``<place>/smoke/<name>``."""
+    import papermill
+
+    declared = runs.declared_parameters(NOTEBOOKS / f"{notebook}.py")
+    parameters["run_folder"] = str(place / "smoke" / name)
+    if "root" in declared:
+        parameters["root"] = str(place / "data")
+    prepared = place / f"{name}.ipynb"
+    papermill.execute_notebook(
+        str(NOTEBOOKS / f"{notebook}.ipynb"),
+        str(prepared),
+        parameters=runs.parameters_for(notebook, "smoke", parameters),
+        kernel_name="python3",
+        prepare_only=True,
+        progress_bar=False,
+    )
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "-p", "no:cacheprovider", "-q"]
+    done = subprocess.run(
+        [*command, "--nbval-cell-timeout=300", prepared.name],
+        cwd=place,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return json.loads((place / "smoke" / name / "run.json").read_text())
+
+
+def test_start_here(place):
+    (place / "records").mkdir(exist_ok=True)
+    execute("00_start_here", place, "start_here")
+
+
+def test_data_and_clips(place):
+    execute("01_data_and_clips", place, "data_and_clips")
+
+
+def test_pseudo_motion(place):
+    done = execute("10_mosi_pseudo_motion", place, "pseudo_motion")
+    assert done["metrics"]["labels"] == 9
+    assert (place / "figures" / "smoke_mosi_pseudo_motion.png").exists()
+
+
+def test_pretrain_transfer_and_table(place):
+    """The three depend on each other: weights, then two twins, then the table of their records."""
+    pretrained = execute("11_mosi_pretrain", place, "mosi_pretrain-s0")
+    assert pretrained["status"] == "finished"
+    weights = place / "smoke" / "mosi_pretrain-s0" / "backbone.pt"
+    assert weights.exists()
+    transferred = execute(
+        "12_mosi_transfer",
+        place,
+        "mosi_transfer-n2-s0",
+        pretrained=str(weights),
+        videos_per_class=2,
+    )
+    assert transferred["metrics"]["test_videos"] == 8
+    execute("15_mosi_tables", place, "mosi_lowshot", records=str(place / "records"), data_seed=0)
+    table = (place / "figures" / "smoke_mosi_lowshot.csv").read_text().splitlines()
+    assert table[0] == "table,row,column,metric,mean,ci95,seeds,scale,dataset,paper"
+    assert any(line.startswith("mosi_lowshot,mosi,2,top1_accuracy,") for line in table)
+
+
+def test_a_mistyped_parameter_stops_before_anything_runs(place):
+    with pytest.raises(runs.ParameterError, match="did you mean 'epochs'"):
+        execute("11_mosi_pretrain", place, "mistyped", epoch=1)
+    assert not (place / "smoke" / "mistyped").exists()

@@ -1,0 +1,142 @@
+import numpy as np
+import pandas
+import pytest
+
+from vidssl.visualize import (
+    COLORS,
+    accuracy_by_setting,
+    confusion_matrix,
+    learning_curves,
+    paper_style,
+    per_class_accuracy,
+)
+from vidssl.visualize.tables import _spread
+
+TABLE = [
+    {"row": "MoSI", "column": "20", "mean": "0.5", "ci95": "0.02"},
+    {"row": "MoSI", "column": "5", "mean": "0.3", "ci95": "0.04"},
+    {"row": "scratch", "column": "5", "mean": "0.2", "ci95": ""},
+    {"row": "the paper", "column": "5", "mean": "", "ci95": ""},
+    {"row": "chance", "column": "5", "mean": "0.0625", "ci95": ""},
+]
+ORIGIN = {"scale": "mini", "dataset": "embedded"}
+
+
+def texts(axis):
+    return [text.get_text() for text in axis.texts]
+
+
+def test_accuracy_is_in_per_cent_at_sorted_settings_with_intervals():
+    figure = accuracy_by_setting([row | ORIGIN for row in TABLE])
+    axis = figure.axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["5", "20"]
+    mosi, scratch = axis.containers
+    assert mosi.lines[0].get_ydata().tolist() == [30.0, 50.0]
+    low, high = (cap.get_ydata() for cap in mosi.lines[1])
+    np.testing.assert_allclose(np.stack([low, high]), [[26, 48], [34, 52]])
+    assert scratch.lines[0].get_ydata()[0] == 20.0
+    assert np.isnan(scratch.lines[0].get_ydata()[1])
+    assert texts(axis) == ["MoSI", "scratch", "chance"]  # the paper has no number of ours
+    assert axis.lines[-1].get_ydata().tolist() == [6.25] * 3  # chance, from edge to edge
+    assert figure._supxlabel.get_text() == "embedded · mini"
+
+
+def test_accuracy_takes_a_data_frame_as_read_from_csv():
+    frame = pandas.DataFrame(TABLE).replace("", np.nan).astype({"mean": float, "ci95": float})
+    assert texts(accuracy_by_setting(frame).axes[0]) == ["MoSI", "scratch", "chance"]
+
+
+def test_scales_and_data_sets_do_not_share_a_plot():
+    mixed = [TABLE[0] | ORIGIN, TABLE[1] | ORIGIN | {"scale": "gpu"}]
+    with pytest.raises(ValueError, match="rows mix scale mini and gpu"):
+        accuracy_by_setting(mixed)
+    with pytest.raises(ValueError, match="nothing to plot"):
+        accuracy_by_setting(TABLE[3:4])
+
+
+def test_labels_at_line_ends_do_not_touch():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        values = rng.uniform(0, 100, 8)
+        places = _spread(values, 6.0, 0.0, 100.0)
+        assert np.diff(np.sort(places)).min() >= 6 - 1e-6
+        assert np.array_equal(np.argsort(places), np.argsort(values))
+        assert places.min() >= -1e-6
+        assert places.max() <= 100 + 1e-6
+    assert _spread([10.0, 50.0], 6.0, 0.0, 100.0).tolist() == [10.0, 50.0]
+    assert _spread([1.0, 1.0, 5.0], 2.0, 0.0, 10.0).tolist() == [0.0, 2.0, 5.0]
+
+
+HISTORY = [
+    {"step": 0, "train_loss": 2.0, "learning_rate": 0.1},
+    {"step": 10, "train_loss": float("nan"), "test_accuracy": 0.25},
+    {"step": 20, "train_loss": 1.0, "test_accuracy": 0.5},
+]
+
+
+def test_curves_have_a_panel_a_kind_and_gaps_where_numbers_miss():
+    loss, accuracy = learning_curves(HISTORY).axes
+    assert (loss.get_ylabel(), accuracy.get_ylabel()) == ("train loss", "test accuracy (%)")
+    np.testing.assert_array_equal(loss.lines[0].get_ydata(), [2.0, np.nan, 1.0])
+    assert accuracy.lines[0].get_xdata().tolist() == [10, 20]
+    assert accuracy.lines[0].get_ydata().tolist() == [25, 50]
+
+
+def test_curves_tell_runs_apart_by_colour():
+    rows = [row | {"start": name} for name in ("scratch", "MoSI") for row in HISTORY]
+    loss, accuracy = learning_curves(rows, by="start").axes
+    assert [line.get_color() for line in loss.lines] == list(COLORS[:2])
+    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["scratch", "MoSI"]
+    assert accuracy.get_legend() is None  # the same as above
+
+
+def test_curves_name_what_can_be_plotted():
+    with pytest.raises(ValueError, match="did you mean 'train_loss'"):
+        learning_curves(HISTORY, metrics=["train_los"])
+    with pytest.raises(ValueError, match="known: learning_rate"):
+        learning_curves([{"step": 1, "learning_rate": 0.1}])
+    assert learning_curves(HISTORY, metrics=["learning_rate"]).axes[0].get_ylabel()
+
+
+def test_classes_are_drawn_by_group_and_missing_ones_left_out():
+    accuracy = {"scratch": [0.1, np.nan, 0.3], "MoSI": [0.5, np.nan, 0.2]}
+    figure = per_class_accuracy(accuracy, ["a", "b", "c"], groups=["x", "y", "x"], chance=0.25)
+    axis = figure.axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "c", "b"]
+    assert texts(axis) == ["chance", "x", "y"]
+    scratch = axis.collections[1].get_offsets()
+    np.testing.assert_allclose(scratch.filled(np.nan)[:, 0], [10, 30, np.nan])
+    with pytest.raises(ValueError, match="one entry a class"):
+        per_class_accuracy([0.1, 0.2], ["a", "b", "c"])
+
+
+def test_confusion_shades_are_shares_of_the_true_class():
+    axis = confusion_matrix(np.array([[3, 1], [0, 0]]), ["a", "b"]).axes[0]
+    np.testing.assert_array_equal(axis.images[0].get_array(), [[75, 25], [0, 0]])
+    assert texts(axis) == ["3", "1"]
+    with pytest.raises(ValueError, match=r"confusion must be \(2, 2\)"):
+        confusion_matrix(np.zeros((3, 2)), ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        accuracy_by_setting(TABLE),
+        learning_curves(HISTORY, note="embedded · mini"),
+        per_class_accuracy([0.1, 0.2], ["a", "b"], note="embedded · mini"),
+        confusion_matrix(np.eye(2, dtype=int), ["a long name", "b"], note="embedded · mini"),
+    ],
+)
+def test_letters_are_legible_and_inside_a_column(figure):
+    from matplotlib.text import Text
+
+    with paper_style():
+        figure.draw_without_rendering()
+        drawn = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text()]
+        assert figure.get_figwidth() == 3.35
+        assert min(text.get_fontsize() for text in drawn) >= 7
+        box = figure.get_tightbbox()
+    assert box.x0 >= -0.01
+    assert box.y0 >= -0.01
+    assert box.x1 <= figure.get_figwidth() + 0.01
+    assert box.y1 <= figure.get_figheight() + 0.01
