@@ -42,13 +42,13 @@ reproduce: $(stamp)
 	$(run) reproduce
 
 test: $(stamp)
-	$(pytest) -m "not slow" --ignore tests/benchmarks
+	$(pytest) -m "not slow and not bench"
 
 test-full: $(stamp)
-	$(pytest) --ignore tests/benchmarks
+	$(pytest) -m "not bench"
 
 bench: $(stamp)
-	$(bin)/pytest -s tests/benchmarks
+	$(bin)/pytest -s -m bench tests/benchmarks
 
 lab: $(lab_settings)
 	$(bin)/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)

@@ -74,9 +74,7 @@ step = max(1, len(one_each) // videos_shown)
 chosen = list(one_each.values())[::step][:videos_shown]
 lengths = [video_length(record.path) for record in chosen]
 shortest = min(min(lengths), 64)
-videos = [
-    resize_short_side(read_clip(r.path, lambda n: np.arange(shortest)), 96) for r in chosen
-]
+videos = [resize_short_side(read_clip(r.path, lambda n: np.arange(shortest)), 96) for r in chosen]
 FramePlayer(
     videos,
     [f"{r.class_name or r.video_id} ({n} frames)" for r, n in zip(chosen, lengths)],
@@ -181,7 +179,9 @@ print(refused)
 # %%
 assert "cut_short.mp4" in refused
 assert not {r.video_id for r in splits.train} & {r.video_id for r in splits.test}
-assert np.all(np.diff(random_clip(200, frames, frame_stride, np.random.default_rng(0))) == frame_stride)
+assert np.all(
+    np.diff(random_clip(200, frames, frame_stride, np.random.default_rng(0))) == frame_stride
+)
 first, again = augmented[(1, 0)]["clip"], augmented[(1, 0)]["clip"]
 assert (first == again).all(), "a sample depends on its seed, epoch and index alone"
 assert (first != augmented[(2, 0)]["clip"]).any()

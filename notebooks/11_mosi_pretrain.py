@@ -78,7 +78,7 @@ kept = splits.test or splits.train[-max(1, len(splits.train) // 10) :]
 training = splits.train if splits.test else splits.train[: -len(kept)]
 order = np.random.default_rng(derive_seed(data_seed, "held out")).permutation(len(kept))
 chosen = [kept[i] for i in order[:held_out_images]]
-batch = collate([sample for sample in ImageDataset(chosen, side=config.source_side)])
+batch = collate(list(ImageDataset(chosen, side=config.source_side)))
 held_out, unreadable = batch["image"], batch["failed"]
 print(f"{len(held_out)} held-out images, {len(training)} for training")
 

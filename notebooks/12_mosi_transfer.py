@@ -88,9 +88,7 @@ print(
 clip_settings = {"frames": frames, "stride": frame_stride}
 augmented = TrainTransform(size=size, short_side=short_side, flip=flip)
 plain = TestTransform(size=size, short_side=short_side)
-training = ClipDataset(
-    labelled, **clip_settings, transform=augmented, seed=seed, cache_mb=cache_mb
-)
+training = ClipDataset(labelled, **clip_settings, transform=augmented, seed=seed, cache_mb=cache_mb)
 test_set = MultiClipDataset(splits.test, **clip_settings, count=test_clips, transform=plain)
 labelled_set = MultiClipDataset(labelled, **clip_settings, count=test_clips, transform=plain)
 figure = visualize.film_strip(
@@ -154,6 +152,7 @@ figure
 # Ten clips spread evenly over each test video, one centre crop, softmax averaged. A video that
 # cannot be read counts as wrong and is named.
 
+
 # %%
 def report(outputs):
     return classification_report(
@@ -214,8 +213,7 @@ metrics = {f"{name}_top1_accuracy": tested.top1_accuracy for name, tested in rep
 metrics |= {f"{name}_top5_accuracy": reports[name].top5_accuracy for name in networks}
 metrics |= {f"{name}_train_accuracy": train_accuracy[name] for name in networks}
 metrics |= {
-    f"{name}_per_class": np.round(reports[name].per_class_accuracy, 3).tolist()
-    for name in networks
+    f"{name}_per_class": np.round(reports[name].per_class_accuracy, 3).tolist() for name in networks
 }
 run.finish(
     {**metrics, "chance": chance, "test_videos": len(splits.test), "labelled": len(labelled)},

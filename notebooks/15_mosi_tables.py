@@ -34,8 +34,12 @@ from IPython.display import display
 
 from vidssl import visualize
 from vidssl.core import one_of
-from vidssl.evaluation import paired_difference, smallest_detectable_difference
-from vidssl.runs.tables import paper_row, table_row
+from vidssl.evaluation import (
+    paired_difference,
+    paper_row,
+    smallest_detectable_difference,
+    table_row,
+)
 
 one_of("table", table, ("mosi_lowshot",))
 found = [
@@ -59,7 +63,7 @@ print(f"{table}: {len(found)} runs, {trainings} trainings, {minutes:.0f} minutes
 
 # %%
 ROWS = ["scratch", "mosi", "static_frame", "frame_difference"]
-PAPER = {"scratch": {5: 6.7}, "mosi": {5: 12.5}}  # MoSI's table 3: HMDB51, %
+PAPER = {"scratch": {5: 0.067}, "mosi": {5: 0.125}}  # MoSI's table 3, HMDB51
 rows = []
 for size, metrics in sorted(by_size.items()):
     about = {"table": table, "column": size, "scale": scale, "dataset": dataset}
@@ -92,12 +96,14 @@ for size, metrics in sorted(by_size.items()):
     ]
     difference = paired_difference(*zip(*pairs))
     differences[size] = difference
-    smallest = smallest_detectable_difference(*zip(*pairs))
-    print(
-        f"{size} labelled videos a class: {100 * difference.mean:+.1f} ± "
-        f"{100 * difference.ci95:.1f} points over {difference.n} seeds; "
-        f"a true difference of {100 * smallest:.1f} would have been seen"
-    )
+    said = f"{size} labelled videos a class: {100 * difference.mean:+.1f} points"
+    if difference.n > 1:
+        smallest = smallest_detectable_difference(*zip(*pairs))
+        said += (
+            f" ± {100 * difference.ci95:.1f} over {difference.n} seeds; "
+            f"a true difference of {100 * smallest:.1f} would have been seen"
+        )
+    print(said)
 
 # %%
 own = [row for row in rows if row["metric"] == "top1_accuracy" and row["scale"] == scale]

@@ -29,8 +29,6 @@ def moving_videos(tmp_path_factory):
             rng = np.random.default_rng(number + 100 * (sign > 0))
             coarse = rng.integers(0, 256, (6, 30, 3), dtype=np.uint8)
             texture = np.kron(coarse, np.ones((8, 8, 1), np.uint8))
-            frames = [
-                texture[:, 80 + sign * 2 * t : 80 + sign * 2 * t + 64] for t in range(20)
-            ]
+            frames = [texture[:, 80 + sign * 2 * t : 80 + sign * 2 * t + 64] for t in range(20)]
             write_video(root / direction / f"{number}.mp4", np.stack(frames))
     return root

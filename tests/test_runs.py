@@ -10,7 +10,6 @@ from vidssl.runs import provenance
 from vidssl.runs.execute import locked
 from vidssl.runs.notebooks import notebook_cells
 from vidssl.runs.records import RECORD_BYTES, plain, small_record
-from vidssl.runs.tables import paper_row, table_row
 
 FOLDER = "papermill_runs/mini/tiny-s7"
 
@@ -415,27 +414,3 @@ def test_a_figure_needs_words_and_rows(tmp_path):
 def test_published_figures_of_other_scales_and_roots_keep_apart(tmp_path, scale, root, expected):
     found = runs.figure_files("tiny", scale, tmp_path / root, tmp_path)
     assert found == tmp_path / expected
-
-
-def test_table_rows():
-    about = {"table": "t", "column": 5, "scale": "mini", "dataset": "embedded"}
-    row = table_row("mosi", "top1_accuracy", [0.5, 0.7], **about)
-    assert list(row) == [
-        "table",
-        "row",
-        "column",
-        "metric",
-        "mean",
-        "ci95",
-        "seeds",
-        "scale",
-        "dataset",
-        "paper",
-    ]
-    assert row["mean"] == pytest.approx(0.6)
-    assert row["ci95"] == pytest.approx(12.706 * 0.1, rel=1e-4)  # t(.975, 1) s / sqrt(2)
-    assert row["seeds"] == 2
-    assert table_row("mosi", "loss", [0.5], **about)["ci95"] is None
-    assert table_row("chance", "loss", [0.5], exact=True, **about)["seeds"] == 0
-    quoted = paper_row("mosi", "top1_accuracy", 12.5, **about)
-    assert (quoted["mean"], quoted["seeds"], quoted["paper"]) == (None, None, 12.5)

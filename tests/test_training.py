@@ -1,4 +1,4 @@
-"""The shared loop on a small real problem: it learns, it stops and continues, it says what fails."""
+"""The shared loop on a small real problem: it learns, stops, continues, says what fails."""
 
 import pytest
 import torch

@@ -18,8 +18,9 @@ from vidssl.core import normalise
 class Outputs:
     """One row a readable video, in the order of the data set.
 
-    ``values`` (V, D) or, for every clip, (V, N, D) float32; ``labels`` (V,) int64, ``video_ids``. Videos that could not be read
-    are in ``failed`` ("path: reason"), their labels in ``failed_labels``: count them.
+    ``values`` (V, D) or, for every clip, (V, N, D) float32; ``labels`` (V,) int64; ``video_ids``.
+    Videos that could not be read are in ``failed`` ("path: reason"), their labels in
+    ``failed_labels``: count them.
     """
 
     values: np.ndarray

@@ -21,7 +21,7 @@ from vidssl.data.transforms import TestTransform, TrainTransform
 pytest.importorskip("av")
 write_video = pytest.importorskip("vidssl.data.decode").write_video
 
-PLAIN = TrainTransform(16, 24, flip=0, jitter=False)
+PLAIN = TrainTransform(16, 24, flip=0, jitter=None)
 CLIP = {"frames": 4, "stride": 2}
 
 

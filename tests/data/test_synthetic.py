@@ -41,7 +41,7 @@ APPEARANCE = [each.name for each in CLASSES if each.group == "appearance"]
 
 def test_generator_is_the_settled_one():
     # Results are compared on these pixels: a new hash is a new data set, and all is run again.
-    assert generator_hash() == "0"
+    assert generator_hash() == "95bd856e494fd7d9"
 
 
 def test_a_scene_is_drawn_from_its_seeds_alone():
@@ -173,9 +173,11 @@ def test_mirrored_pairs_differ_in_order_only():
         return [np.ptp(part) for part in (way.x[:half], way.x[-half:], way.y[:half], way.y[-half:])]
 
     x_early, x_late, y_early, y_late = moved("RightThenDown")
-    assert x_early > x_late and y_late > y_early
+    assert x_early > x_late
+    assert y_late > y_early
     x_early, x_late, y_early, y_late = moved("DownThenRight")
-    assert x_late > x_early and y_early > y_late
+    assert x_late > x_early
+    assert y_early > y_late
 
 
 def test_training_and_test_scenes_share_no_photograph():
@@ -225,7 +227,7 @@ def _single_frame_accuracy(found, features):
 
 
 def test_a_single_frame_does_not_tell_motion_classes():
-    found = _some_frames(MOTION, train=24, test=20)
+    found = _some_frames(MOTION, train=20, test=16)
     for features in (_thumbnails, _color_histograms):
         for accuracy in _single_frame_accuracy(found, features):
             assert accuracy < 1 / 12 + 0.05
@@ -280,7 +282,7 @@ def _motion_of(scene):
 
 
 def test_motion_tells_the_classes_and_a_flip_does_not_change_them():
-    chosen, flip = scene_set("mini", classes=MOTION, train=18, test=7), (-1, 1, 1, -1, 1, -1, 1)
+    chosen, flip = scene_set("mini", classes=MOTION, train=12, test=6), (-1, 1, 1, -1, 1, -1, 1)
     plain, flipped, labels = {}, {}, {}
     for subset in ("train", "test"):
         seen = np.stack([_motion_of(scene) for scene in chosen.scenes(subset)])

@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 from vidssl import models
 from vidssl.core import VideoRecord, derive_seed
 from vidssl.data import ImageDataset, collate, read_folder
-from vidssl.data.colour import ColourJitter
+from vidssl.data.color import ColorJitter
 from vidssl.methods import mosi
 from vidssl.motion import label_pool
 from vidssl.training import TrainConfig, fit
@@ -57,7 +57,7 @@ def test_a_batch_holds_every_label_of_every_image():
 
 def test_jitter_comes_after_the_mask_and_flickers_everywhere():
     """The frozen part must flicker too, or the moving square gives its place away."""
-    config = mosi.MoSIConfig(frames=8, size=32, jitter=ColourJitter(grey=0))
+    config = mosi.MoSIConfig(frames=8, size=32, jitter=ColorJitter(grey=0))
     image = torch.rand(1, 3, config.source_side, config.source_side)
     clips, labels = mosi.pretext_batch(image, config, generator())
     still = clips[labels == len(label_pool()) - 1][0]
@@ -75,7 +75,7 @@ def test_curriculum_and_unmasked_configurations():
 def test_the_pretext_task_is_learned_on_unseen_images():
     """Chance (1 in 5) before; after half a minute most labels of unseen images are right."""
     torch.manual_seed(0)
-    model = models.build("r2plus1d_10", num_classes=SMALL.num_classes, width=0.125)
+    model = models.build("r2plus1d_10", num_classes=SMALL.num_classes, width=0.25)
     data = PhotographCrops(count=1200, side=SMALL.source_side)
     images = data.held_out(20)
     before = accuracy(model, images)

@@ -4,6 +4,7 @@
 """
 
 from vidssl.core import VideoRecord
+from vidssl.data.color import ColorJitter
 from vidssl.data.datasets import ClipDataset, ClipsDataset, ImageDataset, MultiClipDataset, collate
 from vidssl.data.decode import (
     backend,
@@ -36,11 +37,12 @@ from vidssl.data.sampling import (
     random_clips,
     uniform_clips,
 )
-from vidssl.data.transforms import TestTransform, TrainTransform, color_jitter, resize_short_side
+from vidssl.data.transforms import TestTransform, TrainTransform, resize_short_side
 
 __all__ = [
     "ClipDataset",
     "ClipsDataset",
+    "ColorJitter",
     "ImageDataset",
     "MultiClipDataset",
     "Splits",
@@ -50,7 +52,6 @@ __all__ = [
     "backend",
     "clip_span",
     "collate",
-    "color_jitter",
     "dense_clips",
     "global_local_clips",
     "label_fraction",

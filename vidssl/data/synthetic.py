@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +64,7 @@ VIDEOS, LISTS, MARKER = "UCF-101", "ucfTrainTestlist", "scenes.json"
 PLAN = "scenes.partial.json"  # what an unfinished folder is going to hold
 BATCH = 8  # videos a worker is given at a time
 WORTH_A_WORKER = 40  # videos; starting a worker takes as long as these
+IDLE_SECONDS = 20  # then a worker gives its memory back
 
 
 @dataclass(frozen=True)
@@ -263,14 +267,33 @@ def _in_parallel(work, jobs: list, argument, workers: int, progress: bool, title
     with tqdm(total=len(jobs), desc=title, unit="video", disable=not progress) as bar:
         batches = [jobs[i : i + BATCH] for i in range(0, len(jobs), BATCH)]
         useful = max(len(jobs) // WORTH_A_WORKER, 1)
-        pool = Parallel(n_jobs=max(min(workers, useful), 1), return_as="generator")
-        for results in pool(delayed(_run_batch)(work, batch, argument) for batch in batches):
+        pool = Parallel(
+            n_jobs=max(min(workers, useful), 1),
+            return_as="generator",
+            idle_worker_timeout=IDLE_SECONDS,
+        )
+        calls = (delayed(_run_batch)(work, batch, argument, os.getpid()) for batch in batches)
+        for results in pool(calls):
             yield from results
             bar.update(len(results))
 
 
-def _run_batch(work, batch: list, argument) -> list:
+def _run_batch(work, batch: list, argument, parent: int) -> list:
+    if os.getpid() != parent:
+        _end_with(parent)
     return [work(job, argument) for job in batch]
+
+
+@lru_cache(maxsize=1)
+def _end_with(parent: int) -> None:
+    """Let this worker end when its parent is gone: one that was killed cannot say goodbye."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _write_lists(folder: Path, wanted: SceneSet, data_seed: int) -> None:

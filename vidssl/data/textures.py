@@ -13,7 +13,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from vidssl.core import one_of
 
@@ -72,6 +71,8 @@ def _locate(name: str) -> Path | None:
 @lru_cache(maxsize=64)
 def _photograph(name: str, reduction: int) -> np.ndarray:
     """uint8 (H, W, 3), both sides divided by ``reduction`` (box average)."""
+    from PIL import Image
+
     with Image.open(_locate(name)) as image:
         pixels = np.asarray(image.convert("RGB"))
     height, width = (side // reduction * reduction for side in pixels.shape[:2])
@@ -179,18 +180,18 @@ def pattern(family: str, size: int, rng: np.random.Generator) -> np.ndarray:
     """
     family = one_of("family", family, PATTERNS)
     y, x = (np.mgrid[0:size, 0:size] + 0.5) / size * 2 - 1
-    cell = 0.3 + 0.08 * rng.random()  # in half-widths: three or so repeats across the sprite
+    cell = 0.36 + 0.08 * rng.random()  # in half-widths: about five bands across the sprite
     phase = rng.random(2)
     if family == "striped":
         marked = np.floor(x / cell + phase[0]) % 2
     elif family == "checkered":
         marked = (np.floor(x / cell + phase[0]) + np.floor(y / cell + phase[1])) % 2
     elif family == "spotted":
-        u, v = (x / (1.7 * cell) + phase[0]) % 1 - 0.5, (y / (1.7 * cell) + phase[1]) % 1 - 0.5
-        marked = u**2 + v**2 < 0.33**2
+        u, v = (x / (1.5 * cell) + phase[0]) % 1 - 0.5, (y / (1.5 * cell) + phase[1]) % 1 - 0.5
+        marked = u**2 + v**2 < 0.35**2
     else:
-        marked = np.floor(np.sqrt(x**2 + y**2) / (0.8 * cell) + 0.3 * phase[0]) % 2
-    hue = PATTERNS.index(family) / len(PATTERNS) + 0.36 * (rng.random() - 0.5)
+        marked = np.floor(np.sqrt(x**2 + y**2) / (0.7 * cell) + 0.3 * phase[0]) % 2
+    hue = PATTERNS.index(family) / len(PATTERNS) + 0.24 * (rng.random() - 0.5)
     bold = rgb(hue, 0.75 + 0.2 * rng.random(), 0.7 + 0.3 * rng.random())
     pale = rgb(rng.random(), 0.1 * rng.random(), 0.95 if rng.random() < 0.5 else 0.12)
     return np.where(marked[..., None].astype(bool), np.uint8(bold), np.uint8(pale))

@@ -5,18 +5,15 @@ Each random draw is made once a clip and holds for all its frames.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from vidssl.core import expect_shape, frames_to_clip
-
-BRIGHTNESS = CONTRAST = SATURATION = 0.5
-HUE = 0.25
-GREY_PROBABILITY = 0.3
+from vidssl.core import frames_to_clip
+from vidssl.data.color import ColorJitter
 
 
 def resize_short_side(frames: np.ndarray, side: int) -> np.ndarray:
@@ -66,34 +63,9 @@ def _expect_frames(frames: np.ndarray) -> None:
         raise ValueError(f"frames must be uint8 (T, H, W, 3), got {frames.dtype} {frames.shape}")
 
 
-def color_jitter(clip: Tensor, rng: np.random.Generator) -> Tensor:
-    """Change the colours of a clip (3, T, H, W) in [0, 1]; one draw for all frames.
-
-    Brightness, contrast and saturation by factors in [0.5, 1.5], hue by up to a quarter turn
-    either way, in random order; then grey with probability 0.3.
-    """
-    expect_shape(clip, "C T H W", "clip", C=3)
-    from torchvision.transforms.v2 import functional
-
-    adjustments = [
-        (functional.adjust_brightness, rng.uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS)),
-        (functional.adjust_contrast, rng.uniform(1 - CONTRAST, 1 + CONTRAST)),
-        (functional.adjust_saturation, rng.uniform(1 - SATURATION, 1 + SATURATION)),
-        (functional.adjust_hue, rng.uniform(-HUE, HUE)),
-    ]
-    grey = rng.random() < GREY_PROBABILITY
-    images = clip.transpose(0, 1)
-    for place in rng.permutation(len(adjustments)):
-        adjust, amount = adjustments[place]
-        images = adjust(images, amount)
-    if grey:
-        images = functional.rgb_to_grayscale(images, num_output_channels=3)
-    return images.transpose(0, 1).contiguous()
-
-
 @dataclass(frozen=True)
 class TrainTransform:
-    """Resize, random square crop, flip with probability ``flip``, colour jitter.
+    """Resize, random square crop, flip with probability ``flip``, colour jitter (None: none).
 
     Called with frames uint8 (T, H, W, 3) and a NumPy generator; returns a clip float32
     (3, T, size, size) in [0, 1].
@@ -102,7 +74,7 @@ class TrainTransform:
     size: int
     short_side: int
     flip: float = 0.5
-    jitter: bool = True
+    jitter: ColorJitter | None = field(default_factory=ColorJitter)
 
     def __post_init__(self) -> None:
         _check_sizes(self.size, self.short_side)
@@ -114,7 +86,9 @@ class TrainTransform:
         if rng.random() < self.flip:
             frames = flip(frames)
         clip = frames_to_clip(np.ascontiguousarray(frames))
-        return color_jitter(clip, rng) if self.jitter else clip.contiguous()
+        if self.jitter is None:
+            return clip.contiguous()
+        return self.jitter(clip, generator=torch.Generator().manual_seed(int(rng.integers(2**62))))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from vidssl.evaluation.statistics import (
     paired_difference,
     smallest_detectable_difference,
 )
+from vidssl.evaluation.tables import paper_row, table_row
 
 __all__ = [
     "Difference",
@@ -14,5 +15,7 @@ __all__ = [
     "classification_report",
     "mean_ci95",
     "paired_difference",
+    "paper_row",
     "smallest_detectable_difference",
+    "table_row",
 ]

@@ -36,7 +36,9 @@ def linear_baseline(
     known = classifier.predict_proba(np.concatenate(tested.values))
     probabilities = np.zeros((len(known), num_classes), dtype=np.float32)
     probabilities[:, classifier.classes_] = known
-    return replace(tested, values=probabilities.reshape(len(tested.labels), -1, num_classes).mean(1))
+    return replace(
+        tested, values=probabilities.reshape(len(tested.labels), -1, num_classes).mean(1)
+    )
 
 
 def _pictures(kind: str, dataset: Dataset, progress: bool) -> Outputs:

@@ -8,7 +8,7 @@ section 3.2, Eq. 3         the static mask in `vidssl.motion.render_motions`
 same-batch training        `pretext_batch`: all 4K+1 sequences of an image in one step
 section 3.3, one frame of  `vidssl.data.ImageDataset`: another frame of each video an epoch
 each video
-appendix, colour jitter    `vidssl.data.colour.ColourJitter`, drawn for every frame
+appendix, colour jitter    `vidssl.data.color.ColorJitter`, drawn for every frame
 =========================  ==========================================================
 
 Differs from the paper
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from vidssl.core import expect_shape, normalise
-from vidssl.data.colour import ColourJitter
+from vidssl.data.color import ColorJitter
 from vidssl.motion import label_pool, mask_ratio_at, pseudo_motion, source_side
 from vidssl.training import Batch, Metrics, StepContext
 
@@ -49,7 +49,7 @@ class MoSIConfig:
     axes: str = "xy"
     mask_ratio: tuple[float, float] | None = (0.3, 0.5)
     mask_curriculum: float = 0.0
-    jitter: ColourJitter | None = field(default_factory=ColourJitter)
+    jitter: ColorJitter | None = field(default_factory=ColorJitter)
 
     @property
     def num_classes(self) -> int:

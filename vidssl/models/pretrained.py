@@ -1,4 +1,4 @@
-"""Weights from one network into another: what a method leaves behind and the next one starts from."""
+"""Weights from one network into another: what a method leaves and the next one starts from."""
 
 from __future__ import annotations
 

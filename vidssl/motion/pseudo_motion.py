@@ -216,7 +216,7 @@ def _draw_masks(batch, sequences, frames, size, mask_ratio, generator, device):
 
 
 def _freeze_outside(clips: Tensor, motions: Motions) -> Tensor:
-    """MoSI Eq. 3: outside its square, every frame of a sequence shows the sequence's still frame."""
+    """MoSI Eq. 3: outside its square, every frame of a sequence shows the still frame."""
     square, still = motions.square.to(clips.device), motions.still.to(clips.device)
     pixel = torch.arange(motions.size, device=clips.device)
     near, side = square[..., :2, None], square[..., 2, None, None]

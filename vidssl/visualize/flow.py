@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -77,7 +78,7 @@ def _draw_wheel(axis: Axes, largest: float) -> None:
 
 def _draw_timeline(axis: Axes, length: int, chosen: np.ndarray, boundaries: Sequence[int]) -> None:
     edges = [0, *boundaries, length - 1]
-    for index, (start, end) in enumerate(zip(edges, edges[1:])):
+    for index, (start, end) in enumerate(pairwise(edges)):
         axis.axvspan(start, end, color=COLORS[(0, 4)[index % 2]], alpha=0.35, lw=0)
         axis.text((start + end) / 2, 0.5, f"segment {index + 1}", ha="center", va="center")
     axis.plot(chosen, np.zeros(len(chosen)), "|", color="black", ms=5, clip_on=False)

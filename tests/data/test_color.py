@@ -2,13 +2,13 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from vidssl.data.colour import ColourJitter
+from vidssl.data.color import ColorJitter
 
 NONE = {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0, "grey": 0}
 
 
 def jitter(**strengths):
-    return ColourJitter(**{**NONE, **strengths})
+    return ColorJitter(**{**NONE, **strengths})
 
 
 @pytest.fixture
@@ -18,15 +18,13 @@ def clips():
 
 
 def factor_of(row, clips, strength, seed):
-    """The factors that `ColourJitter` draws first: rows are brightness, contrast, saturation."""
+    """The factors that `ColorJitter` draws first: rows are brightness, contrast, saturation."""
     generator = torch.Generator().manual_seed(seed)
     draw = torch.rand((4, len(clips), 1), generator=generator)
     return (1 + strength * (2 * draw[row] - 1)).flatten().tolist()
 
 
-@pytest.mark.parametrize(
-    ("row", "name"), [(0, "brightness"), (1, "contrast"), (2, "saturation")]
-)
+@pytest.mark.parametrize(("row", "name"), [(0, "brightness"), (1, "contrast"), (2, "saturation")])
 def test_each_linear_operation_equals_torchvisions(clips, row, name):
     out = jitter(**{name: 0.5})(clips, generator=torch.Generator().manual_seed(5))
     operation = getattr(reference, f"adjust_{name}")
@@ -54,7 +52,7 @@ def test_hue_stays_near_torchvisions_on_average():
 
 def test_whole_chain_stays_near_torchvisions_on_average(clips):
     """All four at MoSI's strengths, drawn alike and applied in torchvision's usual order."""
-    out = ColourJitter(grey=0)(clips, generator=torch.Generator().manual_seed(9))
+    out = ColorJitter(grey=0)(clips, generator=torch.Generator().manual_seed(9))
     draw = torch.rand((4, len(clips), 1), generator=torch.Generator().manual_seed(9)).flatten(1)
     errors = []
     for clip, jittered, b, c, s, h in zip(clips, out, *draw.tolist(), strict=False):
@@ -70,10 +68,10 @@ def test_whole_chain_stays_near_torchvisions_on_average(clips):
 def test_one_draw_a_clip_or_one_a_frame():
     still = torch.full((2, 3, 4, 6, 6), 0.5)
     still[:, 0] = 0.7
-    per_clip = ColourJitter(grey=0)(still, generator=torch.Generator().manual_seed(1))
+    per_clip = ColorJitter(grey=0)(still, generator=torch.Generator().manual_seed(1))
     assert torch.equal(per_clip[:, :, 0], per_clip[:, :, 3])
     assert not torch.allclose(per_clip[0], per_clip[1])
-    per_frame = ColourJitter(grey=0)(
+    per_frame = ColorJitter(grey=0)(
         still, per_frame=True, generator=torch.Generator().manual_seed(1)
     )
     assert not torch.allclose(per_frame[:, :, 0], per_frame[:, :, 3])
@@ -87,7 +85,7 @@ def test_grey_clips_have_no_colour(clips):
 
 def test_output_stays_in_range_and_input_is_untouched(clips):
     before = clips.clone()
-    out = ColourJitter(brightness=1, contrast=1, saturation=1)(clips)
+    out = ColorJitter(brightness=1, contrast=1, saturation=1)(clips)
     assert out.min() >= 0
     assert out.max() <= 1
     assert torch.equal(clips, before)
@@ -95,6 +93,6 @@ def test_output_stays_in_range_and_input_is_untouched(clips):
 
 def test_bad_strengths_and_shapes_are_named():
     with pytest.raises(ValueError, match="hue must lie"):
-        ColourJitter(hue=0.7)
+        ColorJitter(hue=0.7)
     with pytest.raises(ValueError, match="clips must be"):
-        ColourJitter()(torch.rand(2, 1, 4, 8, 8))
+        ColorJitter()(torch.rand(2, 1, 4, 8, 8))

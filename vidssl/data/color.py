@@ -3,8 +3,8 @@
 Brightness, contrast and saturation are affine in RGB as they stand; hue is a rotation of the
 chroma plane of YIQ. Without the clamps between them the four commute (the rotation keeps luma, and
 contrast's grey mean scales with brightness), so the random order of the usual chain does not
-matter and one matrix a frame does the work of four passes over the pixels. `tests/data/test_colour.py`
-states how far that is from torchvision's chain.
+matter and one matrix a frame does the work of four passes over the pixels. A test states how far
+that is from torchvision's chain.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _YIQ_TO_RGB = torch.linalg.inv(_RGB_TO_YIQ)
 
 
 @dataclass(frozen=True)
-class ColourJitter:
+class ColorJitter:
     """Strengths of the jitter; the defaults are MoSI's (appendix, and its release).
 
     A factor is uniform in [1 - strength, 1 + strength]; ``hue`` is in turns of the colour circle,
@@ -92,13 +92,13 @@ def _saturation(factor: Tensor) -> Tensor:
 
 def _apply(clips: Tensor, matrix: Tensor, contrast: Tensor) -> Tensor:
     """clips (B, 3, T, H, W), matrix (B, T or 1, 3, 3), contrast (B, T or 1) -> jittered clips."""
-    count, _, frames, height, width = clips.shape
+    count, _, frames = clips.shape[:3]
     mean = clips.mean(dim=(-2, -1)).transpose(1, 2)  # (B, T, 3)
     luma = clips.new_tensor(LUMA)
     # contrast pulls towards the frame's grey mean as the other operations leave it
     scaled = (matrix @ mean[..., None]).squeeze(-1) @ luma
     offset = scaled * (1 / contrast.clamp_min(1e-3) - 1)
-    out = torch.empty_like(clips)
+    out = clips.new_empty(clips.shape)  # contiguous, whatever the input is
     planes = clips.unbind(1)
     for channel in range(3):
         row = matrix[:, :, channel, :, None, None].expand(count, frames, 3, 1, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vidssl.evaluation import mean_ci95
+from vidssl.evaluation.statistics import mean_ci95
 
 
 def table_row(
@@ -33,7 +33,7 @@ def table_row(
 def paper_row(
     row: str, metric: str, printed: float, *, table: str, column: Any, scale: str, dataset: str
 ) -> dict[str, Any]:
-    """A number that a paper printed, as it printed it; nothing of ours beside it."""
+    """A number that a paper printed, in the unit of our rows; nothing of ours beside it."""
     about = {"table": table, "row": row, "column": column, "metric": metric}
     measured = {"mean": None, "ci95": None, "seeds": None}
     return {**about, **measured, "scale": scale, "dataset": dataset, "paper": printed}
