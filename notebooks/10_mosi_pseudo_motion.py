@@ -118,7 +118,7 @@ def seeded(draw):
 
 panel = controls(
     show_motion,
-    speed=widgets.IntSlider(k, -k, k, description="speed"),
+    speed=widgets.IntSlider(k - 1, -k, k, description="speed"),
     mask=widgets.FloatSlider(0.4, min=0.1, max=1.0, step=0.05, description="mask ratio"),
     axis=widgets.Dropdown(options=["across (x)", "down (y)"], description="direction"),
     source=widgets.Dropdown(options=list(sources), description="image"),

@@ -1,9 +1,11 @@
 import json
 
+import numpy as np
 import pytest
 from tiny_project import REPOSITORY, make_project
 
 from vidssl import cli
+from vidssl.data import read_frames, write_video
 from vidssl.runs.doctor import Finding, normalised, read_constraints
 
 
@@ -48,6 +50,7 @@ def test_run_makes_a_target_reruns_what_changed_and_prints_where_it_is(project, 
         (["data", "smok"], "did you mean 'smoke'?"),
         (["trace", "none"], "no origin of figure none"),
         (["runs"], "run something first"),
+        (["prepare", "nowhere", "copies"], "root='nowhere' is not a folder"),
     ],
 )
 def test_refusals_are_one_line_that_names_the_nearest(project, capsys, words, message):
@@ -82,6 +85,21 @@ def test_runs_lists_records(project, capsys):
     assert cli.main(["runs"]) == 0
     words = capsys.readouterr().out.split()
     assert words == ["mini-a-s0", "2026-01-02", "01234567+", "61", "s", "loss", "0.25"]
+
+
+def test_prepare_copies_and_fails_where_a_video_has_no_copy(tmp_path, capsys):
+    root, folder = tmp_path / "videos", tmp_path / "copies"
+    write_video(root / "wave" / "a.mp4", np.zeros((4, 48, 64, 3), np.uint8))
+    words = ["prepare", str(root), str(folder), "--short-side", "32", "-j", "1"]
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out == f"{folder}: 1 videos, 1 copied, 0 kept\n"
+    assert read_frames(folder / "wave" / "a.mp4", [3]).shape == (1, 32, 42, 3)
+    (root / "wave" / "b.mp4").write_bytes(b"")
+    assert cli.main(words) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == f"{folder}: 2 videos, 0 copied, 1 kept"
+    assert told[1] == f"1 failed and have no copy; all are listed in {folder / 'failures.txt'}:"
+    assert told[2].startswith("  wave/b.mp4: the file is empty")
 
 
 def test_pair_writes_what_changed_once(project, capsys):

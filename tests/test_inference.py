@@ -14,8 +14,7 @@ from vidssl.data import (
     collate,
     open_dataset,
 )
-from vidssl.evaluation import classification_report
-from vidssl.inference import extract_features, predict
+from vidssl.inference import extract_features, predict, report
 from vidssl.methods import supervised
 from vidssl.methods.baselines import linear_baseline
 from vidssl.training import TrainConfig, fit
@@ -63,16 +62,11 @@ def test_an_unreadable_video_is_named_and_counts_as_wrong(splits, tmp_path):
     outputs = predict(small_model(), clips_of(records), batch_videos=2, progress=False)
     assert len(outputs.failed) == 1
     assert outputs.video_ids == [r.video_id for r in records if r is not record]
-    report = classification_report(
-        outputs.values,
-        outputs.labels,
-        splits.class_names,
-        failed=outputs.failed,
-        failed_labels=outputs.failed_labels,
-    )
-    assert report.num_videos == len(records)
-    assert report.top1_accuracy <= len(splits.test) / len(records)
-    assert "broken.mp4" in report.summary()
+    found = report(outputs, splits.class_names)
+    assert found.num_videos == len(records)
+    assert found.top1_accuracy <= len(splits.test) / len(records)
+    assert found.per_class_accuracy[record.label] < 1
+    assert "broken.mp4" in found.summary()
 
 
 def test_nothing_readable_is_an_error(tmp_path):

@@ -1,5 +1,7 @@
 """The shared loop on a small real problem: it learns, stops, continues, says what fails."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
 
 from vidssl.core import derive_seed
-from vidssl.training import EpochBatches, TrainConfig, fit, make_optimizer
+from vidssl.training import EpochBatches, TrainConfig, checkpoint_period, fit, make_optimizer
 
 
 class Blobs(Dataset):
@@ -67,8 +69,10 @@ def test_unreadable_samples_are_named_once():
 
 
 @pytest.mark.parametrize("stop", [1, 4, 17, 29])
-def test_a_stopped_run_ends_with_the_same_weights(tmp_path, stop):
-    whole, expected = train(CONFIG)
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_stopped_run_ends_with_the_same_weights(tmp_path, stop, accumulate):
+    config = replace(CONFIG, accumulate=accumulate)
+    whole, expected = train(config)
 
     def interrupted(model, batch, context):
         if context.step == stop:
@@ -76,10 +80,10 @@ def test_a_stopped_run_ends_with_the_same_weights(tmp_path, stop):
         return training_step(model, batch, context)
 
     with pytest.raises(KeyboardInterrupt):
-        train(CONFIG, step=interrupted, folder=tmp_path)
+        train(config, step=interrupted, folder=tmp_path)
     torch.manual_seed(99)  # the world has moved on since
     other = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 2))
-    continued, result = train(CONFIG, model=other if stop > 4 else None, folder=tmp_path)
+    continued, result = train(config, model=other if stop > 6 else None, folder=tmp_path)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, continued.state_dict()[name]), name
     assert [r["loss"] for r in result.history] == [r["loss"] for r in expected.history]
@@ -102,6 +106,14 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     other = TrainConfig(epochs=10, batch_size=8, lr=0.02, warmup_epochs=1)
     with pytest.raises(ValueError, match=r"checkpoint\.pt was made with other settings \(lr"):
         train(other, folder=tmp_path)
+
+
+def test_a_checkpoint_of_other_frozen_layers_is_refused(tmp_path):
+    train(CONFIG, folder=tmp_path)
+    other = make_model()
+    other[0].requires_grad_(False)
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is of another network or of other"):
+        train(CONFIG, model=other, folder=tmp_path)
 
 
 def test_a_diverging_loss_says_where_and_what_to_do():
@@ -161,6 +173,130 @@ def test_accumulated_small_batches_equal_one_large_batch():
     train(TrainConfig(batch_size=8, accumulate=3, **sgd), model=small, step=plain)
     train(TrainConfig(batch_size=24, **sgd), model=large, step=plain)
     assert torch.allclose(small.weight, large.weight, atol=1e-6)
+
+
+def test_checkpoints_wait_for_the_end_of_an_update():
+    periods = [(4, 1), (4, 3), (6, 3), (1, 8)]
+    configs = [
+        TrainConfig(epochs=1, batch_size=1, checkpoint_every=every, accumulate=accumulate)
+        for every, accumulate in periods
+    ]
+    assert [checkpoint_period(config) for config in configs] == [4, 6, 6, 8]
+
+
+def test_bf16_trains_and_leaves_a_float32_model(tmp_path):
+    """Half precision is for training: what comes out computes as any other network does."""
+    seen = []
+
+    def step(model, batch, context):
+        hidden = []
+        probe = model[0].register_forward_hook(lambda m, x, y: hidden.append(y.dtype))
+        loss, metrics = training_step(model, batch, context)
+        probe.remove()
+        seen.append((hidden[0], loss.dtype))
+        return loss, metrics
+
+    config = replace(CONFIG, precision="bf16")
+    model, result = train(config, step=step, folder=tmp_path)
+    assert set(seen) == {(torch.bfloat16, torch.float32)}
+    assert result.mean("loss", last=0.2) < 0.7 * result.history[0]["loss"]
+    assert {value.dtype for value in model.state_dict().values()} == {torch.float32}
+    x = torch.randn(4, 6)
+    plain = make_model()
+    plain.load_state_dict(model.state_dict())
+    assert torch.equal(model(x), plain.eval()(x))
+    again, _ = train(config, folder=tmp_path)  # the finished run, from its checkpoint
+    assert torch.equal(again(x), model(x))
+
+
+def test_precision_is_each_training_s_own():
+    first, _ = train(CONFIG)
+    half, _ = train(replace(CONFIG, precision="bf16"))
+    again, _ = train(CONFIG)
+    assert torch.equal(first[0].weight, again[0].weight)
+    assert not torch.equal(first[0].weight, half[0].weight)
+
+
+def scalars(folder):
+    """Tag -> (steps, values) in the event files of a folder, as TensorBoard shows them."""
+    loader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = loader.EventAccumulator(str(folder)).Reload()
+    found = {tag: events.Scalars(tag) for tag in events.Tags()["scalars"]}
+    return {tag: ([e.step for e in es], [e.value for e in es]) for tag, es in found.items()}
+
+
+def test_tensorboard_shows_what_was_logged(tmp_path):
+    _, result = train(CONFIG, folder=tmp_path, trackers=["tensorboard"])
+    steps, losses = scalars(tmp_path / "trackers")["loss"]
+    assert steps == list(range(1, 31))
+    assert losses == pytest.approx([row["loss"] for row in result.history])
+
+
+def test_a_continued_run_draws_one_curve(tmp_path):
+    """Points that a stopped run drew beyond its last checkpoint are drawn once more, not twice."""
+
+    def interrupted(model, batch, context):
+        if context.step == 15:
+            raise KeyboardInterrupt
+        return training_step(model, batch, context)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(CONFIG, step=interrupted, folder=tmp_path, trackers=["tensorboard"])
+    train(CONFIG, folder=tmp_path, trackers=["tensorboard"])
+    assert scalars(tmp_path / "trackers")["loss"][0] == list(range(1, 31))
+
+
+def test_trackers_write_nothing_unless_asked(tmp_path):
+    train(CONFIG, folder=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", "checkpoint.previous.pt"}
+
+
+def test_any_tracker_of_accelerate_can_be_given():
+    from accelerate.tracking import GeneralTracker
+
+    class Memory(GeneralTracker):
+        name, requires_logging_directory = "memory", False
+
+        def __init__(self):
+            super().__init__(_blank=True)
+            self.rows, self.finished, self.settings = [], False, {}
+
+        tracker = property(lambda self: self.rows)
+
+        def store_init_configuration(self, values):
+            self.settings = values
+
+        def log(self, values, step, **_):
+            self.rows.append((step, values["loss"]))
+
+        def finish(self):
+            self.finished = True
+
+    memory = Memory()
+    _, result = train(CONFIG, trackers=[memory])
+    assert memory.rows == [(row["step"], row["loss"]) for row in result.history]
+    assert memory.settings["lr"] == CONFIG.lr
+    assert memory.finished
+
+
+@pytest.mark.parametrize(
+    ("trackers", "error", "message"),
+    [
+        (["tensorbord"], ValueError, "did you mean 'tensorboard'"),
+        ("tensorboard", ValueError, "must be a list of names"),
+        (["tensorboard"], ValueError, "needs a folder"),
+    ],
+)
+def test_wrong_trackers_are_named(trackers, error, message):
+    with pytest.raises(error, match=message):
+        train(CONFIG, trackers=trackers)
+
+
+def test_a_missing_tracker_says_what_to_install(tmp_path, monkeypatch):
+    tracking = pytest.importorskip("accelerate.tracking")
+    monkeypatch.setattr(tracking, "_available_trackers", [])
+    with pytest.raises(ImportError, match=r"'tensorboard' needs a package .* pip install"):
+        train(CONFIG, folder=tmp_path, trackers=["tensorboard"])
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     data = _command(commands, "data", _data, "make the embedded data of a scale")
     data.add_argument("scale", nargs="?", default="mini")
     data.add_argument("--data-seed", type=int, default=0)
+    prepare = _command(commands, "prepare", _prepare, "copy videos small and quick to read")
+    prepare.add_argument("root", help="folder of the videos, in any layout")
+    prepare.add_argument("folder", help="where the copies go, under the same names")
+    prepare.add_argument("--short-side", type=int, default=128, help="pixels (default 128)")
+    prepare.add_argument("--gop", type=int, default=12, help="frames to a key frame (default 12)")
+    prepare.add_argument("--crf", type=int, default=18, help="quality, 0 is best (default 18)")
+    prepare.add_argument("-j", "--jobs", type=int, default=2, help="videos at once (default 2)")
     listing = _command(commands, "runs", _runs, "list the records of finished runs")
     trace = _command(commands, "trace", _trace, "say what made a figure")
     trace.add_argument("figure", help="its name, or the path of one of its files")
@@ -133,6 +140,15 @@ def _data(args: argparse.Namespace) -> int:
     (folder / ".made").touch()
     print(folder)
     return 0
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from vidssl.data.prepare import prepare
+
+    settings = {name: getattr(args, name) for name in ("short_side", "gop", "crf")}
+    done = prepare(args.root, args.folder, **settings, workers=args.jobs)
+    print(done)
+    return int(bool(done.failed))
 
 
 def _runs(args: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from vidssl.core import normalise
+from vidssl.evaluation import Report, classification_report
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,17 @@ def extract_features(model: nn.Module, dataset: Dataset, **options) -> Outputs:
         return network.forward_features(normalise(clip)).mean(dim=(2, 3, 4))
 
     return _mean_over_clips(run_videos(model, dataset, pooled, desc="features", **options))
+
+
+def report(outputs: Outputs, class_names: Sequence[str]) -> Report:
+    """Accuracies of predicted probabilities (V, K); videos that failed count as wrong."""
+    return classification_report(
+        outputs.values,
+        outputs.labels,
+        class_names,
+        failed=outputs.failed,
+        failed_labels=outputs.failed_labels,
+    )
 
 
 @torch.inference_mode()

@@ -2,18 +2,20 @@
 
 A method brings a model, a data set and a ``training_step``; `fit` does the rest: order,
 schedule, accumulation, clipping, precision and devices (through accelerate), progress, and
-checkpoints that a stopped run continues from. All randomness derives from (seed, epoch, index) for
-samples and (seed, step) for steps, so nothing but the weights, the optimiser's state and the step
-number has to be kept, and a continued run ends where an undisturbed one does.
+checkpoints that a stopped or killed run continues from. All randomness derives from (seed, epoch,
+index) for samples and (seed, step) for steps, so nothing but the weights, the optimiser's state and
+the step number has to be kept, and a continued run ends where an undisturbed one does.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ class TrainConfig:
     ``milestones``, in epochs) or 'constant', after a linear warm-up of ``warmup_epochs`` that
     begins at ``warmup_start`` times ``lr``. ``batch_size`` counts the data set's samples a process
     and step; ``accumulate`` steps share one update. ``clip_norm`` 0 does not clip. ``precision``
-    is 'no' (float32) or 'bf16'.
+    is 'no' (float32) or 'bf16' (inside the model's ``forward``; weights and losses stay float32).
     """
 
     epochs: int
@@ -150,6 +152,7 @@ def fit(
     report: Report | None = None,
     log: Callable[..., None] | None = None,
     log_every: int = 10,
+    trackers: Sequence[Any] = (),
 ) -> TrainResult:
     """Train ``model`` in place and return what happened.
 
@@ -160,16 +163,16 @@ def fit(
         folder: where checkpoints go; a checkpoint found there is continued.
         report: called with (step, metrics) at each logged step; plain lines when None.
         log: called with (step=..., **metrics) at each logged step, e.g. a run's ``log``.
+        trackers: what else is told each logged step, by accelerate's names ("tensorboard" writes
+            into ``folder``/trackers) or as its ``GeneralTracker`` objects.
 
     Raises:
         ValueError: when the checkpoint in ``folder`` was made with other settings.
         FloatingPointError: when the loss stops being finite.
+        OSError: when a checkpoint cannot be written; those written before are kept.
+        ImportError: when the package of a tracker is missing.
     """
-    from accelerate import Accelerator
-
-    accelerator = Accelerator(
-        mixed_precision=config.precision, gradient_accumulation_steps=config.accumulate
-    )
+    accelerator = _make_accelerator(config, trackers, folder)
     optimizer = make_optimizer(model, config)
     checkpoints = Checkpoints(folder, config) if folder is not None else None
     result = TrainResult()
@@ -189,18 +192,78 @@ def fit(
     model.to(accelerator.device)
     prepared, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     loop = _Loop(prepared, optimizer, accelerator, config, training_step, batches.per_epoch)
-    meter = _Meter(result, batches.per_epoch * config.epochs, config, log_every, report, log)
+    logs = [] if log is None else [log]
+    if trackers:
+        logs.append(_start_trackers(accelerator, config, result.steps))
+    meter = _Meter(result, batches.per_epoch * config.epochs, log_every, report, logs)
     prepared.train()
     for batch in meter.watch(loader):
         metrics = loop.step(batch, result.steps)
         result.steps += 1
         result.failed.extend(p for p in batch.get("failed", ()) if p not in result.failed)
         meter.update(metrics, len(batch.get("video_id", ())) or batches.batch_size)
-        due = result.steps % config.checkpoint_every == 0 or result.steps == meter.total
+        due = result.steps % checkpoint_period(config) == 0 or result.steps == meter.total
         if checkpoints is not None and due and accelerator.is_main_process:
             checkpoints.save(accelerator.unwrap_model(prepared), optimizer, result)
-    model.eval()
+    for tracker in accelerator.trackers:
+        tracker.finish()
+    accelerator.unwrap_model(prepared, keep_fp32_wrapper=False).eval()
     return result
+
+
+def checkpoint_period(config: TrainConfig) -> int:
+    """Steps from one checkpoint to the next: ``checkpoint_every``, rounded up to whole updates.
+
+    Gradients that wait for the rest of their update are in no checkpoint.
+    """
+    return math.ceil(config.checkpoint_every / config.accumulate) * config.accumulate
+
+
+def _make_accelerator(config: TrainConfig, trackers: Sequence[Any], folder: str | Path | None):
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    _check_trackers(trackers, folder)
+    AcceleratorState._reset_state()  # else the first precision of a process is its only one
+    return Accelerator(
+        mixed_precision=config.precision,
+        gradient_accumulation_steps=config.accumulate,
+        log_with=list(trackers) or None,
+        project_dir=folder,
+    )
+
+
+def _check_trackers(trackers: Sequence[Any], folder: str | Path | None) -> None:
+    """accelerate leaves a tracker out without a word when its package is missing."""
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+
+    if isinstance(trackers, str):
+        raise ValueError(f"trackers must be a list of names, e.g. [{trackers!r}]")
+    installed = [str(name) for name in get_available_trackers()]
+    for name in (tracker for tracker in trackers if isinstance(tracker, str)):
+        one_of("trackers", name, list(LOGGER_TYPE_TO_CLASS))
+        if name not in installed:
+            raise ImportError(
+                f"trackers: {name!r} needs a package that is not installed: "
+                f"pip install --constraint constraints.txt {name}"
+            )
+        if LOGGER_TYPE_TO_CLASS[name].requires_logging_directory and folder is None:
+            raise ValueError(f"trackers: {name!r} writes files and needs a folder: give fit one")
+
+
+def _start_trackers(accelerator, config: TrainConfig, start: int) -> Callable[..., None]:
+    """Open the trackers at step ``start``; what a killed run told them beyond it is void."""
+    settings = {
+        name: value if isinstance(value, (int, float, str)) else str(value)
+        for name, value in asdict(config).items()
+    }
+    options = {"tensorboard": {"purge_step": start + 1}}
+    accelerator.init_trackers("trackers", config=settings, init_kwargs=options)
+
+    def log(*, step: int, **metrics: float) -> None:
+        accelerator.log(metrics, step=step)
+
+    return log
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -258,7 +321,6 @@ class Checkpoints:
 
     def __init__(self, folder: str | Path, config: TrainConfig):
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.newest = self.folder / "checkpoint.pt"
         self.previous = self.folder / "checkpoint.previous.pt"
         # where samples are prepared and how often one saves do not change what is learned
@@ -267,8 +329,23 @@ class Checkpoints:
             for name, value in json.loads(json.dumps(asdict(config))).items()
             if name not in ("num_workers", "checkpoint_every")
         }
+        self._make_folder()
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _cannot_write(self.folder, error) from error
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            raise PermissionError(
+                f"{self.folder} is not writable, so no checkpoint can be kept there: change its "
+                "permissions or use another folder"
+            )
+        for left_behind in self.folder.glob("checkpoint.*.tmp"):  # by a run killed while it wrote
+            left_behind.unlink(missing_ok=True)
 
     def save(self, model: nn.Module, optimizer, result: TrainResult) -> None:
+        """Write a checkpoint; OSError naming the file where that fails, the others untouched."""
         state = {
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
@@ -284,8 +361,14 @@ class Checkpoints:
             if self.newest.exists():
                 os.replace(self.newest, self.previous)
             os.replace(partial, self.newest)
+        except (OSError, RuntimeError) as error:  # torch hides a full disk in a RuntimeError
+            cause = _os_error(error)
+            if cause is None:
+                raise
+            raise _cannot_write(self.newest, cause) from error
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
 
     def restore(self, model: nn.Module, optimizer) -> TrainResult | None:
         """Load the newest readable checkpoint, or None when there is none."""
@@ -299,8 +382,14 @@ class Checkpoints:
                     f"{path} was made with other settings ({', '.join(changed)} differ): use "
                     "another folder or remove it"
                 )
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
+            try:
+                model.load_state_dict(state["model"])
+                optimizer.load_state_dict(state["optimizer"])
+            except (RuntimeError, ValueError) as error:
+                raise ValueError(
+                    f"{path} is of another network or of other frozen stages: use another folder "
+                    "or remove it"
+                ) from error
             result = TrainResult(**state["result"])
             print(f"continuing from step {result.steps} ({path})", flush=True)
             return result
@@ -317,12 +406,29 @@ class Checkpoints:
             return None
 
 
+def _cannot_write(path: Path, error: OSError) -> OSError:
+    """The error to raise where a file of the training cannot be written; of the same kind."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return OSError(
+        error.errno,
+        f"{path} cannot be written ({error.strerror}): {'make room' if full else 'see to that'} "
+        "and start again; earlier checkpoints are kept and will be continued",
+    )
+
+
+def _os_error(error: BaseException | None) -> OSError | None:
+    """The OSError behind an error, if there is one."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 class _Meter:
     """Counts, averages and reports; also measures how long the step waits for its data."""
 
-    def __init__(self, result, total, config, log_every, report, log):
-        self.result, self.total, self.config = result, total, config
-        self.log_every, self.log = log_every, log
+    def __init__(self, result, total, log_every, report, logs):
+        self.result, self.total = result, total
+        self.log_every, self.logs = log_every, logs
         self.report = report if report is not None else PlainLines(total)
         self.sums: dict[str, float] = {}
         self.count = self.samples = 0
@@ -353,8 +459,8 @@ class _Meter:
         row = {name: total / self.count for name, total in self.sums.items()}
         row["samples_per_second"] = self.samples / max(now - self.window, 1e-9)
         self.result.history.append({"step": step, **row})
-        if self.log is not None:
-            self.log(step=step, **row)
+        for log in self.logs:
+            log(step=step, **row)
         self.report(step, row)
         self.sums, self.count, self.samples, self.window = {}, 0, 0, now
 

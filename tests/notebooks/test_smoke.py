@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from vidssl import runs
 from vidssl.data import synthetic
@@ -33,7 +34,7 @@ def execute(notebook, place, name, **parameters):
     declared = runs.declared_parameters(NOTEBOOKS / f"{notebook}.py")
     parameters["run_folder"] = str(place / "smoke" / name)
     if "root" in declared:
-        parameters["root"] = str(place / "data")
+        parameters.setdefault("root", str(place / "data"))
     prepared = place / f"{name}.ipynb"
     papermill.execute_notebook(
         str(NOTEBOOKS / f"{notebook}.ipynb"),
@@ -63,6 +64,17 @@ def test_data_and_clips(place):
     execute("01_data_and_clips", place, "data_and_clips")
 
 
+def test_supervised_baseline(place):
+    done = execute("02_supervised_baseline", place, "supervised-n3-s0", videos_per_class=3)
+    assert done["metrics"]["labelled"] == 12
+    assert {"linear_probe_top1_accuracy", "nearest_neighbours_top1_accuracy"} <= set(
+        done["metrics"]
+    )
+    figures = place / "smoke" / "supervised-n3-s0"
+    assert (figures / "supervised_confusion.png").exists()
+    assert len((figures / "supervised_per_class.csv").read_text().splitlines()) == 1 + 4
+
+
 def test_pseudo_motion(place):
     done = execute("10_mosi_pseudo_motion", place, "pseudo_motion")
     assert done["metrics"]["labels"] == 9
@@ -87,6 +99,28 @@ def test_pretrain_transfer_and_table(place):
     table = (place / "figures" / "smoke_mosi_lowshot.csv").read_text().splitlines()
     assert table[0] == "table,row,column,metric,mean,ci95,seeds,scale,dataset,paper"
     assert any(line.startswith("mosi_lowshot,mosi,2,top1_accuracy,") for line in table)
+
+
+def test_a_folder_of_images_and_a_folder_of_videos(place, moving_videos, tmp_path):
+    """The same notebooks on one's own files: flat photographs, then <class>/<file> videos."""
+    photographs = pytest.importorskip("skimage.data")
+    for name in ("astronaut", "coffee", "chelsea", "rocket"):
+        Image.fromarray(getattr(photographs, name)()).save(tmp_path / f"{name}.png")
+    own = {"dataset": "folder", "root": str(tmp_path)}
+    pretrained = execute("11_mosi_pretrain", place, "own_images", **own)
+    assert pretrained["failed_count"] == 0
+    transferred = execute(
+        "12_mosi_transfer",
+        place,
+        "own_videos",
+        dataset="folder",
+        root=str(moving_videos),
+        pretrained=str(place / "smoke" / "own_images" / "backbone.pt"),
+        videos_per_class=3,
+        test_groups=["left/0", "left/1", "right/0", "right/1"],
+    )
+    assert transferred["metrics"]["test_videos"] == 4
+    assert transferred["metrics"]["chance"] == 0.5
 
 
 def test_a_mistyped_parameter_stops_before_anything_runs(place):

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 from torch.utils.data import Dataset
 
 from vidssl.core import one_of
+from vidssl.evaluation import linear_probe
 from vidssl.inference import Outputs, run_videos
 
 GRID = 16  # features are images of GRID x GRID cells
@@ -29,13 +27,15 @@ def linear_baseline(
     """
     one_of("kind", kind, ("static_frame", "frame_difference"))
     fitted = _pictures(kind, train, progress)
-    clips_each = fitted.values.shape[1]
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
-    classifier.fit(np.concatenate(fitted.values), np.repeat(fitted.labels, clips_each))
     tested = _pictures(kind, test, progress)
-    known = classifier.predict_proba(np.concatenate(tested.values))
-    probabilities = np.zeros((len(known), num_classes), dtype=np.float32)
-    probabilities[:, classifier.classes_] = known
+    probabilities = linear_probe(
+        np.concatenate(fitted.values),
+        np.repeat(fitted.labels, fitted.values.shape[1]),
+        np.concatenate(tested.values),
+        num_classes,
+        c=0.01,
+        max_iter=500,
+    )
     return replace(
         tested, values=probabilities.reshape(len(tested.labels), -1, num_classes).mean(1)
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from vidssl.core import one_of
 from vidssl.models.backbones import ARCHITECTURES, VideoResNet, load_torchvision_weights
+from vidssl.models.freezing import freeze
 
-__all__ = ["NAMES", "VideoResNet", "build", "load_torchvision_weights"]
+__all__ = ["NAMES", "VideoResNet", "build", "freeze", "load_torchvision_weights"]
 
 NAMES = tuple(ARCHITECTURES)
 
