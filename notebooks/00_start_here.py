@@ -8,6 +8,7 @@
 # | notebook | question |
 # | --- | --- |
 # | `01_data_and_clips` | What does a network see of a video? |
+# | `02_supervised_baseline` | What do labels alone give? |
 # | `10_mosi_pseudo_motion` | How does a still image teach motion? A playground. |
 # | `11_mosi_pretrain` | Can a network learn to name pseudo motions? |
 # | `12_mosi_transfer` | What is that worth with five labelled videos a class? |

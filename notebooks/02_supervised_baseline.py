@@ -190,7 +190,7 @@ print(f"chance: {chance:.1%}")
 # ## Which classes?
 #
 # The embedded data has three groups of classes: *repetitive* motions, *ordered* sub-actions that
-# differ only in what comes first, and *appearance*, which a single frame gives away.
+# differ only in what comes first, and *appearance*: what a thing looks like, while it moves anyhow.
 
 # %%
 groups = [scene_class(name).group for name in splits.class_names] if dataset == "embedded" else []
@@ -242,8 +242,9 @@ for place in np.argsort(wrong, axis=None)[::-1][:3]:
 # %% [markdown]
 # ## What one should see
 #
-# With all labels of the mini scale the network is far above both linear baselines, which are near
-# chance on the motion classes. A smoke run only shows that every step works.
+# A single frame says next to nothing about the motion classes, frame differences a little more. With
+# all labels of the mini scale the network must be above both, which the next cell asks for; with few
+# labels or a short training it need not be. A smoke run only shows that every step works.
 
 # %%
 for name, tested in reports.items():

@@ -76,7 +76,8 @@ def test_nothing_readable_is_an_error(tmp_path):
         predict(small_model(), clips_of([VideoRecord(str(broken), 0, "broken")]), progress=False)
 
 
-def test_supervised_training_learns_what_moves_where(splits):
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_supervised_training_learns_what_moves_where(splits, precision):
     """Left and right look alike in every frame: chance before, nearly all videos after."""
     model = small_model()
     data = ClipDataset(
@@ -91,7 +92,7 @@ def test_supervised_training_learns_what_moves_where(splits):
         model,
         data,
         supervised.training_step,
-        TrainConfig(epochs=40, batch_size=6, lr=3e-3, warmup_epochs=2),
+        TrainConfig(epochs=40, batch_size=6, lr=3e-3, warmup_epochs=2, precision=precision),
         collate=collate,
         report=lambda step, metrics: None,
     )

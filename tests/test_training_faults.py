@@ -46,6 +46,7 @@ def train(videos, folder, config=CONFIG, progress=None):
 
 def train_in_process(progress, videos, folder, config, moment):
     torch.set_num_threads(1)
+    multiprocessing.set_start_method("fork", force=True)  # of loading workers, as in any run
     if moment:
         die_while_writing(*moment)
     train(videos, folder, config, progress)
@@ -94,7 +95,7 @@ class Killer:
 
     def kill_while_writing(self, moment, checkpoint):
         process, steps = self.start((moment, checkpoint))
-        self._note(process, last_step(steps, STEPS))
+        self._note(process, steps, last_step(steps, STEPS))
 
     def kill_after(self, count, seconds):
         """SIGKILL ``seconds`` after the training began its ``count``-th step of this start."""
@@ -102,7 +103,7 @@ class Killer:
         begun = last_step(steps, count)
         time.sleep(seconds)
         process.kill()
-        self._note(process, begun)
+        self._note(process, steps, begun)
 
     def finish(self):
         process, steps = self.start()
@@ -110,10 +111,11 @@ class Killer:
         process.join()
         assert process.exitcode == 0
 
-    def _note(self, process, step):
+    def _note(self, process, steps, begun):
         process.join()
+        last_step(steps, STEPS)  # ends when the last loading worker has let go of the pipe as well
         if process.exitcode == -signal.SIGKILL:
-            self.kills.append(step)
+            self.kills.append(begun)
 
 
 def last_step(steps, count):

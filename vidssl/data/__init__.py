@@ -1,6 +1,7 @@
 """From files to batches: records and splits, frame indices, decoding, transforms, data sets.
 
-`vidssl.data.synthetic`, which makes the embedded data, is a module of its own to import.
+`vidssl.data.synthetic`, which makes the embedded data, and `vidssl.data.prepare`, which makes small
+copies that are quick to read, are modules of their own to import.
 """
 
 from vidssl.core import VideoRecord

@@ -10,6 +10,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -141,11 +142,18 @@ class _DecordReader:
 def _open_with_decord(path: str) -> _DecordReader | _PyAVReader:
     # Random access of decord is off by some frames in AVI files with B-frames:
     # PyAV counts from the start there, with the same pixels.
-    if path.lower().endswith(".avi") and find_spec("av"):
+    if _is_avi(path) and find_spec("av"):
         reader = _PyAVReader(path)
         if not reader.seekable:
             return reader
     return _DecordReader(path)
+
+
+def _is_avi(path: str) -> bool:
+    """By content: copies by `vidssl.data.prepare` keep the name of an .avi but are mp4 files."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+    return head[:4] == b"RIFF" and head[8:] == b"AVI "
 
 
 class _PyAVReader:
@@ -266,7 +274,7 @@ def _image_to_rgb(image) -> np.ndarray:
 
 
 def write_video(
-    path: str | Path, frames: np.ndarray, fps: int = 25, gop: int = 12, crf: int = 18
+    path: str | Path, frames: np.ndarray, fps: int | Fraction = 25, gop: int = 12, crf: int = 18
 ) -> Path:
     """Write frames (T, H, W, 3) uint8 RGB as H.264 (mp4), atomically; returns the path.
 
@@ -293,7 +301,7 @@ def write_video(
     return path
 
 
-def _encode(path: Path, frames: np.ndarray, fps: int, options: dict[str, str]) -> None:
+def _encode(path: Path, frames: np.ndarray, fps: int | Fraction, options: dict[str, str]) -> None:
     import av
 
     with av.open(str(path), "w", format="mp4") as container:

@@ -227,7 +227,7 @@ def _make_copies(jobs: list[_Job], entries: dict[str, Entry], workers: int, prog
         open(folder / MANIFEST, "a") as manifest,
         tqdm(total=len(jobs), desc="copies", unit="video", disable=not progress) as bar,
     ):
-        for job, entry in results_of(attempt, jobs, workers):
+        for job, entry in results_of(_attempt, jobs, workers):
             if entry is None:
                 entry = _failure(job, "a process that reads it is killed (memory?); leave it out")
             entries[job.file] = entry
@@ -294,7 +294,7 @@ def _with_job(work: Callable, job: Any, parent: int) -> tuple[Any, Any]:
     return job, work(job)
 
 
-def attempt(job: _Job) -> Entry:
+def _attempt(job: _Job) -> Entry:
     """The manifest's entry for one video: its copy's numbers, or why there is no copy."""
     try:
         numbers = _copy(job.source, job.target, job.settings)

@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +34,7 @@ from vidssl.data.scenes import (
     trajectory,
     truth,
 )
+from vidssl.data.workers import alone, end_with, remove_leftovers, write_text, writing
 
 __all__ = [
     "CLASSES",
@@ -169,14 +166,14 @@ def make_dataset(
     """
     wanted = scene_set(scale, classes=classes, shares=shares, **numbers)
     folder, plan = Path(folder), _plan(wanted, data_seed)
-    with _writing(folder):
+    with writing(folder, "the embedded data"):
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with alone(folder):
             if not _is_complete(folder, plan):
-                _write_text(folder / PLAN, json.dumps(plan, indent=1))
+                write_text(folder / PLAN, json.dumps(plan, indent=1))
                 _write_videos(folder, wanted, data_seed, workers, progress)
                 _write_lists(folder, wanted, data_seed)
-                _write_text(folder / MARKER, json.dumps(plan, indent=1))
+                write_text(folder / MARKER, json.dumps(plan, indent=1))
                 (folder / PLAN).unlink()
     return folder
 
@@ -207,44 +204,12 @@ def _is_complete(folder: Path, plan: dict) -> bool:
     return False
 
 
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Turn whatever the file system says into one line that names the folder."""
-    try:
-        yield
-    except FileExistsError as error:
-        if error.errno is None:
-            raise  # our own line
-        raise OSError(error.errno, f"{folder} is a file, not a folder") from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OSError(
-            error.errno,
-            f"cannot write the embedded data below {folder}: {reason}; "
-            "free some space or choose another folder, then run again (it goes on where it was)",
-        ) from error
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, so that two runs never write it at once (POSIX only)."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: no lock; files still appear whole
-        yield
-        return
-    with open(folder / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _video_path(folder: Path, scene: Scene) -> Path:
     return folder / VIDEOS / scene.class_name / f"{scene.video_id}.mp4"
 
 
 def _write_videos(folder: Path, wanted: SceneSet, data_seed: int, workers: int, progress: bool):
-    for leftover in folder.glob(f"{VIDEOS}/*/.*.part"):  # of a run that was killed
-        leftover.unlink()
+    remove_leftovers(folder)
     scenes = [s for subset in ("train", "test") for s in wanted.scenes(subset, data_seed)]
     missing = [(s, _video_path(folder, s)) for s in scenes if not _video_path(folder, s).exists()]
     for _ in _in_parallel(_write_one, missing, wanted.fps, workers, progress, "embedded data"):
@@ -280,20 +245,8 @@ def _in_parallel(work, jobs: list, argument, workers: int, progress: bool, title
 
 def _run_batch(work, batch: list, argument, parent: int) -> list:
     if os.getpid() != parent:
-        _end_with(parent)
+        end_with(parent)
     return [work(job, argument) for job in batch]
-
-
-@lru_cache(maxsize=1)
-def _end_with(parent: int) -> None:
-    """Let this worker end when its parent is gone: one that was killed cannot say goodbye."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _write_lists(folder: Path, wanted: SceneSet, data_seed: int) -> None:
@@ -308,13 +261,7 @@ def _write_lists(folder: Path, wanted: SceneSet, data_seed: int) -> None:
     lines["trainlist01.txt"] = [f"{file} {number[s.class_name]}" for file, s in files["train"]]
     lines["testlist01.txt"] = [file for file, _ in files["test"]]
     for name, content in lines.items():
-        _write_text(folder / LISTS / name, "\n".join(content) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.write_text(text)
-    os.replace(partial, path)
+        write_text(folder / LISTS / name, "\n".join(content) + "\n")
 
 
 def load_scene(folder: str | os.PathLike, video_id: str) -> Scene:
