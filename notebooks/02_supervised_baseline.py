@@ -10,7 +10,7 @@
 #
 # | | |
 # | --- | --- |
-# | input | labelled videos (`dataset`, `root`, `videos_per_class`) |
+# | input | labelled videos (`dataset`, `root`, `videos_per_class`, `label_list`) |
 # | output | top-1, top-5 and per-class accuracy with the denominator, confusion matrix |
 # | time | smoke 20 s, mini 3 min of training and 5 min of evaluation on two cores |
 
@@ -26,6 +26,7 @@ test_groups = []
 data_seed = 0
 seed = 0
 videos_per_class = 0  # labelled videos; 0: all
+label_list = ""  # file of the labelled videos, lines of: path frames label; empty: the training set
 pretrained = ""  # backbone.pt to start from; empty: from scratch
 frozen_stages = []  # stages that keep the pretrained weights, e.g. ["stem", "conv2"]
 backbone = "r2plus1d_10"
@@ -55,6 +56,7 @@ run = runs.start("02_supervised_baseline", globals())
 
 # %%
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -68,6 +70,7 @@ from vidssl.data import (
     TrainTransform,
     collate,
     labelled_subset,
+    read_label_list,
 )
 from vidssl.data.synthetic import scene_class
 from vidssl.evaluation import knn, linear_probe
@@ -79,9 +82,9 @@ from vidssl.training import TrainConfig, fit
 from vidssl.visualize.widgets import progress_report
 
 splits = run.open_dataset(labelled=True)
-labelled = (
-    labelled_subset(splits.train, videos_per_class, seed) if videos_per_class else splits.train
-)
+labelled = read_label_list(label_list, splits) if label_list else splits.train
+if videos_per_class:
+    labelled = labelled_subset(labelled, videos_per_class, seed)
 print(
     f"{len(labelled)} labelled videos of {splits.num_classes} classes, {len(splits.test)} test "
     "videos"
@@ -142,6 +145,8 @@ print(
 
 # %%
 note = f"{splits.name} · {scale} scale · {videos_per_class or 'all'} videos a class · seed {seed}"
+if label_list:
+    note += f" · labels: {Path(label_list).name}"
 figure = visualize.learning_curves(result.history, note=note)
 figure
 
@@ -252,7 +257,7 @@ for name, tested in reports.items():
     assert tested.confusion.sum() + len(tested.failed) == len(splits.test), name
 if frozen_stages:
     assert not any(p.requires_grad for s in frozen_stages for p in model.stages()[s].parameters())
-if scale == "mini" and dataset == "embedded" and not videos_per_class:
+if scale == "mini" and dataset == "embedded" and not videos_per_class and not label_list:
     yardstick = max(reports[k].top1_accuracy for k in ("static_frame", "frame_difference"))
     assert reports["network"].top1_accuracy > yardstick > 0
 

@@ -1,6 +1,8 @@
 """Readers, splits, labelled subsets: small made lists always, official ones where present."""
 
+import warnings
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,11 @@ from vidssl.data.records import (
     read_hmdb51,
     read_images,
     read_kinetics,
+    read_label_list,
     read_ucf101,
     read_video_list,
     require_files,
+    validation_split,
 )
 
 
@@ -144,6 +148,13 @@ def hmdb_lists(folder: Path) -> Path:
     return folder
 
 
+def test_hmdb51_counts_classes_by_name_not_by_file_name(tmp_path):
+    for name in ("kick_ball", "kick"):
+        write(tmp_path / f"{name}_test_split1.txt", f"a_{name}_b.avi 1\n")
+    records = read_hmdb51("/no/where", tmp_path, 1, "train")
+    assert [(r.label, r.class_name) for r in records] == [(0, "kick"), (1, "kick_ball")]
+
+
 def test_hmdb51(tmp_path):
     train = read_hmdb51("/no/where", hmdb_lists(tmp_path), 1, "train")
     assert [(r.label, r.class_name, r.group) for r in train] == [
@@ -153,6 +164,7 @@ def test_hmdb51(tmp_path):
     assert train[1].path == "/no/where/wave/50_DATES_wave_f_cm_np1_fr_med_0.avi"
     test = read_hmdb51("/no/where", tmp_path, 1, "test")
     assert [r.group for r in test] == ["Other", "Y"]
+    assert [r.group for r in read_hmdb51("/no/where", tmp_path, 1, "unused")] == ["X"]
     with pytest.raises(FileNotFoundError, match=r"holds no \*_test_split2\.txt"):
         read_hmdb51("/no/where", tmp_path, 2, "test")
     write(tmp_path / "wave_test_split1.txt", "Y_wave_a_0.avi 3\n")
@@ -370,6 +382,121 @@ def test_subsets_refuse():
         labelled_subset([VideoRecord("a", -1, "a")], 1, 0)
 
 
+# --- lists of labelled videos -------------------------------------------------------------------
+
+
+def hmdb_splits(folder: Path) -> Splits:
+    return open_dataset("hmdb51", folder, annotations=hmdb_lists(folder / "lists"))
+
+
+def test_label_list_keeps_its_order_and_may_draw_on_unused_videos(tmp_path):
+    splits = hmdb_splits(tmp_path)
+    text = "wave/X_wave_a_0 40 1\nshake_hands/#20_Film_shake_hands_u_nm_np1_fr_goo_5 9 0\n"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        records = read_label_list(write(tmp_path / "list.txt", text), splits)
+    assert records == [splits.unused[0], splits.train[0]]
+    assert records[0].path == str(tmp_path / "wave/X_wave_a_0.avi")
+
+
+def test_label_list_names_the_classes_it_lacks(tmp_path):
+    list_file = write(tmp_path / "list.txt", "wave/50_DATES_wave_f_cm_np1_fr_med_0 40 1\n")
+    with pytest.warns(UserWarning, match=r"list\.txt: names no video of 1 of 2 classes: shake_h"):
+        assert len(read_label_list(list_file, hmdb_splits(tmp_path))) == 1
+
+
+def test_label_list_of_ids_without_folder(tmp_path):
+    train = [VideoRecord("p", 0, "abc_000001_000011", "abc", "yoga")]
+    list_file = write(tmp_path / "list.txt", "yoga/abc_000001_000011 300 0\n")
+    assert read_label_list(list_file, Splits(train, [], ["yoga"], "kinetics")) == train
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("wave/Y_wave_a_0 9 1\n", r"entries in the test set: 1 \(wave/Y_wave_a_0\); take the list"),
+        ("wave/X_wave_a_0 9 0\n", r"of another label: 1 \(wave/X_wave_a_0 \(0, here 1\)\); take"),
+        ("wave/X_wave_a_0 9 -1\n", r"of another label: 1 \(wave/X_wave_a_0 \(-1, here 1\)"),
+        (
+            "".join(f"wave/z{i} 9 1\n" for i in range(4)),
+            r"list\.txt: entries not in the data set: 4 \(wave/z0, wave/z1, wave/z2, \.\.\.\); ",
+        ),
+        ("wave/X_wave_a_0 9 1\n" * 2, "'wave/X_wave_a_0' is there twice"),
+        ("wave/X_wave_a_0.avi,1\n", "line 1: .* is not '<path> <frames> <label>'"),
+        ("", "lists no video"),
+    ],
+)
+def test_label_list_refuses(tmp_path, text, message):
+    list_file = write(tmp_path / "list.txt", text)
+    with pytest.raises(ValueError, match=message):
+        read_label_list(list_file, hmdb_splits(tmp_path))
+
+
+def test_label_of_a_class_whose_name_begins_alike_is_put_right(tmp_path):
+    """As in the published HMDB51 lists, where up to a third of `kick` is labelled `kick_ball`."""
+    train = [VideoRecord("", i, f"{c}/a", "", c) for i, c in enumerate(("kick", "kick_ball"))]
+    splits = Splits(train, [], ["kick", "kick_ball"], "hmdb51")
+    list_file = write(tmp_path / "list.txt", "kick/a 9 1\nkick_ball/a 9 1\n")
+    with pytest.warns(UserWarning, match=r"1 \(kick/a \(1, here 0\)\) of 2 entries have the label"):
+        assert read_label_list(list_file, splits) == train
+
+
+def test_label_list_needs_classes(tmp_path):
+    list_file = write(tmp_path / "list.txt", "a 9 0\n")
+    flat = Splits([VideoRecord("a.mp4", -1, "a")], [], [], "folder")
+    with pytest.raises(ValueError, match="the 'folder' data has no classes"):
+        read_label_list(list_file, flat)
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.txt: no such file"):
+        read_label_list(tmp_path / "nowhere.txt", replace(flat, class_names=["x"]))
+
+
+# --- validation ---------------------------------------------------------------------------------
+
+
+def test_validation_split_is_stratified_seeded_and_by_group():
+    records = grouped_records(groups=10, each=3)
+    train, validation = validation_split(records, 0.2, seed=0)
+    assert Counter(r.label for r in validation) == {0: 6, 1: 6}
+    assert not {r.group for r in train} & {r.group for r in validation}
+    assert sorted(train + validation, key=records.index) == records
+    again = validation_split(records[::-1], 0.2, seed=0)
+    assert again == (train[::-1], validation[::-1])
+    assert validation_split(records, 0.2, seed=1)[1] != validation
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5, 0.99])
+def test_validation_split_leaves_every_class_on_both_sides(fraction):
+    """Groups that several classes share, as sources of HMDB51 do, and of unequal sizes."""
+    records = [
+        VideoRecord("", label, f"{label}/{g}_{i}", f"g{(g * (label + 1)) % 7}", "abc"[label])
+        for label in range(3)
+        for g in range(7)
+        for i in range(1 + g)
+    ]
+    for side in validation_split(records, fraction, seed=0):
+        assert {r.label for r in side} == {0, 1, 2}
+
+
+def test_validation_split_with_a_class_of_one_group():
+    records = [*grouped_records(groups=4), VideoRecord("", 2, "solo/0", "solo", "solo")]
+    with pytest.warns(UserWarning, match="too few groups .* in 1 of 3 classes: solo"):
+        train, _ = validation_split(records, 0.25, seed=0)
+    assert records[-1] in train
+
+
+def test_validation_split_refuses():
+    with pytest.raises(ValueError, match="no group of 8 videos in 2 groups can be held out"):
+        validation_split(grouped_records(groups=1), 0.2, seed=0)
+    for fraction in (0, 1):
+        with pytest.raises(ValueError, match=r"fraction must be in \(0, 1\)"):
+            validation_split(grouped_records(), fraction, seed=0)
+
+
+def test_validation_split_without_groups_is_by_video():
+    records = [VideoRecord(f"{i}", 0, f"{i}") for i in range(10)]
+    assert len(validation_split(records, 0.3, seed=0)[1]) == 3
+
+
 # --- official lists -----------------------------------------------------------------------------
 
 
@@ -396,8 +523,35 @@ def test_official_video_lists(shared_data):
     kinetics = read_video_list(lists / "kinetics400/val_videofolder.txt", "/r")
     assert kinetics[0].path == "/r/abseiling/0wR5jVB-WPk_000417_000427.mp4"
     assert len({r.label for r in kinetics}) == 400
-    name = "ucf101_train_5_percent_labeled_split_1_rawframes.txt"
-    fraction = read_video_list(lists / "label_fractions/ucf101" / name, "/r", suffix=".avi")
-    official = {r.video_id: r for r in read_ucf101("/r", lists / "ucf101", 1, "train")}
-    assert all(official[r.video_id].label == r.label for r in fraction)
-    assert all(official[r.video_id].path == r.path for r in fraction)
+
+
+def test_official_label_fractions(shared_data):
+    root = Path(shared_data, "official_splits")
+
+    def labelled(dataset: str, percent: int) -> tuple[list[VideoRecord], Splits]:
+        splits = open_dataset(dataset, shared_data, annotations=root / dataset)
+        name = f"{dataset}_train_{percent}_percent_labeled_split_1_rawframes.txt"
+        return read_label_list(root / "label_fractions" / dataset / name, splits), splits
+
+    with pytest.warns(UserWarning, match="no video of 1 of 101 classes: CliffDiving"):
+        records, splits = labelled("ucf101", 5)
+    assert (len(records), set(records) <= set(splits.train)) == (476, True)
+    assert len(labelled("ucf101", 50)[0]) == 4768
+    with pytest.warns(UserWarning, match="54 .* of 2094 entries have the label of a class whose"):
+        records, splits = labelled("hmdb51", 40)
+    assert (len(records), len(splits.unused)) == (2094, 1666)
+    assert len(set(records) & set(splits.unused)) == 664
+    other = open_dataset("hmdb51", shared_data, annotations=root / "hmdb51", split=2)
+    name = "hmdb51_train_40_percent_labeled_split_1_rawframes.txt"
+    with pytest.raises(ValueError, match="entries in the test set"):
+        read_label_list(root / "label_fractions/hmdb51" / name, other)
+
+
+@pytest.mark.parametrize(("dataset", "classes"), [("ucf101", 101), ("hmdb51", 51)])
+def test_official_validation_by_groups(shared_data, dataset, classes):
+    lists = Path(shared_data, "official_splits", dataset)
+    records = open_dataset(dataset, shared_data, annotations=lists).train
+    train, validation = validation_split(records, 0.1, seed=0)
+    assert not {r.group for r in train} & {r.group for r in validation}
+    assert len({r.label for r in train}) == len({r.label for r in validation}) == classes
+    assert 0.09 < len(validation) / len(records) < 0.13

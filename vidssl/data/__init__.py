@@ -25,9 +25,11 @@ from vidssl.data.records import (
     read_hmdb51,
     read_images,
     read_kinetics,
+    read_label_list,
     read_ucf101,
     read_video_list,
     require_files,
+    validation_split,
 )
 from vidssl.data.sampling import (
     clip_span,
@@ -69,11 +71,13 @@ __all__ = [
     "read_image",
     "read_images",
     "read_kinetics",
+    "read_label_list",
     "read_ucf101",
     "read_video_list",
     "require_files",
     "resize_short_side",
     "uniform_clips",
+    "validation_split",
     "video_length",
     "write_video",
 ]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv as csv_format
 import os
 import re
+import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -156,18 +157,20 @@ def read_hmdb51(
 ) -> list[VideoRecord]:
     """HMDB51's official lists ``<class>_test_split<split>.txt`` (1 train, 2 test, 0 unused).
 
-    Videos are ``<root>/<class>/<file>``; the group is the source clip's name, what stands before
-    "_<class>_" in the file name.
+    ``subset`` is "train", "test" or "unused". Videos are ``<root>/<class>/<file>``; the group is
+    the source clip's name, what stands before "_<class>_" in the file name.
     """
-    wanted = {"train": "1", "test": "2"}[one_of("subset", subset, ("train", "test"))]
+    tags = {"unused": "0", "train": "1", "test": "2"}
+    wanted = tags[one_of("subset", subset, tuple(tags))]
     ending = f"_test_split{_split_number(split)}.txt"
     _require_folder(annotations, "annotations")
-    lists = sorted(Path(annotations).glob(f"*{ending}"))
+    lists = {file.name.removesuffix(ending): file for file in Path(annotations).glob(f"*{ending}")}
     if not lists:
         raise FileNotFoundError(f"{annotations}: holds no *{ending}; give the folder of the lists")
     records = []
-    for label, list_file in enumerate(lists):
-        name = list_file.name.removesuffix(ending)
+    # sorted by class, as published lists count: by file name, kick_ball would come before kick
+    for label, name in enumerate(sorted(lists)):
+        list_file = lists[name]
         for number, line in _lines(list_file):
             file, _, tag = line.rpartition(" ")
             if tag not in ("0", "1", "2") or not file:
@@ -301,12 +304,17 @@ def require_files(records: Sequence[VideoRecord]) -> None:
 
 @dataclass
 class Splits:
-    """Training and test videos of one data set. ``test`` is empty where there are no classes."""
+    """Training and test videos of one data set. ``test`` is empty where there are no classes.
+
+    ``unused`` holds labelled videos that the split leaves out (a fourth of HMDB51): nothing trains
+    on them but where a list of labels asks for them, see `read_label_list`.
+    """
 
     train: list[VideoRecord]
     test: list[VideoRecord]
     class_names: list[str]
     name: str
+    unused: list[VideoRecord] = field(default_factory=list)
 
     @property
     def num_classes(self) -> int:
@@ -367,7 +375,10 @@ def open_dataset(
     else:
         read = read_ucf101 if dataset == "ucf101" else read_hmdb51
         train, test = (read(root, annotations, split, subset) for subset in ("train", "test"))
-    return _checked_splits(train, test, dataset)
+    splits = _checked_splits(train, test, dataset)
+    if dataset == "hmdb51":
+        splits.unused = read_hmdb51(root, annotations, split, "unused")
+    return splits
 
 
 def _open_kinetics(root: Path, annotations: Path) -> tuple[list[VideoRecord], list[VideoRecord]]:
@@ -524,3 +535,168 @@ def _draw_order(records: Sequence[VideoRecord], seed: int) -> dict[int, list[Vid
             seen[record.group] += 1
         orders[label] = [shuffled[place] for _, place in sorted(rounds)]
     return orders
+
+
+def read_label_list(list_file: str | Path, splits: Splits) -> list[VideoRecord]:
+    """The data set's records that a list of labelled videos names, in the list's order.
+
+    Lines are ``path frames label`` (path without ending, label from 0), as in the published label
+    fractions of VideoSSL (Jing et al., WACV 2021). They are joined by ``video_id``, or by the
+    file's name where the ids have no folder (Kinetics), with the training videos and the unused
+    ones: the HMDB51 lists draw on every video that is not in the test set.
+
+    Such a draw may miss classes: a warning names them. ValueError with the first few entries that
+    are in the test set, are not in the data set, or whose label is not the data set's. One slip is
+    only warned of, for the published HMDB51 lists are full of it: the label of a class whose name
+    begins alike (kick, kick_ball). The records returned always have the data set's label.
+    """
+    if not splits.class_names:
+        raise ValueError(f"{list_file}: the {splits.name!r} data has no classes for its labels")
+    entries = read_video_list(list_file, "")
+    known = {record.video_id: record for record in [*splits.test, *splits.unused, *splits.train]}
+    test = {record.video_id for record in splits.test}
+    found = [
+        (entry, known.get(entry.video_id) or known.get(Path(entry.video_id).name))
+        for entry in entries
+    ]
+    absent = [entry.video_id for entry, record in found if record is None]
+    _refuse_entries(list_file, absent, "not in the data set", "check the data set and its split")
+    records = [record for _, record in found]
+    tested = [record.video_id for record in records if record.video_id in test]
+    _refuse_entries(list_file, tested, "in the test set", "take the list made for this split")
+    _check_labels(list_file, found, splits)
+    _warn_without(records, splits.train, f"{list_file}: names no video of")
+    return _unique(records, str(list_file))
+
+
+def _check_labels(
+    list_file: str | Path, found: list[tuple[VideoRecord, VideoRecord]], splits: Splits
+) -> None:
+    """Compare the labels of a list's entries with those of the records they were joined to."""
+    names = {record.label: record.class_name for record in splits.train}
+    wrong, slips = [], []
+    for entry, record in found:
+        if entry.label != record.label:
+            short, long = sorted((names.get(entry.label, ""), record.class_name), key=len)
+            slip = short and long.startswith(f"{short}_")
+            text = f"{entry.video_id} ({entry.label}, here {record.label})"
+            (slips if slip else wrong).append(text)
+    _refuse_entries(list_file, wrong, "of another label", "take a list of the same classes")
+    if slips:
+        warnings.warn(
+            f"{list_file}: {_first(slips)} of {len(found)} entries have the label of a class "
+            "whose name begins alike; the data set's label is used",
+            stacklevel=3,
+        )
+
+
+def _refuse_entries(list_file: str | Path, entries: list[str], what: str, remedy: str) -> None:
+    if entries:
+        raise ValueError(f"{list_file}: entries {what}: {_first(entries)}; {remedy}")
+
+
+def _first(names: Sequence[str]) -> str:
+    """Their number and the first three."""
+    return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+
+
+def _warn_without(
+    records: Iterable[VideoRecord], whole: Iterable[VideoRecord], message: str
+) -> None:
+    """A warning that names the classes of ``whole`` that ``records`` lack."""
+    names = {record.label: record.class_name or str(record.label) for record in whole}
+    lacking = sorted(names.keys() - {record.label for record in records})
+    if lacking:
+        listed = ", ".join(names[label] for label in lacking)
+        warnings.warn(f"{message} {len(lacking)} of {len(names)} classes: {listed}", stacklevel=3)
+
+
+# --- validation ---------------------------------------------------------------------------------
+
+
+def validation_split(
+    records: Sequence[VideoRecord], fraction: float, seed: int
+) -> tuple[list[VideoRecord], list[VideoRecord]]:
+    """Training and validation records without a common group, both in the order given.
+
+    Of each class about ``fraction``, in (0, 1), is held out: as near as whole groups allow, one
+    group at least. Every class keeps training videos, so a class of a single group stays in
+    training and a warning names it. A record without a group is a group of its own. ValueError if
+    nothing can be held out.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction must be in (0, 1), got {fraction}")
+    sizes: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    for record in records:
+        sizes[_group_of(record)][record.label] += 1
+    held_out = _hold_out(sizes, fraction, seed)
+    if not held_out:
+        raise ValueError(
+            f"no group of {len(records)} videos in {len(sizes)} groups can be held out: every one "
+            "is all that a class has; add videos, or make smaller groups with group_pattern"
+        )
+    train = [record for record in records if _group_of(record) not in held_out]
+    validation = [record for record in records if _group_of(record) in held_out]
+    _warn_without(validation, records, "too few groups for a validation video in")
+    return train, validation
+
+
+def _group_of(record: VideoRecord) -> str:
+    return record.group or record.video_id
+
+
+def _hold_out(sizes: Mapping[str, Counter[int]], fraction: float, seed: int) -> set[str]:
+    """Groups that bring each class near its share; classes of few groups choose first."""
+    groups_of = defaultdict(list)
+    for group in sorted(sizes):
+        for label in sizes[group]:
+            groups_of[label].append(group)
+    held = _HeldOut(sizes, fraction)
+    for label in sorted(groups_of, key=lambda k: (len(groups_of[k]), k)):
+        rng = np.random.default_rng(derive_seed(seed, "validation", label))
+        shuffled = [groups_of[label][i] for i in rng.permutation(len(groups_of[label]))]
+        for group in shuffled:  # first without overshooting, else sources of many videos pile up
+            if held.fits(group):
+                held.add(group)
+        for group in shuffled:
+            if held.cost(group) < 0:
+                held.add(group)
+        if not held.videos[label]:  # each group is larger than the share: the least harm then
+            cheapest = min(shuffled, key=held.cost)
+            if held.cost(cheapest) < float("inf"):
+                held.add(cheapest)
+    return held.groups
+
+
+class _HeldOut:
+    """Groups held out so far; ``sizes`` counts the videos of each class (by label) in a group."""
+
+    def __init__(self, sizes: Mapping[str, Counter[int]], fraction: float):
+        self.sizes = sizes
+        self.totals = sum(sizes.values(), Counter())
+        self.shares = {label: fraction * total for label, total in self.totals.items()}
+        self.groups: set[str] = set()
+        self.videos: Counter[int] = Counter()
+
+    def fits(self, group: str) -> bool:
+        """Whether no class gets more than its share with this group held out too."""
+        counts = self.sizes[group].items()
+        return self.cost(group) < 0 and all(self.videos[k] + n <= self.shares[k] for k, n in counts)
+
+    def cost(self, group: str) -> float:
+        """How much farther from their shares the classes are with this group held out too.
+
+        Infinite if it is already, or if a class would be left without training videos.
+        """
+        change = 0.0
+        for label, count in self.sizes[group].items():
+            after = self.videos[label] + count
+            if group in self.groups or after == self.totals[label]:
+                return float("inf")
+            share = self.shares[label]
+            change += abs(after - share) - abs(self.videos[label] - share)
+        return change
+
+    def add(self, group: str) -> None:
+        self.groups.add(group)
+        self.videos.update(self.sizes[group])

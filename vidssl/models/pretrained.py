@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import pickle
+from collections import OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from vidssl.models.backbones import VideoResNet, load_torchvision_weights
 
 CLASSIFIER = "classifier."
+STEM = "stem.0.weight"  # the first tensor of torchvision's video networks
+PARTS = ("stem", "layer1", "layer2", "layer3", "layer4", "fc")
+WRAPPERS = ("state_dict", "bb_state_dict", "model")  # TCLR's, TCLR's, torchvision's references
 
 
 def save_pretrained(model: nn.Module, path: str | Path, **about) -> Path:
@@ -51,3 +59,104 @@ def load_pretrained(model: nn.Module, path: str | Path) -> dict:
         )
     model.load_state_dict(weights, strict=False)
     return state["about"]
+
+
+def load_released(model: VideoResNet, path: str | Path, prefix: str | None = None) -> list[str]:
+    """Load a checkpoint in torchvision's names, bare or wrapped, such as its authors released.
+
+    Layouts known from public code: torchvision's own weight files, the ``{"model": ...}`` of its
+    reference scripts, and the R3D-18 of TCLR and TimeBalance (github.com/DAVEISHAN; here
+    "r3d_18_dilated"): ``{"state_dict": ...}`` or ``{"bb_state_dict": ...}`` with names behind
+    "module.", "0." or "module.0.". What stands before the names is found, or given as ``prefix``
+    where the file holds several networks.
+
+    Returns the names in the file that were left out: projection heads, other networks, and the
+    classifier unless it has as many classes as the model's. Nothing is executed that the file may
+    hold. Colour order and standardisation are the authors' and not in the file: TimeBalance's code
+    gives its teachers BGR frames.
+
+    Raises FileNotFoundError for a missing file; ValueError, with nothing loaded, if it holds no
+    such weights or if any tensor of the network is missing or has another shape.
+    """
+    weights = _read_tensors(Path(path))
+    prefix = _find_prefix(weights, path) if prefix is None else prefix
+    names = {
+        name: name.removeprefix(prefix)
+        for name in weights
+        if name.startswith(prefix) and name.removeprefix(prefix).split(".")[0] in PARTS
+    }
+    try:
+        load_torchvision_weights(model, {short: weights[name] for name, short in names.items()})
+    except ValueError as error:
+        raise ValueError(f"{path}, names behind {prefix!r}: {error}") from None
+    own = model.state_dict()
+    head_fits = all(
+        f"{prefix}fc.{part}" in weights
+        and f"{CLASSIFIER}{part}" in own
+        and weights[f"{prefix}fc.{part}"].shape == own[f"{CLASSIFIER}{part}"].shape
+        for part in ("weight", "bias")
+    )
+    loaded = {name for name, short in names.items() if head_fits or not short.startswith("fc.")}
+    return [name for name in weights if name not in loaded]
+
+
+def _find_prefix(weights: dict[str, Tensor], path: str | Path) -> str:
+    found = [name.removesuffix(STEM) for name in weights if name.endswith(STEM)]
+    if not found:
+        first = ", ".join(list(weights)[:3])
+        raise ValueError(
+            f"{path}: no tensor is called {STEM!r}, as in torchvision's video networks; the file "
+            f"has {first}, ..."
+        )
+    if len(found) > 1:
+        raise ValueError(f"{path} holds {len(found)} networks: give one of {found} as prefix")
+    return found[0]
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a checkpoint, out of its wrapper."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}: download it from its authors first")
+    reader = SimpleNamespace(__name__="pickle", Unpickler=_TensorsOnly, load=_load_tensors)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=reader)
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read as a checkpoint: {error}") from error
+    if isinstance(content, dict):
+        inside = next(
+            (content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), None
+        )
+        content = content if inside is None else inside
+        tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+        if tensors:
+            return tensors
+    raise ValueError(f"{path} holds no named tensors, bare or under {', '.join(WRAPPERS)}")
+
+
+class _Ignored:
+    """Stands for every object in a checkpoint that is no tensor, such as TCLR's loss scaler."""
+
+    def __init__(self, *_, **__): ...
+
+    def __setstate__(self, state): ...
+
+    def __setitem__(self, key, value): ...
+
+    def append(self, value): ...
+
+
+class _TensorsOnly(pickle.Unpickler):
+    """Makes tensors and dictionaries and calls nothing else that a file names.
+
+    torch.load(weights_only=True) would refuse the whole file for one foreign object in it.
+    """
+
+    def find_class(self, module: str, name: str):
+        allowed = ("_rebuild_tensor_v2", "_rebuild_parameter")
+        if module == "torch._utils" and name in allowed:
+            return getattr(torch._utils, name)
+        return OrderedDict if (module, name) == ("collections", "OrderedDict") else _Ignored
+
+
+def _load_tensors(file, **options):
+    return _TensorsOnly(file, **options).load()
