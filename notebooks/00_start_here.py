@@ -69,7 +69,8 @@ visualize.film_strip(
 # are here in a fresh clone too.
 
 # %%
-records = runs.load_records(runs.records_folder())
+folder = runs.records_folder()
+records = runs.load_records(folder) if folder.is_dir() else []  # none before the first run
 for record in records:
     numbers = [
         f"{name} {value:.3g}"
