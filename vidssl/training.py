@@ -167,12 +167,14 @@ def fit(
             into ``folder``/trackers) or as its ``GeneralTracker`` objects.
 
     Raises:
-        ValueError: when the checkpoint in ``folder`` was made with other settings.
+        ValueError: when the checkpoint in ``folder`` was made with other settings, or bf16 is
+            asked of 3-D convolutions on a CPU.
         FloatingPointError: when the loss stops being finite.
         OSError: when a checkpoint cannot be written; those written before are kept.
         ImportError: when the package of a tracker is missing.
     """
     accelerator = _make_accelerator(config, trackers, folder)
+    _check_precision(config, accelerator.device, model)
     optimizer = make_optimizer(model, config)
     checkpoints = Checkpoints(folder, config) if folder is not None else None
     result = TrainResult()
@@ -231,6 +233,17 @@ def _make_accelerator(config: TrainConfig, trackers: Sequence[Any], folder: str 
         log_with=list(trackers) or None,
         project_dir=folder,
     )
+
+
+def _check_precision(config: TrainConfig, device: torch.device, model: nn.Module) -> None:
+    """Half-precision 3-D convolutions read memory that nobody wrote, on CPUs with torch 2.15: the
+    same training gave other weights each time, and now and then NaN."""
+    convolves = any(isinstance(module, nn.Conv3d) for module in model.modules())
+    if config.precision == "bf16" and device.type == "cpu" and convolves:
+        raise ValueError(
+            "precision='bf16' needs a GPU: on a CPU 3-D convolutions are not reliable in half "
+            "precision; use precision='no'"
+        )
 
 
 def _check_trackers(trackers: Sequence[Any], folder: str | Path | None) -> None:
