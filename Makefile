@@ -3,6 +3,8 @@ VENV ?= .venv
 PYTHON ?= python3
 SCALE ?=
 JOBS ?= 1
+# threads that wait do not spin: a training that shares its cores would be ten times slower
+export OMP_WAIT_POLICY ?= PASSIVE
 
 bin := $(abspath $(VENV))/bin
 stamp := $(VENV)/.vidssl-ready

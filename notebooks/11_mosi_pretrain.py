@@ -34,7 +34,7 @@ batch_images = 8
 lr = 0.002
 warmup_epochs = 0.2
 weight_decay = 1e-4
-num_workers = 1
+num_workers = 0  # processes that prepare images; more pay with more cores
 held_out_images = 60
 
 # %%

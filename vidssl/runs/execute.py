@@ -119,6 +119,8 @@ def _papermill(source: Path, output: Path, given: dict, project: Path, timeout: 
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
+    # threads that wait must not spin: where cores are shared, they slow a training tenfold
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # not the paired .ipynb: it may be older than the source that was hashed and checked
     prepared = output.parent / f".{source.stem}.source.ipynb"
     prepared.write_text(pair_text(source))
