@@ -27,6 +27,7 @@ data_seed = 0
 seed = 0
 videos_per_class = 0  # labelled videos; 0: all
 label_list = ""  # file of the labelled videos, lines of: path frames label; empty: the training set
+validation = 0.0  # share of the training videos tested on instead of the test set, by whole groups
 pretrained = ""  # backbone.pt to start from; empty: from scratch
 frozen_stages = []  # stages that keep the pretrained weights, e.g. ["stem", "conv2"]
 backbone = "r2plus1d_10"
@@ -36,7 +37,7 @@ frame_stride = 7
 size = 32  # px
 short_side = 40  # px
 flip = 0.5
-steps = 1500  # whole epochs of about so many steps, whatever the number of labels
+steps = 2000  # whole epochs of about so many steps, whatever the number of labels
 batch_size = 16
 lr = 0.001
 warmup = 0.03  # share of the training
@@ -69,8 +70,7 @@ from vidssl.data import (
     TestTransform,
     TrainTransform,
     collate,
-    labelled_subset,
-    read_label_list,
+    labelled_videos,
 )
 from vidssl.data.synthetic import scene_class
 from vidssl.evaluation import knn, linear_probe
@@ -82,9 +82,7 @@ from vidssl.training import TrainConfig, fit
 from vidssl.visualize.widgets import progress_report
 
 splits = run.open_dataset(labelled=True)
-labelled = read_label_list(label_list, splits) if label_list else splits.train
-if videos_per_class:
-    labelled = labelled_subset(labelled, videos_per_class, seed)
+labelled = labelled_videos(splits, label_list=label_list, per_class=videos_per_class, seed=seed)
 print(
     f"{len(labelled)} labelled videos of {splits.num_classes} classes, {len(splits.test)} test "
     "videos"
@@ -117,16 +115,16 @@ if pretrained:
     print(f"weights pretrained on {about['dataset']}, seed {about['seed']}")
 models.freeze(model, frozen_stages)
 
-epochs = max(1, round(steps / max(1, len(labelled) // batch_size)))
 result = fit(
     model,
     training,
     supervised.training_step,
-    TrainConfig(
-        epochs=epochs,
+    TrainConfig.for_steps(
+        steps,
+        len(labelled),
         batch_size=batch_size,
         lr=lr,
-        warmup_epochs=warmup * epochs,
+        warmup=warmup,
         weight_decay=weight_decay,
         precision=precision,
         seed=seed,
@@ -278,5 +276,5 @@ run.finish(
     },
     seeds=[seed],
     failed=result.failed + list(reports["network"].failed),
-    data_hash=splits.fingerprint,
+    data_hash=replace(splits, train=labelled).fingerprint if label_list else splits.fingerprint,
 )

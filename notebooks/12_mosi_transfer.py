@@ -28,6 +28,9 @@ seed = 0
 pretrained = ""  # backbone.pt; empty: the newest exploration of 11_mosi_pretrain
 initialisations = ["scratch", "mosi"]
 videos_per_class = 5  # labelled videos; 0: all
+label_list = ""  # file of the labelled videos, lines of: path frames label; empty: the training set
+validation = 0.0  # share of the training videos tested on instead of the test set, by whole groups
+frozen_stages = []  # stages that keep their initial weights, e.g. ["stem", "conv2"]
 backbone = "r2plus1d_10"
 width = 0.25
 frames = 8
@@ -43,6 +46,7 @@ weight_decay = 1e-3
 cache_mb = 1500
 num_workers = 0
 test_clips = 10
+train_clips = 2  # clips of a training video for its accuracy and for the baselines
 baselines = True
 
 # %%
@@ -51,6 +55,8 @@ from vidssl import runs
 run = runs.start("12_mosi_transfer", globals())
 
 # %%
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -62,7 +68,7 @@ from vidssl.data import (
     TestTransform,
     TrainTransform,
     collate,
-    labelled_subset,
+    labelled_videos,
 )
 from vidssl.inference import predict, report
 from vidssl.methods import supervised
@@ -74,10 +80,9 @@ from vidssl.visualize.widgets import progress_report
 for name in initialisations:
     one_of("initialisations", name, ("scratch", "mosi"))
 splits = run.open_dataset(labelled=True)
-labelled = (
-    labelled_subset(splits.train, videos_per_class, seed) if videos_per_class else splits.train
-)
-pretrained = pretrained or str(run.explored("11_mosi_pretrain") / "backbone.pt")
+labelled = labelled_videos(splits, label_list=label_list, per_class=videos_per_class, seed=seed)
+if "mosi" in initialisations:
+    pretrained = pretrained or str(run.explored("11_mosi_pretrain") / "backbone.pt")
 print(
     f"{len(labelled)} labelled videos of {splits.num_classes} classes, {len(splits.test)} test "
     "videos"
@@ -89,7 +94,7 @@ augmented = TrainTransform(size=size, short_side=short_side, flip=flip)
 plain = TestTransform(size=size, short_side=short_side)
 training = ClipDataset(labelled, **clip_settings, transform=augmented, seed=seed, cache_mb=cache_mb)
 test_set = MultiClipDataset(splits.test, **clip_settings, count=test_clips, transform=plain)
-labelled_set = MultiClipDataset(labelled, **clip_settings, count=test_clips, transform=plain)
+labelled_set = MultiClipDataset(labelled, **clip_settings, count=train_clips, transform=plain)
 shown = (0, len(labelled) - 1)
 figure = visualize.film_strip(
     [training[(epoch, index)]["clip"] for index in shown for epoch in range(2)],
@@ -102,12 +107,12 @@ figure
 # ## Training the twins
 
 # %%
-epochs = max(1, round(steps / max(1, len(labelled) // batch_size)))
-train_config = TrainConfig(
-    epochs=epochs,
+train_config = TrainConfig.for_steps(
+    steps,
+    len(labelled),
     batch_size=batch_size,
     lr=lr,
-    warmup_epochs=warmup * epochs,
+    warmup=warmup,
     weight_decay=weight_decay,
     seed=seed,
     num_workers=num_workers,
@@ -121,6 +126,7 @@ def initialised(name):
     if name != "scratch":
         about = load_pretrained(model, pretrained)
         print(f"{name}: weights pretrained on {about['dataset']}, seed {about['seed']}")
+    models.freeze(model, frozen_stages)
     return model
 
 
@@ -144,6 +150,8 @@ for name in initialisations:
 
 # %%
 note = f"{splits.name} · {scale} scale · {videos_per_class or 'all'} videos a class · seed {seed}"
+if frozen_stages:
+    note += f" · frozen: {', '.join(frozen_stages)}"
 figure = visualize.learning_curves(history, by="initialisation", note=note)
 figure
 
@@ -198,7 +206,8 @@ figure
 # %%
 for tested in reports.values():
     assert tested.num_videos == len(splits.test), "a test video is missing from the denominator"
-if scale == "mini" and dataset == "embedded" and {"scratch", "mosi"} <= set(networks):
+settled = scale == "mini" and dataset == "embedded" and not frozen_stages
+if settled and {"scratch", "mosi"} <= set(networks):
     assert reports["mosi"].top1_accuracy > reports["scratch"].top1_accuracy
 
 metrics = {f"{name}_top1_accuracy": tested.top1_accuracy for name, tested in reports.items()}
@@ -211,5 +220,5 @@ run.finish(
     {**metrics, "chance": chance, "test_videos": len(splits.test), "labelled": len(labelled)},
     seeds=[seed],
     failed=failed + [line for tested in reports.values() for line in tested.failed],
-    data_hash=splits.fingerprint,
+    data_hash=replace(splits, train=labelled).fingerprint if label_list else splits.fingerprint,
 )

@@ -1,23 +1,25 @@
 # %% [markdown]
 # # MoSI: tables from records
 #
-# **Question.** Over several seeds, what is pretraining on pseudo motions worth with few labels?
+# **Question.** Over several seeds, what is pretraining on pseudo motions worth, and which of its
+# choices matter?
 #
-# Nothing is trained here: rows are the records of finished runs of `12_mosi_transfer`. A seed is
-# a draw of weights, order and labelled videos on fixed data. Intervals are Student's 95 %
-# intervals over seeds; initialisations are compared as paired differences on the same seeds.
+# Nothing is trained here: rows are the records of finished runs of `11_mosi_pretrain` and
+# `12_mosi_transfer`. A seed is a draw of weights, order and labelled videos on fixed data.
+# Intervals are Student's 95 % intervals over seeds; settings are compared as paired differences on
+# the same seeds.
 #
 # | | |
 # | --- | --- |
-# | input | records of `mosi_lowshot` runs |
-# | output | `mosi_lowshot`: a table and its plot, with their origin |
+# | input | `table`, and the records that `vidssl run <table>` leaves |
+# | output | the table and its plot in `figures/`, with their origin |
 # | time | 5 s; the trainings behind it are counted below |
 
 # %% tags=["parameters"]
 scale = "mini"
 run_folder = ""
 records = ""  # folder of records; empty: the project's
-table = "mosi_lowshot"
+table = "mosi_lowshot"  # see TABLES below
 dataset = "embedded"
 data_seed = 1  # methods are developed on data seed 0, reported on 1
 
@@ -27,13 +29,14 @@ from vidssl import runs
 run = runs.start("15_mosi_tables", globals())
 
 # %%
-from collections import defaultdict
+import re
 
 import pandas as pd
 from IPython.display import display
 
 from vidssl import visualize
 from vidssl.core import one_of
+from vidssl.data.synthetic import CLASSES
 from vidssl.evaluation import (
     paired_difference,
     paper_row,
@@ -41,98 +44,284 @@ from vidssl.evaluation import (
     table_row,
 )
 
-one_of("table", table, ("mosi_lowshot",))
-found = [
-    record
-    for record in runs.load_records(records or runs.records_folder())
-    if record["notebook"] == "12_mosi_transfer"
-    and record["scale"] == scale
-    and record["parameters"]["dataset"] == dataset
-    and record["parameters"]["data_seed"] == data_seed
-]
-assert found, f"no runs of 12_mosi_transfer at scale {scale}: vidssl run {table} --scale {scale}"
-by_size = defaultdict(list)
-for record in sorted(found, key=lambda record: record["seeds"]):
-    by_size[record["parameters"]["videos_per_class"]].append(record["metrics"])
-trainings = sum(len(record["parameters"]["initialisations"]) for record in found)
-minutes = sum(record["seconds"] for record in found) / 60
-print(f"{table}: {len(found)} runs, {trainings} trainings, {minutes:.0f} minutes")
+# %% [markdown]
+# ## What each table asks
+#
+# A cell of a table is a row, a column, and the runs behind it, found by their names. `START` are
+# the initialisations: from scratch, and MoSI on both axes or one. `compare` lists the rows whose
+# difference is the question, `printed` what the paper found: (row, column) -> (data set, accuracy),
+# other data, other networks and another scale, for orientation only.
+
+# %%
+START = {"scratch": "scratch", "MoSI": "xy", "MoSI, x only": "x", "MoSI, y only": "y"}
+LABELS = 20  # labelled videos a class where a table varies something else
+VERSUS_SCRATCH = [(row, "scratch") for row in START if row != "scratch"]
+
+
+def pretrained_and_tuned(variants):
+    """Cells of a sweep: pretext accuracy and fine-tuned accuracy of each variant."""
+    cells = {}
+    for column, variant in variants.items():
+        cells["pretext task", column] = f"mosi_pretrain-{variant}-s*"
+        cells["fine-tuned", column] = f"mosi_transfer-{variant}-n{LABELS}-s*"
+    return cells
+
+
+def transfers(start, labels=LABELS, depth=0):
+    frozen = f"-frozen{depth}" if depth else ""
+    return f"mosi_transfer-{start}-n{labels}{frozen}-s*"
+
+
+TABLES = {
+    "mosi_baseline": {
+        "question": "Both axes, one, or no pretraining (the paper's table 1)",
+        "setting": "labelled videos a class",
+        "cells": {(row, LABELS): transfers(start) for row, start in START.items()},
+        "compare": [*VERSUS_SCRATCH, ("MoSI", "MoSI, x only"), ("MoSI", "MoSI, y only")],
+        "printed": {
+            ("scratch", "all"): ("hmdb51", 0.304),
+            ("MoSI", "all"): ("hmdb51", 0.470),
+            ("one axis", "all"): ("hmdb51", 0.449),
+            ("the other axis", "all"): ("hmdb51", 0.431),
+        },
+    },
+    "mosi_lowshot": {
+        "question": "How few labels will do (table 3)",
+        "setting": "labelled videos a class",
+        "cells": {
+            (row, labels): transfers(START[row], labels)
+            for labels in (2, 5, 10, 20, 40)
+            for row in ("scratch", "MoSI")
+        },
+        "compare": [("MoSI", "scratch")],
+        "printed": {
+            (row, labels): ("hmdb51", accuracy)
+            for row, accuracies in {
+                "scratch": (0.045, 0.067, 0.081, 0.104, 0.117, 0.148),
+                "MoSI": (0.081, 0.125, 0.174, 0.222, 0.241, 0.254),
+            }.items()
+            for labels, accuracy in zip((3, 5, 7, 9, 11, 13), accuracies)
+        },
+    },
+    "mosi_speeds": {
+        "question": "Number of speeds an axis (table 2)",
+        "setting": "speeds an axis",
+        "cells": pretrained_and_tuned({3: "k1", 5: "xy", 7: "k3", 9: "k4"}),
+        "compare": [],
+        "printed": {
+            (row, speeds): ("hmdb51", accuracy)
+            for row, accuracies in {
+                "pretext task": (0.797, 0.961, 0.963, 0.966),
+                "fine-tuned": (0.430, 0.470, 0.446, 0.445),
+            }.items()
+            for speeds, accuracy in zip((3, 5, 7, 9), accuracies)
+        },
+    },
+    "mosi_frames": {
+        "question": "Frames of a pseudo motion, at one distance a frame (table 2)",
+        "setting": "frames of a pseudo motion",
+        "cells": pretrained_and_tuned({4: "n4", 8: "xy", 12: "n12", 16: "n16"}),
+        "compare": [],
+        "printed": {
+            (row, frames): ("hmdb51", accuracy)
+            for row, accuracies in {
+                "pretext task": (0.937, 0.950, 0.961, 0.945, 0.917),
+                "fine-tuned": (0.456, 0.449, 0.470, 0.446, 0.455),
+            }.items()
+            for frames, accuracy in zip((8, 12, 16, 24, 32), accuracies)
+        },
+    },
+    "mosi_mask": {
+        "question": "Size of the moving square, and the curriculum that leads to it (figure 7)",
+        "setting": "side of the moving square",
+        "cells": pretrained_and_tuned(
+            {
+                "0.1": "mask0.1",
+                "0.3": "mask0.3",
+                "0.5": "mask0.5",
+                "none": "unmasked",
+                "0.3-0.5": "xy",
+                "0.3-0.5\nat once": "abrupt",
+            }
+        ),
+        "compare": [],
+        "printed": {
+            ("pretext task", "0.1"): ("ucf101", 0.73),
+            ("pretext task", "0.4"): ("ucf101", 1.0),
+        },
+    },
+    "mosi_frozen": {
+        "question": "How deep do the pretrained features reach (figure 6)",
+        "setting": "frozen stages, of stem and four",
+        "cells": {
+            (row, depth): transfers(start, depth=depth)
+            for depth in (0, 2, 3, 4, 5)
+            for row, start in START.items()
+        },
+        "compare": VERSUS_SCRATCH,
+        "printed": {},
+    },
+    "mosi_comparison": {
+        "question": "Beside the rows that the papers print (table 5)",
+        "setting": "labelled videos a class",
+        "cells": {(row, LABELS): transfers(START[row]) for row in ("scratch", "MoSI")},
+        "compare": [("MoSI", "scratch")],
+        "printed": {
+            (row, name): (name, accuracy)
+            for row, accuracies in {
+                "OPN": (0.596, 0.238),
+                "DPC": (0.757, 0.357),
+                "MemDPC": (0.781, 0.412),
+                "3D-RotNet": (0.629, 0.337),
+                "ST-Puzzle": (0.658, 0.337),
+                "VCP": (0.685, 0.325),
+                "VCOP": (0.724, 0.309),
+                "PRP": (0.721, 0.350),
+                "SpeedNet": (0.811, 0.488),
+                "MoSI, R-2D3D": (0.718, 0.470),
+                "MoSI, R-2D3D, Kinetics": (0.707, 0.486),
+                "MoSI, R(2+1)D": (0.828, 0.518),
+            }.items()
+            for name, accuracy in zip(("ucf101", "hmdb51"), accuracies)
+        },
+    },
+}
+one_of("table", table, list(TABLES))
+spec = TABLES[table]
+print(f"{table}: {spec['question']}")
+
+# %%
+select = {"scale": scale, "dataset": dataset, "data_seed": data_seed, "root": records}
+cells = {place: runs.find_records(names, **select) for place, names in spec["cells"].items()}
+cells = {place: found for place, found in cells.items() if found}
+assert cells, f"no runs of {table} at scale {scale} yet: vidssl run {table} --scale {scale}"
+used = {record["run"]: record for found in cells.values() for record in found}
+minutes = sum(record["seconds"] for record in used.values()) / 60
+print(f"{len(used)} trainings, {minutes:.0f} minutes")
 
 # %% [markdown]
 # ## The table
 
 # %%
-ROWS = ["scratch", "mosi", "static_frame", "frame_difference"]
-PAPER = {"scratch": {5: 0.067}, "mosi": {5: 0.125}}  # MoSI's table 3, HMDB51
+MEASURED = ("pretext_accuracy", "mosi_top1_accuracy", "scratch_top1_accuracy")
+BESIDE = ("mosi_train_accuracy", "scratch_train_accuracy")
+YARDSTICKS = {"static frame": "static_frame", "frame difference": "frame_difference"}
+
+
+def values(found, metrics):
+    """The metric of ``metrics`` that these records have: (its name, seed -> value)."""
+    for metric in metrics:
+        seeds = runs.by_seed(found, metric)
+        if seeds:
+            return re.sub("^(mosi|scratch)_", "", metric), seeds
+    return "", {}
+
+
 rows = []
-for size, metrics in sorted(by_size.items()):
-    about = {"table": table, "column": size, "scale": scale, "dataset": dataset}
-    chance = metrics[0]["chance"]
-    rows.append(table_row("chance", "top1_accuracy", [chance], exact=True, **about))
-    for name in ROWS:
-        for metric in ("top1_accuracy", "train_accuracy"):
-            values = [m[f"{name}_{metric}"] for m in metrics if f"{name}_{metric}" in m]
-            if values:
-                rows.append(table_row(name, metric, values, **about))
-    for name, printed in PAPER.items():
-        if size in printed:
-            about = {"table": table, "column": size, "scale": "paper", "dataset": "hmdb51"}
-            rows.append(paper_row(name, "top1_accuracy", printed[size], **about))
-display(pd.DataFrame(rows))
+about = {"table": table, "scale": scale, "dataset": dataset}
+for (row, column), found in cells.items():
+    for wanted in (MEASURED, BESIDE):
+        metric, seeds = values(found, wanted)
+        if seeds:
+            rows.append(table_row(row, metric, [*seeds.values()], column=column, **about))
+    for name, recorded in YARDSTICKS.items():
+        seeds = runs.by_seed(found, f"{recorded}_top1_accuracy")
+        if seeds:
+            rows.append(table_row(name, "top1_accuracy", [*seeds.values()], column=column, **about))
+for column in dict.fromkeys(column for _, column in cells):
+    levels = {found[0]["metrics"]["chance"] for (_, c), found in cells.items() if c == column}
+    if len(levels) == 1:
+        rows.append(
+            table_row("chance", "top1_accuracy", [*levels], column=column, exact=True, **about)
+        )
+for (row, column), (name, accuracy) in spec["printed"].items():
+    place = {"column": column, "table": table, "scale": "paper", "dataset": name}
+    rows.append(paper_row(row, "top1_accuracy", accuracy, **place))
+shown = pd.DataFrame(rows)
+display(shown[shown["paper"].isna()].drop(columns=["table", "scale", "paper"]))
 
 # %% [markdown]
 # ## Paired differences
 #
-# MoSI minus scratch on the same seeds, and the smallest difference that these runs could have told
-# from none.
+# On the same seeds; and the smallest true difference that these runs would have told from none.
 
 # %%
 differences = {}
-for size, metrics in sorted(by_size.items()):
-    pairs = [
-        (m["mosi_top1_accuracy"], m["scratch_top1_accuracy"])
-        for m in metrics
-        if {"mosi_top1_accuracy", "scratch_top1_accuracy"} <= set(m)
-    ]
-    difference = paired_difference(*zip(*pairs))
-    differences[size] = difference
-    said = f"{size} labelled videos a class: {100 * difference.mean:+.1f} points"
-    if difference.n > 1:
-        smallest = smallest_detectable_difference(*zip(*pairs))
-        said += (
-            f" ± {100 * difference.ci95:.1f} over {difference.n} seeds; "
-            f"a true difference of {100 * smallest:.1f} would have been seen"
-        )
-    print(said)
+for first, second in spec["compare"]:
+    for column in dict.fromkeys(column for _, column in cells):
+        if not {(first, column), (second, column)} <= set(cells):
+            continue
+        a, b = (values(cells[row, column], MEASURED)[1] for row in (first, second))
+        seeds = sorted(a.keys() & b.keys())
+        if not seeds:
+            continue
+        pair = [a[s] for s in seeds], [b[s] for s in seeds]
+        difference = paired_difference(*pair)
+        differences[f"{first} - {second}, {column}"] = difference
+        said = f"{first} - {second}, {column}: {100 * difference.mean:+.1f} points"
+        if difference.n > 1:
+            smallest = smallest_detectable_difference(*pair)
+            clear = "" if abs(difference.mean) > difference.ci95 else "; zero is not excluded"
+            said += (
+                f" ± {100 * difference.ci95:.1f} over {difference.n} seeds (a true difference of "
+                f"{100 * smallest:.1f} would have been seen){clear}"
+            )
+        print(said)
 
 # %%
-own = [row for row in rows if row["metric"] == "top1_accuracy" and row["scale"] == scale]
-figure = visualize.accuracy_by_setting(own, setting="labelled videos a class")
-sizes = " and ".join(map(str, sorted(by_size)))
+metrics = ("top1_accuracy", "pretext_accuracy")
+own = [row for row in rows if row["metric"] in metrics and row["scale"] == scale]
+figure = visualize.accuracy_by_setting(own, setting=spec["setting"], metric="accuracy (%)")
+names = ", ".join(dict.fromkeys(row["row"] for row in own))
 run.save_figure(
     figure,
     table,
     data=rows,
-    alt=f"Top-1 accuracy with {sizes} labelled videos a class, MoSI beside scratch, two linear "
-    "classifiers and chance; bars are 95 % intervals over seeds.",
+    alt=f"{spec['question']}: accuracy of {names} by {spec['setting']}; bars are 95 % intervals "
+    "over seeds.",
     dataset=f"{dataset}, data seed {data_seed}",
-    from_runs=[record["run"] for record in found],
+    from_runs=sorted(used),
     publish=True,
 )
 figure
 
 # %% [markdown]
+# ## Which classes
+#
+# Accuracy of each class, over the seeds, where a table compares initialisations at one setting.
+
+
+# %%
+def class_means(found):
+    """Accuracy of each class, mean over seeds."""
+    kept = [r["metrics"] for r in found]
+    lists = [m.get("mosi_per_class") or m.get("scratch_per_class") for m in kept]
+    return pd.DataFrame([each for each in lists if each]).mean().to_numpy()
+
+
+column = next(iter(cells))[1]
+per_class = {row: class_means(found) for (row, c), found in cells.items() if c == column}
+per_class = {row: means for row, means in per_class.items() if len(means) == len(CLASSES)}
+if per_class and dataset == "embedded":
+    display(
+        visualize.per_class_accuracy(
+            per_class,
+            [each.name for each in CLASSES],
+            groups=[each.group for each in CLASSES],
+            note=f"{dataset} · {scale} · {spec['setting']}: {column}",
+        )
+    )
+
+# %% [markdown]
 # ## What one should see
 #
-# MoSI above scratch at each size. Whether a paired interval leaves zero out is for the numbers
-# above to say: with three seeds and five labels a class, the labelled videos that a seed draws
-# weigh more than the initialisation. The paper's numbers (table 3: HMDB51, R-2D3D-18, 112 px) stand in the table for orientation only: other data,
-# another network, another scale.
+# MoSI above scratch at each size, most with few labels. Whether an interval leaves zero out is for
+# the numbers above to say: the labelled videos that a seed draws weigh as much as the
+# initialisation.
 
 # %%
 assert all(row["mean"] is None or 0 <= row["mean"] <= 1 for row in rows)
 run.finish(
-    {f"difference_{size}": d.mean for size, d in differences.items()}
-    | {f"difference_{size}_ci95": d.ci95 for size, d in differences.items()},
-    seeds=sorted({seed for record in found for seed in record["seeds"]}),
+    {name: [d.mean, d.ci95, d.n] for name, d in differences.items()},
+    seeds=sorted({seed for record in used.values() for seed in record["seeds"]}),
 )

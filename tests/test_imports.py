@@ -1,5 +1,6 @@
 """Imports inside the package point one way; rooms of one level do not know each other."""
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,16 @@ def _level(room: str) -> int:
 
 def test_arrows_point_one_way():
     assert wrong_arrows(PACKAGE) == []
+
+
+PASSES_ON = (ast.Import, ast.ImportFrom, ast.Assign, ast.If, ast.Expr)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=lambda p: p.parent.name)
+def test_packages_only_pass_names_on(path):
+    """Provenance looks through them: code of their own would be in no run's hashes."""
+    own = [node for node in ast.parse(path.read_text()).body if not isinstance(node, PASSES_ON)]
+    assert [node.name for node in own if node.name != "__getattr__"] == [], path
 
 
 @pytest.mark.parametrize(

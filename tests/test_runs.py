@@ -195,9 +195,33 @@ def test_meaning_drops_comments_docstrings_and_blank_lines_only():
 
 
 def test_code_hashes_follow_imports_by_room():
-    found = runs.code_hashes("from vidssl.motion import label_pool\nfrom vidssl import visualize\n")
-    assert {"core", "motion", "visualize"} <= set(found)
-    assert "visualize" not in runs.code_hashes("import vidssl.visualize", without=("visualize",))
+    source = "from vidssl.motion import label_pool\nfrom vidssl import visualize as v\nv.film_strip"
+    assert set(runs.code_hashes(source)) == {"core", "motion", "visualize"}
+    assert "visualize" not in runs.code_hashes(source, without=("visualize",))
+
+
+def small_package(folder, **files):
+    for name, text in files.items():
+        path = folder / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_of_a_package_only_the_modules_that_are_used_count(tmp_path):
+    package = small_package(tmp_path, core="", room__a="from vidssl import core", room__b="x = 1")
+    passes_on = "from vidssl.room.a import f\nfrom vidssl.room.b import x as y\n"
+    (package / "room" / "__init__.py").write_text(passes_on)
+    (package / "__init__.py").write_text("")
+
+    def modules(source):
+        return sorted(provenance.modules_used(provenance.used_names(source), package))
+
+    assert modules("from vidssl.room import f") == ["vidssl.core", "vidssl.room.a"]
+    assert modules("from vidssl.room import y") == ["vidssl.room.b"]
+    assert modules("from vidssl import room\nroom.y") == ["vidssl.room.b"]
+    assert modules("from vidssl import room") == []
+    assert modules("from vidssl.room import b") == ["vidssl.room.b"]
 
 
 def test_a_failing_notebook_stays_to_be_read_and_leaves_no_run_json(executed):

@@ -79,14 +79,16 @@ def _given(pairs: Sequence[Sequence[str]]) -> dict[str, Any]:
     return {name: yaml.safe_load(text) for name, text in pairs}
 
 
-def targets(snakefile: Path) -> dict[str, str]:
-    """Name and description of each target: the Snakefile's rules that have a docstring."""
-    return {name: " ".join(text.split()) for name, text in TARGET.findall(snakefile.read_text())}
+def targets(home: Path) -> dict[str, str]:
+    """Name and description of each target: the rules with a docstring, in the Snakefile and in
+    the methods' files beside it."""
+    text = "".join(p.read_text() for p in (home / "Snakefile", *sorted(home.glob("*.smk"))))
+    return {name: " ".join(about.split()) for name, about in TARGET.findall(text)}
 
 
 def _run(args: argparse.Namespace) -> int:
     project = runs.find_project()
-    known = targets(project / "papermill_runs" / "Snakefile")
+    known = targets(project / "papermill_runs")
     if args.target is None:
         print(*(f"{name:16} {text}" for name, text in known.items()), sep="\n")
         return 0

@@ -71,6 +71,18 @@ class TrainConfig:
         if self.lr <= 0:
             raise ValueError(f"lr must be positive, got {self.lr}")
 
+    @classmethod
+    def for_steps(
+        cls, steps: int, samples: int, *, batch_size: int, warmup: float = 0.0, **settings
+    ) -> TrainConfig:
+        """As many whole epochs of ``samples`` as come nearest to ``steps``, at least one.
+
+        A training on 5 videos a class then gets the same budget as one on all. ``warmup`` is a
+        share of the training.
+        """
+        epochs = max(1, round(steps / max(1, samples // batch_size)))
+        return cls(epochs=epochs, batch_size=batch_size, warmup_epochs=warmup * epochs, **settings)
+
     def lr_at(self, epoch: float) -> float:
         """Learning rate at a (fractional) epoch."""
         if epoch < self.warmup_epochs:

@@ -82,23 +82,44 @@ def test_pseudo_motion(place):
 
 
 def test_pretrain_transfer_and_table(place):
-    """The three depend on each other: weights, then two twins, then the table of their records."""
-    pretrained = execute("11_mosi_pretrain", place, "mosi_pretrain-s0")
+    """Weights, transfers with them and without, and the table of these records."""
+    pretrained = execute("11_mosi_pretrain", place, "mosi_pretrain-xy-s0")
     assert pretrained["status"] == "finished"
-    weights = place / "smoke" / "mosi_pretrain-s0" / "backbone.pt"
-    assert weights.exists()
-    transferred = execute(
-        "12_mosi_transfer",
-        place,
-        "mosi_transfer-n2-s0",
-        pretrained=str(weights),
-        videos_per_class=2,
-    )
-    assert transferred["metrics"]["test_videos"] == 8
+    weights = place / "smoke" / "mosi_pretrain-xy-s0" / "backbone.pt"
+    asked = {"pretrained": str(weights), "videos_per_class": 2}
+    twins = execute("12_mosi_transfer", place, "twins", **asked)
+    assert twins["metrics"]["test_videos"] == 8
+    for start, name in {"scratch": "scratch", "xy": "mosi"}.items():
+        execute("12_mosi_transfer", place, f"mosi_transfer-{start}-n2-s0", **asked,
+                initialisations=[name])  # fmt: skip
     execute("15_mosi_tables", place, "mosi_lowshot", records=str(place / "records"), data_seed=0)
     table = (place / "figures" / "smoke_mosi_lowshot.csv").read_text().splitlines()
     assert table[0] == "table,row,column,metric,mean,ci95,seeds,scale,dataset,paper"
-    assert any(line.startswith("mosi_lowshot,mosi,2,top1_accuracy,") for line in table)
+    for row in ("scratch", "MoSI", "static frame", "chance"):
+        assert any(line.startswith(f"mosi_lowshot,{row},2,top1_accuracy,") for line in table)
+
+
+def test_a_label_list_frozen_stages_and_validation_groups(place, tmp_path):
+    lines = (place / "data" / "ucfTrainTestlist" / "trainlist01.txt").read_text().splitlines()
+    named = [line.split()[0].removesuffix(".mp4") for line in lines]
+    labels = [int(line.split()[1]) - 1 for line in lines]
+    chosen = [f"{video} 16 {label}" for video, label in zip(named, labels)][::2]
+    (tmp_path / "half.txt").write_text("\n".join(chosen))
+    done = execute(
+        "12_mosi_transfer",
+        place,
+        "from_list",
+        initialisations=["scratch"],
+        label_list=str(tmp_path / "half.txt"),
+        videos_per_class=0,
+        frozen_stages=["stem", "conv2"],
+    )
+    assert done["metrics"]["labelled"] == len(chosen)
+    held_out = execute(
+        "02_supervised_baseline", place, "on_validation", validation=0.3, videos_per_class=0
+    )
+    assert held_out["metrics"]["labelled"] + held_out["metrics"]["test_videos"] == len(lines)
+    assert held_out["data_hash"] != done["data_hash"]
 
 
 def test_a_folder_of_images_and_a_folder_of_videos(place, moving_videos, tmp_path):

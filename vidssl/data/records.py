@@ -569,6 +569,15 @@ def read_label_list(list_file: str | Path, splits: Splits) -> list[VideoRecord]:
     return _unique(records, str(list_file))
 
 
+def labelled_videos(
+    splits: Splits, *, label_list: str | Path = "", per_class: int = 0, seed: int = 0
+) -> list[VideoRecord]:
+    """The videos whose labels a training may see: those of ``label_list``, else all training ones;
+    of these ``per_class`` of each class, drawn by ``seed`` (0: every one)."""
+    records = read_label_list(label_list, splits) if label_list else splits.train
+    return labelled_subset(records, per_class, seed) if per_class else records
+
+
 def _check_labels(
     list_file: str | Path, found: list[tuple[VideoRecord, VideoRecord]], splits: Splits
 ) -> None:

@@ -25,7 +25,7 @@ from vidssl.runs.parameters import (
     scale_names,
 )
 from vidssl.runs.provenance import code_hashes, find_project
-from vidssl.runs.records import Run, load_records, records_folder, start
+from vidssl.runs.records import Run, by_seed, find_records, load_records, records_folder, start
 
 __all__ = [
     "Graph",
@@ -34,6 +34,7 @@ __all__ = [
     "Run",
     "RunFailed",
     "RunLocked",
+    "by_seed",
     "check_parameters",
     "code_hashes",
     "declared_parameters",
@@ -41,6 +42,7 @@ __all__ = [
     "execute",
     "figure_files",
     "find_project",
+    "find_records",
     "load_records",
     "notebook_code",
     "notebook_names",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,11 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False) -> Splits:
     """The data set that ``dataset``, ``root`` and their companions in ``params`` name.
 
     An empty ``root`` means the embedded data of the scale. ``labelled=True`` refuses data without
-    classes or without test videos. Raises as `vidssl.data.open_dataset` does.
+    classes or without test videos. A ``validation`` above 0 is the share of the training videos,
+    in whole groups, that takes the place of the test videos: settings are chosen on those, so that
+    the test videos are met once. Raises as `vidssl.data.open_dataset` does.
     """
-    from vidssl.data import open_dataset
+    from vidssl.data import open_dataset, validation_split
 
     dataset, root = params["dataset"], params.get("root", "")
     if not root and dataset != "embedded":
@@ -49,4 +52,8 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False) -> Splits:
         raise ParameterError(
             f"root={str(root)!r} has no labelled test videos: put videos into one folder a class"
         )
+    if params.get("validation"):
+        train, held_out = validation_split(splits.train, params["validation"], options["data_seed"])
+        name = f"{splits.name}, validation"
+        splits = replace(splits, train=train, test=held_out, name=name)
     return splits

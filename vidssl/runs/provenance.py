@@ -127,29 +127,69 @@ def module_file(name: str, package: Path = PACKAGE) -> Path | None:
 
 
 def modules_used(names: Iterable[str], package: Path = PACKAGE) -> dict[str, Path]:
-    """All modules of vidssl that importing ``names`` brings in, with their files."""
+    """The modules of vidssl that stand behind dotted ``names``, with their files.
+
+    A package's ``__init__`` only passes names on, so it is looked through: of
+    ``vidssl.data.ClipDataset`` comes the module that defines it, and what that module uses in turn,
+    not all that the package offers.
+    """
     used: dict[str, Path] = {}
-    waiting = list(names)
+    waiting = [*names]
     while waiting:
-        name = waiting.pop()
-        path = module_file(name, package)
-        if path is None or name in used:
-            continue
-        used[name] = path
-        waiting += [name.rpartition(".")[0]] if "." in name else []
-        waiting += imported_names(path.read_text(), name, path.name == "__init__.py")
+        name = _defining_module(waiting.pop(), package)
+        if name and name not in used:
+            used[name] = module_file(name, package)
+            waiting += used_names(used[name].read_text(), name)
     return used
+
+
+def used_names(source: str, module: str = "") -> Iterator[str]:
+    """Dotted names of vidssl that ``source`` imports, and those it reaches as ``package.name``."""
+    yield from imported_names(source, module)
+    tree = ast.parse(source)
+    bound = dict(_bindings(tree, module))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            package = bound.get(node.value.id, "")
+            if package.split(".")[0] == "vidssl":
+                yield f"{package}.{node.attr}"
+
+
+def _bindings(tree: ast.AST, module: str, is_package: bool = False) -> Iterator[tuple[str, str]]:
+    """(name in the source, dotted name) of every ``from ... import ...``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            base = _absolute(node, module, is_package)
+            yield from (
+                (alias.asname or alias.name, f"{base}.{alias.name}") for alias in node.names
+            )
+
+
+def _defining_module(name: str, package: Path) -> str | None:
+    """The module, no package, behind a dotted name; None where nothing of vidssl defines it."""
+    path = module_file(name, package)
+    if path is not None:
+        return None if path.name == "__init__.py" else name
+    parent, _, attribute = name.rpartition(".")
+    path = module_file(parent, package) if parent else None
+    if path is None:
+        return None
+    if path.name != "__init__.py":
+        return parent
+    passed_on = dict(_bindings(ast.parse(path.read_text()), parent, is_package=True))
+    return _defining_module(passed_on[attribute], package) if attribute in passed_on else None
 
 
 def code_hashes(
     source: str | Iterable[str], without: tuple[str, ...] = ("runs", "cli")
 ) -> dict[str, str]:
-    """Room of vidssl -> 12 hex digits over the code that ``source`` uses of it.
+    """Room of vidssl -> 12 hex digits over the modules that ``source`` uses of it.
 
     ``source`` is Python source or a list of dotted names. Rooms in ``without`` are left out with
-    all that only they import: a change of a plot need not train again.
+    all that only they import: a change of a plot need not train again, nor does a change of a
+    module that the run never meets.
     """
-    names = imported_names(source) if isinstance(source, str) else source
+    names = used_names(source) if isinstance(source, str) else source
     kept = [name for name in names if _room(name) not in without]
     digests: dict[str, Any] = {}
     for name, path in sorted(modules_used(kept).items()):

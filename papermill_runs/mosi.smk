@@ -1,0 +1,163 @@
+# MoSI: pretrainings, transfers to few labelled videos, tables. Names of runs say what they vary,
+# and 15_mosi_tables finds them by these names.
+
+LABELS = 20  # labelled videos a class where a table varies something else
+MOSI = {  # what a pretraining changes, by the name that it and its transfers carry
+    "xy": {},
+    "x": {"axes": "x"},
+    "y": {"axes": "y"},
+    **{f"k{k}": {"k": k} for k in (1, 3, 4)},
+    **{f"n{frames}": {"frames": frames} for frames in (4, 12, 16)},
+    **{f"mask{ratio}": {"mask_ratio": [ratio, ratio]} for ratio in (0.1, 0.3, 0.5)},
+    "unmasked": {"mask_ratio": []},
+    "abrupt": {"mask_curriculum": 0.0},
+}
+
+
+def mosi_pretrain(seed, variant="xy"):
+    name = f"mosi_pretrain-{variant}-s{seed}"
+    return graph.run(
+        "11_mosi_pretrain", name, produces=["backbone.pt"], seed=seed, **MOSI[variant]
+    )
+
+
+def mosi_transfer(seed, start="xy", videos_per_class=LABELS, frozen=()):
+    """One fine-tuning from ``start``: a variant of the pretraining, or "scratch"."""
+    pretrained = [] if start == "scratch" else [mosi_pretrain(seed, start)]
+    weights = {"pretrained": graph.path(job.file("backbone.pt")) for job in pretrained}
+    depth = f"-frozen{len(frozen)}" if frozen else ""
+    return graph.run(
+        "12_mosi_transfer",
+        f"mosi_transfer-{start}-n{videos_per_class}{depth}-s{seed}",
+        after=pretrained,
+        initialisations=["mosi" if pretrained else "scratch"],
+        videos_per_class=videos_per_class,
+        frozen_stages=list(frozen),
+        baselines=start == "scratch" and not frozen,
+        seed=seed,
+        **weights,
+    )
+
+
+def mosi_table(table, *finished):
+    return graph.run(
+        "15_mosi_tables",
+        table,
+        after=finished,
+        figures=[table],
+        table=table,
+        records=graph.path("records"),
+    )
+
+
+def mosi_baseline():
+    wanted = graph.settings("mosi_baseline", seeds=[0, 1, 2, 3, 4])
+    starts = ("scratch", "xy", "x", "y")
+    return mosi_table(
+        "mosi_baseline", *(mosi_transfer(seed, s) for seed in wanted["seeds"] for s in starts)
+    )
+
+
+def mosi_lowshot():
+    wanted = graph.settings(
+        "mosi_lowshot", seeds=[0, 1, 2, 3, 4], videos_per_class=[5, 10, 20, 40]
+    )
+    finished = [
+        mosi_transfer(seed, start, videos)
+        for videos in wanted["videos_per_class"]
+        for seed in wanted["seeds"]
+        for start in ("scratch", "xy")
+    ]
+    return mosi_table("mosi_lowshot", *finished)
+
+
+SWEEPS = {  # tables of pretrainings and of what they are worth after fine-tuning
+    "mosi_speeds": ["k1", "xy", "k3", "k4"],
+    "mosi_frames": ["n4", "xy", "n12", "n16"],
+    "mosi_mask": ["mask0.1", "mask0.3", "mask0.5", "unmasked", "xy", "abrupt"],
+}
+
+
+def mosi_sweep(table):
+    seeds = graph.settings(table, seeds=[0, 1, 2])["seeds"]
+    return mosi_table(table, *(mosi_transfer(seed, v) for v in SWEEPS[table] for seed in seeds))
+
+
+def mosi_comparison():
+    return mosi_table("mosi_comparison", mosi_baseline())
+
+
+def mosi_frozen():
+    seeds = graph.settings("mosi_frozen", seeds=[0, 1, 2])["seeds"]
+    stages = ("stem", "conv2", "conv3", "conv4", "conv5")
+    finished = [
+        mosi_transfer(seed, start, frozen=stages[:depth])
+        for depth in (0, 2, 3, 4, 5)
+        for start in ("scratch", "xy", "x", "y")
+        for seed in seeds
+    ]
+    return mosi_table("mosi_frozen", *finished)
+
+
+def mosi_picture():
+    name = "mosi_pseudo_motion"
+    return graph.run("10_mosi_pseudo_motion", name, figures=[name], priority=1)
+
+
+def mosi_tables():
+    return [
+        mosi_picture(),
+        mosi_baseline(),
+        mosi_lowshot(),
+        *map(mosi_sweep, SWEEPS),
+        mosi_frozen(),
+        mosi_comparison(),
+    ]
+
+
+rule mosi:
+    """Every table and figure of MoSI."""
+    input:
+        graph.target("mosi", *mosi_tables()),
+
+
+rule mosi_baseline:
+    """Pretraining on both axes, on one, and none (the paper's table 1)."""
+    input:
+        graph.target("mosi_baseline", mosi_baseline()),
+
+
+rule mosi_lowshot:
+    """Fine-tuning on few labelled videos: MoSI against from scratch (table 3)."""
+    input:
+        graph.target("mosi_lowshot", mosi_lowshot()),
+
+
+rule mosi_speeds:
+    """Number of speeds an axis (table 2)."""
+    input:
+        graph.target("mosi_speeds", mosi_sweep("mosi_speeds")),
+
+
+rule mosi_frames:
+    """Frames of a pseudo motion at one distance a frame (table 2)."""
+    input:
+        graph.target("mosi_frames", mosi_sweep("mosi_frames")),
+
+
+rule mosi_mask:
+    """Size of the moving square, drawn, fixed or none, with and without curriculum (figure 7)."""
+    input:
+        graph.target("mosi_mask", mosi_sweep("mosi_mask")),
+
+
+rule mosi_frozen:
+    """Fine-tuning with the first stages frozen (figure 6)."""
+    input:
+        graph.target("mosi_frozen", mosi_frozen()),
+
+
+rule mosi_comparison:
+    """Our rows beside those that the papers print (table 5)."""
+    input:
+        graph.target("mosi_comparison", mosi_comparison()),
