@@ -1,44 +1,7 @@
 """Networks that turn clips into features and logits, built by name."""
 
-from __future__ import annotations
-
-from vidssl.core import one_of
-from vidssl.models.backbones import ARCHITECTURES, VideoResNet, load_torchvision_weights
+from vidssl.models.backbones import VideoResNet, load_torchvision_weights
 from vidssl.models.freezing import freeze
+from vidssl.models.registry import NAMES, build
 
 __all__ = ["NAMES", "VideoResNet", "build", "freeze", "load_torchvision_weights"]
-
-NAMES = tuple(ARCHITECTURES)
-
-
-def build(
-    name: str,
-    *,
-    num_classes: int,
-    in_channels: int = 3,
-    width: float = 1.0,
-    dropout: float = 0.5,
-) -> VideoResNet:
-    """A randomly initialised network: clip (B, C, T, H, W) -> logits (B, ``num_classes``).
-
-    ``in_channels`` is 3 for RGB and 2 for optical flow. ``width`` multiplies all channel counts,
-    so that the same architecture runs at laptop scale. ``num_classes`` 0 gives pooled features.
-    ValueError for anything else, naming the nearest name.
-
-    >>> build("r3d_18", num_classes=10, width=0.25).num_features
-    128
-    """
-    one_of("name", name, NAMES)
-    if in_channels not in (2, 3):
-        raise ValueError(f"in_channels must be 3 (RGB) or 2 (optical flow), got {in_channels}")
-    if not width > 0:
-        raise ValueError(f"width must be above 0 (1.0 is the published network), got {width}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout must be in [0, 1), got {dropout}")
-    return VideoResNet(
-        ARCHITECTURES[name],
-        num_classes=num_classes,
-        in_channels=in_channels,
-        width=width,
-        dropout=dropout,
-    )
