@@ -13,6 +13,7 @@ FACTS = {
     "r2d3d_18": (14_057_536, (256, 4, 4, 4)),
     "r3d_18": (33_166_272, (512, 2, 7, 7)),
     "r3d_18_dilated": (33_166_272, (512, 4, 7, 7)),
+    "slow_r50": (31_634_496, (2048, 16, 4, 4)),
 }
 
 
@@ -62,6 +63,7 @@ def test_parameters_and_feature_map_at_full_width(name):
         ("r2plus1d_18", 7 * 7 * 45),
         ("r3d_18", 3 * 7 * 7 * 64),
         ("r2d3d_18", 7 * 7 * 64),
+        ("slow_r50", 7 * 7 * 64),
     ],
 )
 def test_two_channel_stem_lacks_one_channels_weights(name, fewer):
@@ -138,8 +140,13 @@ def test_dilated_conv5_looks_two_frames_away_and_keeps_time():
     assert block.conv2[0].dilation == (1, 1, 1)
 
 
-def test_r2d3d_mixes_time_only_from_conv4_on():
-    model = small("r2d3d_18").eval()
+def test_slow_r50_with_400_classes_by_the_published_number():
+    assert count(build_on_meta("slow_r50", num_classes=400)) == 32_454_096  # 32.45 M
+
+
+@pytest.mark.parametrize("name", ["r2d3d_18", "slow_r50"])
+def test_time_is_mixed_only_from_conv4_on(name):
+    model = small(name).eval()
     clip = torch.rand(1, 3, 8, 32, 32)
     changed = clip.clone()
     changed[:, :, 0] = 0

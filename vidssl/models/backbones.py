@@ -4,30 +4,29 @@ An `Architecture` says how many blocks a stage has, how wide they are, how they 
 only, in space and time, or factorised into both) and where time is halved; `VideoResNet` builds
 it. Sources: R(2+1)D and R3D, Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action
 Recognition" (CVPR 2018); R-2D3D, Han et al., "Video Representation Learning by Dense Predictive
-Coding" (2019); the dilated R3D, Dave et al., "TCLR" (2021).
+Coding" (2019); the dilated R3D, Dave et al., "TCLR" (2021); slow_r50, the slow pathway of
+Feichtenhofer et al., "SlowFast Networks for Video Recognition" (ICCV 2019, Table 1).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
-from vidssl.core import expect_shape
+from vidssl.models.network import STAGES, VideoNetwork, scaled
 
 Triple = tuple[int, int, int]
-STAGES = ("conv2", "conv3", "conv4", "conv5")
 
 
 @dataclass(frozen=True)
 class Architecture:
     """What tells one residual network from another; four entries are those of conv2 to conv5.
 
-    A kind is "2d" (1x3x3), "3d" (3x3x3) or "2+1d" (1x3x3, batch norm, ReLU, 3x1x1).
+    A kind is "2d" (1x3x3), "3d" (3x3x3) or "2+1d" (1x3x3, batch norm, ReLU, 3x1x1). In a
+    bottleneck "2d" and "3d" tell how many frames its first convolution sees: 1x1x1 or 3x1x1.
     """
 
     blocks: tuple[int, int, int, int]
@@ -40,6 +39,7 @@ class Architecture:
     stem_pool: bool = False
     shared_middle: bool = False  # one middle width a block, as torchvision; else one a convolution
     dilated_conv5: bool = False  # conv5 keeps its time steps and looks twice as far
+    bottleneck: bool = False  # blocks of three convolutions, a quarter as wide inside
 
 
 R3D_18 = Architecture(blocks=(2, 2, 2, 2), kinds=("3d",) * 4)
@@ -63,16 +63,16 @@ ARCHITECTURES = {
     ),
     "r3d_18": R3D_18,
     "r3d_18_dilated": replace(R3D_18, time_strides=(1, 2, 2, 1), dilated_conv5=True),
+    "slow_r50": Architecture(
+        blocks=(3, 4, 6, 3),
+        kinds=("2d", "2d", "3d", "3d"),
+        widths=(256, 512, 1024, 2048),
+        time_strides=(1, 1, 1, 1),
+        stem_kind="2d",
+        stem_pool=True,
+        bottleneck=True,
+    ),
 }
-
-
-def scaled(channels: int, width: float) -> int:
-    """``channels`` times ``width``, rounded to a multiple of 8 (at least 8).
-
-    >>> scaled(64, 1.0), scaled(64, 0.25), scaled(64, 0.3), scaled(64, 0.01)
-    (64, 16, 16, 8)
-    """
-    return max(8, 8 * round(channels * width / 8))
 
 
 def middle_width(inputs: int, outputs: int, kernel: Triple) -> int:
@@ -121,8 +121,21 @@ def convolution(
     )
 
 
+def normed(convolution: nn.Conv3d | nn.Sequential) -> nn.Sequential:
+    """A convolution, plain or factorised, and batch norm."""
+    last = convolution if isinstance(convolution, nn.Conv3d) else convolution[-1]
+    return nn.Sequential(convolution, nn.BatchNorm3d(last.out_channels))
+
+
+def make_shortcut(inputs: int, outputs: int, stride: Triple) -> nn.Sequential | None:
+    """A 1x1x1 convolution with batch norm where the shape changes, otherwise None."""
+    if inputs == outputs and stride == (1, 1, 1):
+        return None
+    return normed(plain_convolution(inputs, outputs, (1, 1, 1), stride))
+
+
 class Block(nn.Module):
-    """Two convolutions and a shortcut; a 1x1x1 convolution where the shape changes."""
+    """Two convolutions and a shortcut."""
 
     def __init__(
         self,
@@ -140,19 +153,31 @@ class Block(nn.Module):
             nn.BatchNorm3d(outputs),
             nn.ReLU(inplace=True),
         )
-        self.conv2 = nn.Sequential(
-            convolution(kind, outputs, outputs, middle=middle), nn.BatchNorm3d(outputs)
-        )
-        self.downsample = None
-        if inputs != outputs or stride != (1, 1, 1):
-            self.downsample = nn.Sequential(
-                plain_convolution(inputs, outputs, (1, 1, 1), stride), nn.BatchNorm3d(outputs)
-            )
+        self.conv2 = normed(convolution(kind, outputs, outputs, middle=middle))
+        self.downsample = make_shortcut(inputs, outputs, stride)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
         return self.relu(self.conv2(self.conv1(x)).add_(shortcut))
+
+
+class Bottleneck(nn.Module):
+    """Three convolutions and a shortcut: over ``frames`` frames, over 3x3 pixels, back to width."""
+
+    def __init__(self, frames: int, inputs: int, outputs: int, stride: Triple = (1, 1, 1)):
+        super().__init__()
+        inside = outputs // 4
+        self.conv1 = normed(plain_convolution(inputs, inside, (frames, 1, 1), (1, 1, 1)))
+        self.conv2 = normed(plain_convolution(inside, inside, (1, 3, 3), stride))
+        self.conv3 = normed(plain_convolution(inside, outputs, (1, 1, 1), (1, 1, 1)))
+        self.downsample = make_shortcut(inputs, outputs, stride)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        inside = self.relu(self.conv2(self.relu(self.conv1(x))))
+        return self.relu(self.conv3(inside).add_(shortcut))
 
 
 def make_stem(architecture: Architecture, in_channels: int, width: float) -> nn.Sequential:
@@ -169,30 +194,31 @@ def make_stem(architecture: Architecture, in_channels: int, width: float) -> nn.
     return nn.Sequential(*layers)
 
 
+def make_block(
+    architecture: Architecture, index: int, inputs: int, outputs: int, *, first: bool
+) -> nn.Module:
+    """One block of stage conv2 (``index`` 0) to conv5 (3); the ``first`` strides and dilates."""
+    kind = architecture.kinds[index]
+    space = 2 if first and index > 0 else 1
+    stride = (architecture.time_strides[index] if first else 1, space, space)
+    if architecture.bottleneck:
+        return Bottleneck(1 if kind == "2d" else 3, inputs, outputs, stride)
+    dilation = 2 if first and architecture.dilated_conv5 and index == 3 else 1
+    return Block(kind, inputs, outputs, stride, dilation, architecture.shared_middle)
+
+
 def make_stage(architecture: Architecture, index: int, inputs: int, outputs: int) -> nn.Sequential:
     """Stage conv2 (``index`` 0) to conv5 (3); its first block changes width and strides."""
-    space = 1 if index == 0 else 2
-    first = Block(
-        architecture.kinds[index],
-        inputs,
-        outputs,
-        stride=(architecture.time_strides[index], space, space),
-        dilation=2 if architecture.dilated_conv5 and index == 3 else 1,
-        shared_middle=architecture.shared_middle,
-    )
+    first = make_block(architecture, index, inputs, outputs, first=True)
     others = [
-        Block(architecture.kinds[index], outputs, outputs, shared_middle=architecture.shared_middle)
+        make_block(architecture, index, outputs, outputs, first=False)
         for _ in range(architecture.blocks[index] - 1)
     ]
     return nn.Sequential(first, *others)
 
 
-class VideoResNet(nn.Module):
-    """A residual network over clips (B, C, T, H, W), with a classifier that can be replaced.
-
-    The clip is taken as it is: standardise it before. With ``num_classes`` 0 there is no
-    classifier and ``forward`` gives the pooled features (B, ``num_features``).
-    """
+class VideoResNet(VideoNetwork):
+    """A residual `VideoNetwork`: an `Architecture` at ``width`` times its channels."""
 
     def __init__(
         self,
@@ -203,58 +229,19 @@ class VideoResNet(nn.Module):
         width: float = 1.0,
         dropout: float = 0.5,
     ):
-        super().__init__()
-        self.in_channels = in_channels
-        self.stem = make_stem(architecture, in_channels, width)
         widths = [scaled(w, width) for w in (architecture.stem_width, *architecture.widths)]
-        for index, (name, sides) in enumerate(zip(STAGES, pairwise(widths))):
-            self.add_module(name, make_stage(architecture, index, *sides))
-        self.num_features = widths[-1]
-        self.dropout = nn.Dropout(dropout)
-        self.apply(initialise)
-        self.reset_classifier(num_classes)
-
-    def stages(self) -> OrderedDict[str, nn.Module]:
-        """stem, conv2, ... conv5 in forward order: what is frozen, or looked at by Grad-CAM."""
-        return OrderedDict((name, getattr(self, name)) for name in ("stem", *STAGES))
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Put a new, randomly initialised classifier on top; 0 leaves the pooled features."""
-        if num_classes < 0:
-            raise ValueError(f"num_classes must be 0 (no classifier) or more, got {num_classes}")
-        self.num_classes = num_classes
-        self.classifier = nn.Identity()
-        if num_classes:
-            place = next(self.parameters())
-            linear = nn.Linear(self.num_features, num_classes).to(place.device, place.dtype)
-            self.classifier = linear.apply(initialise)
-
-    def forward_features(self, clip: Tensor) -> Tensor:
-        """Clip (B, C, T, H, W) -> feature map (B, D, T', H', W')."""
-        expect_shape(clip, "B C T H W", "clip", C=self.in_channels)
-        if clip.device.type == "cpu":  # trains 10 to 35 % faster there; later layers follow suit
-            clip = clip.contiguous(memory_format=torch.channels_last_3d)
-        for stage in self.stages().values():
-            clip = stage(clip)
-        return clip
-
-    def forward_head(self, feature_map: Tensor) -> Tensor:
-        """Feature map (B, D, T', H', W') -> logits (B, K): average, dropout, linear."""
-        pooled = feature_map.mean(dim=(2, 3, 4))
-        return self.classifier(self.dropout(pooled)) if self.num_classes else pooled
-
-    def forward(self, clip: Tensor) -> Tensor:
-        """Clip (B, C, T, H, W) -> logits (B, K)."""
-        return self.forward_head(self.forward_features(clip))
-
-
-def initialise(module: nn.Module) -> None:
-    """He initialisation of convolutions, N(0, 0.01) of the classifier, as torchvision's."""
-    if isinstance(module, nn.Conv3d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    elif isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, 0.0, 0.01)
-        nn.init.zeros_(module.bias)
+        stem = make_stem(architecture, in_channels, width)
+        stages = [
+            make_stage(architecture, index, *sides) for index, sides in enumerate(pairwise(widths))
+        ]
+        super().__init__(
+            stem,
+            stages,
+            in_channels=in_channels,
+            num_features=widths[-1],
+            num_classes=num_classes,
+            dropout=dropout,
+        )
 
 
 def load_torchvision_weights(model: VideoResNet, state_dict: Mapping[str, Tensor]) -> None:
