@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -5,6 +7,7 @@ from torchvision.models import video
 
 from vidssl import models
 from vidssl.models.backbones import middle_width
+from vidssl.models.s3dg import FeatureGate
 
 # name: parameters without the classifier, feature map of 16x112x112
 FACTS = {
@@ -14,6 +17,7 @@ FACTS = {
     "r3d_18": (33_166_272, (512, 2, 7, 7)),
     "r3d_18_dilated": (33_166_272, (512, 4, 7, 7)),
     "slow_r50": (31_634_496, (2048, 16, 4, 4)),
+    "s3dg": (7_910_048 + 1_187_952, (1024, 2, 4, 4)),  # torchvision's s3d and the gates
 }
 
 
@@ -64,6 +68,7 @@ def test_parameters_and_feature_map_at_full_width(name):
         ("r3d_18", 3 * 7 * 7 * 64),
         ("r2d3d_18", 7 * 7 * 64),
         ("slow_r50", 7 * 7 * 64),
+        ("s3dg", 7 * 7 * 64),
     ],
 )
 def test_two_channel_stem_lacks_one_channels_weights(name, fewer):
@@ -113,6 +118,42 @@ def test_same_numbers_as_torchvision(name):
     clip = torch.rand(1, 3, 8, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(model(clip), reference(clip), rtol=1e-4, atol=1e-5)
+
+
+def test_s3dg_with_open_gates_is_torchvisions_s3d():
+    """The tensors stand in the same order; a bias of 100 opens a gate: sigmoid(100) is 1."""
+    torch.manual_seed(0)
+    reference = random_statistics(video.s3d(num_classes=1, norm_layer=nn.BatchNorm3d)).eval()
+    model = models.build("s3dg", num_classes=0).eval()
+    own = {name: t for name, t in model.state_dict().items() if ".linear." not in name}
+    model.load_state_dict(dict(zip(own, reference.features.state_dict().values())), strict=False)
+    for module in model.modules():
+        if isinstance(module, FeatureGate):
+            nn.init.constant_(module.linear.bias, 100.0)
+    assert len(own) == len(reference.features.state_dict())
+    clip = torch.rand(1, 3, 8, 64, 64)
+    with torch.no_grad():
+        ours, theirs = model.forward_features(clip), reference.features(clip)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_gates_have_one_weight_matrix_for_each_branch():
+    model = build_on_meta("s3dg", num_classes=0)
+    gates = [module for module in model.modules() if isinstance(module, FeatureGate)]
+    widths = [64, 128, 32, 32, 128, 192, 96, 64, 192, 208, 48, 64, 160, 224, 64, 64]
+    widths += [128, 256, 64, 64, 112, 288, 64, 64, 256, 320, 128, 128]
+    widths += [256, 320, 128, 128, 384, 384, 128, 128]
+    assert [gate.linear.in_features for gate in gates] == widths
+    assert sum(map(count, gates)) == sum(c * c + c for c in widths) == 1_187_952
+
+
+def test_a_gate_by_hand():
+    gate = FeatureGate(2)
+    gate.linear.weight.data = torch.tensor([[0.0, 1.0], [0.0, 0.0]])
+    gate.linear.bias.data = torch.tensor([0.0, -math.log(3)])
+    x = torch.tensor([[4.0, 6.0], [1.0, -1.0]]).reshape(1, 2, 1, 1, 2)  # means 5 and 0
+    expected = torch.tensor([[2.0, 3.0], [0.25, -0.25]]).reshape(1, 2, 1, 1, 2)
+    torch.testing.assert_close(gate(x), expected)
 
 
 def test_torchvision_weights_keep_a_classifier_of_other_classes():
@@ -173,8 +214,9 @@ def test_dropout_falls_before_the_classifier_in_training_only():
     assert torch.equal(model.forward_head(feature_map), model.forward_head(feature_map))
 
 
-def test_classifier_can_be_replaced_and_removed():
-    model = small().eval()
+@pytest.mark.parametrize("name", ["r3d_18", "s3dg", "slow_r50"])
+def test_classifier_can_be_replaced_and_removed(name):
+    model = small(name).eval()
     clip = torch.rand(2, 3, 8, 32, 32)
     features = model.forward_features(clip).mean((2, 3, 4))
     model.reset_classifier(11)
@@ -185,8 +227,9 @@ def test_classifier_can_be_replaced_and_removed():
         model.reset_classifier(-1)
 
 
-def test_stages_hold_everything_but_the_classifier():
-    model = small()
+@pytest.mark.parametrize("name", FACTS)
+def test_stages_hold_everything_but_the_classifier(name):
+    model = build_on_meta(name, num_classes=5)
     assert list(model.stages()) == ["stem", "conv2", "conv3", "conv4", "conv5"]
     inside = sum(count(stage) for stage in model.stages().values())
     assert inside + count(model.classifier) == count(model)
@@ -207,6 +250,14 @@ def test_stages_hold_everything_but_the_classifier():
 def test_impossible_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         small(**arguments)
+
+
+@pytest.mark.parametrize("name", FACTS)
+@pytest.mark.parametrize("frames", [1, 3, 5])
+def test_short_and_small_clips(name, frames):
+    assert build_on_meta(name, num_classes=2)(
+        torch.zeros(2, 3, frames, 14, 18, device="meta")
+    ).shape == (2, 2)
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 32, 32), (1, 2, 8, 32, 32), (1, 8, 3, 32, 32)])

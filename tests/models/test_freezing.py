@@ -28,9 +28,9 @@ class Noise(Dataset):
         return {"clip": clip, "label": key[1] % 2, "video_id": str(key[1]), "failed": []}
 
 
-def small_model():
+def small_model(name="r2plus1d_10"):
     torch.manual_seed(0)
-    return models.build("r2plus1d_10", num_classes=2, width=0.125, dropout=0.0)
+    return models.build(name, num_classes=2, width=0.125, dropout=0.0)
 
 
 def train(model):
@@ -50,8 +50,9 @@ def changed_stages(before, model):
     ]
 
 
-def test_frozen_stages_keep_weights_and_statistics_in_training():
-    model = small_model()
+@pytest.mark.parametrize("name", ["r2plus1d_10", "s3dg", "slow_r50"])
+def test_frozen_stages_keep_weights_and_statistics_in_training(name):
+    model = small_model(name)
     models.freeze(model, ["stem", "conv2", "conv3"])
     before = copy.deepcopy(model)
     train(model)

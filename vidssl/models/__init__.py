@@ -2,6 +2,17 @@
 
 from vidssl.models.backbones import VideoResNet, load_torchvision_weights
 from vidssl.models.freezing import freeze
+from vidssl.models.heads import ClipOrderHead, Projector
+from vidssl.models.network import VideoNetwork
 from vidssl.models.registry import NAMES, build
 
-__all__ = ["NAMES", "VideoResNet", "build", "freeze", "load_torchvision_weights"]
+__all__ = [
+    "NAMES",
+    "ClipOrderHead",
+    "Projector",
+    "VideoNetwork",
+    "VideoResNet",
+    "build",
+    "freeze",
+    "load_torchvision_weights",
+]

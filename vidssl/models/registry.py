@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from vidssl.core import one_of
 from vidssl.models.backbones import ARCHITECTURES, VideoResNet
+from vidssl.models.network import VideoNetwork
+from vidssl.models.s3dg import S3DG
 
-NAMES = tuple(ARCHITECTURES)
+NAMES = (*ARCHITECTURES, "s3dg")
 
 
 def build(
@@ -15,7 +17,7 @@ def build(
     in_channels: int = 3,
     width: float = 1.0,
     dropout: float = 0.5,
-) -> VideoResNet:
+) -> VideoNetwork:
     """A randomly initialised network: clip (B, C, T, H, W) -> logits (B, ``num_classes``).
 
     ``in_channels`` is 3 for RGB and 2 for optical flow. ``width`` multiplies all channel counts,
@@ -32,10 +34,10 @@ def build(
         raise ValueError(f"width must be above 0 (1.0 is the published network), got {width}")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout must be in [0, 1), got {dropout}")
-    return VideoResNet(
-        ARCHITECTURES[name],
-        num_classes=num_classes,
-        in_channels=in_channels,
-        width=width,
-        dropout=dropout,
-    )
+    options = {
+        "num_classes": num_classes,
+        "in_channels": in_channels,
+        "width": width,
+        "dropout": dropout,
+    }
+    return S3DG(**options) if name == "s3dg" else VideoResNet(ARCHITECTURES[name], **options)
