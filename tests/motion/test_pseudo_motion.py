@@ -1,9 +1,14 @@
 import pytest
 import torch
 
+from vidssl.data.color import ColorJitter
 from vidssl.motion import (
+    flip_clips,
+    freeze_outside,
     label_pool,
+    mask_range,
     mask_ratio_at,
+    mirrored_labels,
     plan_motions,
     pseudo_motion,
     render_motions,
@@ -83,9 +88,70 @@ def test_an_independent_estimator_reads_every_label(photograph, generator, mask_
         assert step[1] * y >= 0
 
 
+def seen_speeds(clips, k):
+    """The speed (x, y) of each clip (M, C, N, L, L) as the estimator reads it, at best a label.
+
+    Five frame pairs are read and their median is taken; the window moves against the content.
+    """
+    full_speed = 208 / 15 * clips.shape[-1] / 112  # px a frame
+    speeds = []
+    for grey in clips.mean(dim=1):
+        shifts = [shift_by_phase_correlation(grey[n], grey[n + 1]) for n in (1, 4, 7, 10, 13)]
+        x, y = torch.tensor(shifts, dtype=torch.float64).median(dim=0).values.tolist()
+        speeds.append((round(-x * k / full_speed), round(-y * k / full_speed)))
+    return speeds
+
+
+@pytest.mark.parametrize("motion", ["integer", "subpixel"])
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_the_estimator_reads_sign_and_speed_for_every_k(photograph, generator, k, motion):
+    clips, labels = pseudo_motion(
+        photograph, k=k, mask_ratio=None, motion=motion, generator=generator
+    )
+    assert seen_speeds(clips, k) == [label_pool(k)[label] for label in labels]
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_a_flip_that_mirrors_the_label_keeps_sign_and_speed(photograph, generator, k):
+    clips, labels = pseudo_motion(photograph, k=k, mask_ratio=None, generator=generator)
+    flipped, new_labels = flip_clips(clips, labels, k=k, generator=generator)
+    changed = (flipped != clips).flatten(1).any(dim=1)
+    assert 0 < changed.sum() < len(changed), "some are mirrored, some are not"
+    assert seen_speeds(flipped, k) == [label_pool(k)[label] for label in new_labels]
+
+
+def test_the_releases_flip_breaks_the_sign_of_x_and_only_that(photograph, generator):
+    clips, labels = pseudo_motion(photograph, mask_ratio=None, generator=generator)
+    flipped, same_labels = flip_clips(clips, labels, flip="release", generator=generator)
+    assert torch.equal(same_labels, labels)
+    mirrored = (flipped != clips).flatten(1).any(dim=1).tolist()
+    seen = seen_speeds(flipped, 2)
+    assert any(x and flip for flip, (x, y) in zip(mirrored, label_pool()))
+    for flip, speed, (x, y) in zip(mirrored, seen, label_pool(), strict=True):
+        assert speed == ((-x, y) if flip else (x, y))
+
+
+def test_flips_hit_half_of_the_clips_and_follow_the_generator():
+    clips = torch.arange(4.0).expand(1000, 9, 1, 1, 1, 4)
+    labels = torch.arange(9).expand(1000, -1)
+    flipped, mirrored = flip_clips(clips, labels, generator=torch.Generator().manual_seed(2))
+    again, _ = flip_clips(clips, labels, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(flipped, again)
+    turned = flipped[..., 0, 0, 0, 0] == 3
+    assert turned.float().mean() == pytest.approx(0.5, abs=0.03)
+    assert torch.equal(mirrored[turned], torch.tensor(mirrored_labels())[labels[turned]])
+    assert torch.equal(mirrored[~turned], labels[~turned])
+    assert flip_clips(clips, labels, flip="none")[0] is clips
+
+
+def test_mirrored_labels_for_two_speeds_and_for_one_axis():
+    assert mirrored_labels() == [3, 2, 1, 0, 4, 5, 6, 7, 8]
+    assert mirrored_labels(2, "y") == [0, 1, 2, 3, 4]
+
+
 def test_the_mask_freezes_everything_outside_one_square(photograph, generator):
     motions = plan_motions(320, 320, mask_ratio=(0.3, 0.5), generator=generator)
-    whole = render_motions(photograph[None], plan_like(motions))[0]
+    whole = render_motions(photograph[None], motions.unmasked())[0]
     masked = render_motions(photograph[None], motions)[0]
     for sequence in range(9):
         left, top, side = motions.square[0, sequence].tolist()
@@ -99,11 +165,82 @@ def test_the_mask_freezes_everything_outside_one_square(photograph, generator):
         )
 
 
-def plan_like(motions):
-    """The same windows without a mask."""
-    from dataclasses import replace
+@pytest.mark.parametrize("mask_ratio", [(0.3, 0.5), 1.0, (0.02, 0.02)])
+def test_freezing_cut_clips_equals_cutting_frozen_ones(photograph, generator, mask_ratio):
+    motions = plan_motions(320, 320, batch=2, mask_ratio=mask_ratio, frames=5, generator=generator)
+    images = torch.stack([photograph, photograph.flip(-1)])
+    whole = render_motions(images, motions.unmasked())
+    assert torch.equal(freeze_outside(whole, motions), render_motions(images, motions))
 
-    return replace(motions, square=None, still=None)
+
+@pytest.mark.parametrize("mask_ratio", [None, (0.3, 0.5), 1.0])
+@pytest.mark.parametrize("drawn", [1, 6])  # colours a clip
+@pytest.mark.parametrize("motion", ["integer", "subpixel"])
+def test_colours_while_cutting_equal_colours_afterwards(generator, mask_ratio, drawn, motion):
+    """Contrast is the hard one: it needs the mean of frames that are never put together."""
+    images = torch.rand(2, 3, 60, 70, generator=generator)
+    motions = plan_motions(
+        60, 70, batch=2, frames=6, size=32, k=1, mask_ratio=mask_ratio, motion=motion,
+        generator=generator,
+    )  # fmt: skip
+    colors = ColorJitter().draw(10, drawn, generator)
+    fused = render_motions(images, motions, colors)
+    assert torch.allclose(fused, colors(render_motions(images, motions)), atol=1e-5)
+
+
+def plane(height, width):
+    """An image (3, H, W) whose value grows by 2 a pixel to the right and by 3 a pixel down."""
+    rows, columns = torch.arange(height)[:, None], torch.arange(width)
+    return (2.0 * columns + 3.0 * rows).expand(3, -1, -1)
+
+
+def test_subpixel_windows_of_a_plane_have_its_exact_values(generator):
+    """Bilinear interpolation of a plane is the plane: value = 2 x + 3 y at any (x, y)."""
+    motions = plan_motions(
+        50, 61, batch=3, frames=7, size=32, k=3, mask_ratio=None, motion="subpixel",
+        generator=generator,
+    )  # fmt: skip
+    assert motions.position.dtype == torch.float64
+    clips = render_motions(plane(50, 61).expand(3, -1, -1, -1), motions)
+    left, top = motions.position[..., 0], motions.position[..., 1]
+    corner = (2 * left + 3 * top)[:, :, None, :, None, None]
+    assert torch.allclose(clips.double(), corner + plane(32, 32)[:, None].double(), atol=1e-4)
+
+
+def test_subpixel_blends_the_four_neighbours():
+    image = torch.rand(3, 34, 34, generator=torch.Generator().manual_seed(0))
+    motions = plan_motions(34, 34, frames=4, size=32, k=1, mask_ratio=None, motion="subpixel")
+    clips = render_motions(image[None], motions)
+    for m, n, row, column in [(0, 1, 3, 5), (2, 2, 31, 0), (3, 3, 31, 31), (4, 0, 0, 31)]:
+        x, y = (motions.position[0, m, n] + torch.tensor([column, row])).tolist()
+        x0, y0, u, v = int(x), int(y), x % 1, y % 1
+        x1, y1 = min(x0 + 1, 33), min(y0 + 1, 33)
+        expected = (
+            (1 - u) * (1 - v) * image[:, y0, x0] + u * (1 - v) * image[:, y0, x1]
+            + (1 - u) * v * image[:, y1, x0] + u * v * image[:, y1, x1]
+        )  # fmt: skip
+        assert torch.allclose(clips[0, m, :, n, row, column], expected, atol=1e-5)
+
+
+def test_subpixel_distances_are_exact_and_windows_stay_inside(generator):
+    motions = plan_motions(
+        59, 60, batch=500, frames=6, size=32, k=4, motion="subpixel", generator=generator
+    )
+    travelled = motions.position[:, :, -1] - motions.position[:, :, 0]
+    expected = [[28 * x / 4, 27 * y / 4] for x, y in label_pool(4)]
+    assert torch.allclose(travelled, torch.tensor(expected).double().expand(500, -1, -1))
+    assert motions.position.min() >= 0
+    assert (motions.position.amax(dim=(0, 1, 2)) <= torch.tensor([28, 27]) + 1e-9).all()
+    still = motions.position[:, -1, 0, 0]
+    assert still.unique().numel() > 400, "starts are not whole pixels"
+
+
+def test_more_frames_than_pixels_to_pass_lets_the_window_rest(generator):
+    motions = plan_motions(36, 36, frames=32, size=32, k=4, mask_ratio=None, generator=generator)
+    travelled = motions.position[0, :, -1] - motions.position[0, :, 0]
+    assert travelled.tolist() == [[x, y] for x, y in label_pool(4)], "every speed shows, 1 to 4 px"
+    steps = motions.position[0].diff(dim=1).abs()
+    assert steps.max() == 1
 
 
 def test_a_batch_gives_each_image_its_own_sequences():
@@ -138,6 +275,11 @@ def test_curriculum_runs_from_the_whole_frame_to_the_target():
     assert mask_ratio_at(0.0, ramp=0) == pytest.approx((0.3, 0.5))
 
 
+def test_curriculum_towards_one_number():
+    assert mask_ratio_at(1.0, 0.4) == (0.4, 0.4)
+    assert mask_range([0.4]) == mask_range(0.4) == (0.4, 0.4)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -147,6 +289,10 @@ def test_curriculum_runs_from_the_whole_frame_to_the_target():
         ({"mask_ratio": (0.0, 0.5)}, "mask_ratio must lie"),
         ({"mask_ratio": 1.5}, "mask_ratio must lie"),
         ({"mask_ratio": (0.5, 0.3)}, "mask_ratio must lie"),
+        ({"mask_ratio": (0.3, 0.4, 0.5)}, "mask_ratio must lie"),
+        ({"mask_ratio": 0}, "mask_ratio must lie"),
+        ({"k": 33}, "leaves 32 px to move a crop of 32 px, but the slowest speed needs 33 px"),
+        ({"motion": "sub-pixel"}, "motion='sub-pixel' is unknown; did you mean 'subpixel'"),
         ({"size": 65}, "smaller than the crop"),
         ({"size": 64}, "leaves 0 px to move"),
     ],
@@ -154,6 +300,13 @@ def test_curriculum_runs_from_the_whole_frame_to_the_target():
 def test_impossible_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         pseudo_motion(torch.rand(3, 64, 64), **{"frames": 8, "size": 32, **arguments})
+
+
+def test_subpixel_motion_may_be_slower_than_a_pixel():
+    clips, _ = pseudo_motion(
+        torch.rand(3, 34, 34), frames=8, size=32, k=4, mask_ratio=None, motion="subpixel"
+    )
+    assert (clips[:-1, :, 0] != clips[:-1, :, -1]).flatten(1).any(dim=1).all()
 
 
 @pytest.mark.parametrize("image", [torch.zeros(3, 64, 64, dtype=torch.uint8), torch.rand(64, 64)])

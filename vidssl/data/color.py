@@ -52,14 +52,13 @@ class ColorJitter:
         """
         if clips.ndim < 4 or clips.shape[-4] != 3:
             raise ValueError(f"clips must be (..., 3, T, H, W), got {tuple(clips.shape)}")
-        folded = clips.reshape(-1, *clips.shape[-4:])
-        count, _, frames = folded.shape[:3]
-        matrix, contrast = self._draw(count, frames if per_frame else 1, generator)
-        matrix, contrast = matrix.to(clips), contrast.to(clips)
-        return _apply(folded, matrix, contrast).view(clips.shape)
+        count, frames = clips.shape[:-4].numel(), clips.shape[-3]
+        return self.draw(count, frames if per_frame else 1, generator)(clips)
 
-    def _draw(self, count: int, frames: int, generator) -> tuple[Tensor, Tensor]:
-        """Matrices (count, frames, 3, 3) of all but contrast's offset, and contrast factors."""
+    def draw(
+        self, count: int, frames: int = 1, generator: torch.Generator | None = None
+    ) -> ColorMaps:
+        """Colours for ``count`` clips: one draw for each of ``frames``, or one a clip."""
         device = generator.device if generator is not None else "cpu"
         draw = torch.rand((4, count, frames), generator=generator, device=device).double()
         brightness, contrast, saturation = (
@@ -69,7 +68,37 @@ class ColorJitter:
         grey = torch.rand((count, 1), generator=generator, device=device) < self.grey
         saturation = torch.where(grey, torch.zeros_like(saturation), saturation)
         matrix = _hue_rotation(self.hue * (2 * draw[3] - 1)) @ _saturation(saturation)
-        return matrix * (brightness * contrast)[..., None, None], contrast
+        return ColorMaps(matrix * (brightness * contrast)[..., None, None], contrast)
+
+
+@dataclass(frozen=True)
+class ColorMaps:
+    """Drawn colours of B clips, one for each of T frames or (T = 1) one a clip.
+
+    ``matrix`` (B, T, 3, 3), ``contrast`` (B, T): factors. What contrast adds depends on a frame's
+    mean colour, so the offsets are known once the frames are.
+    """
+
+    matrix: Tensor
+    contrast: Tensor
+
+    def affine(self, mean: Tensor) -> tuple[Tensor, Tensor]:
+        """Matrix (B, T, 3, 3) and offset (B, T) for frames whose mean colour is (B, T, 3)."""
+        matrix = self.matrix.to(mean).expand(*mean.shape, 3)
+        # contrast pulls towards the frame's grey mean as the other operations leave it
+        grey = (matrix @ mean[..., None]).squeeze(-1) @ mean.new_tensor(LUMA)
+        return matrix, grey * (1 / self.contrast.to(mean).clamp_min(1e-3) - 1)
+
+    def __call__(self, clips: Tensor) -> Tensor:
+        """Clips (..., 3, T, H, W) with these colours, clamped to [0, 1]: a new tensor."""
+        folded = clips.reshape(-1, *clips.shape[-4:])
+        matrix, offset = self.affine(folded.mean(dim=(-2, -1)).transpose(1, 2))
+        if self.matrix.shape[1] == 1:  # one product a clip
+            out = (matrix[:, 0] @ folded.flatten(2)).view(folded.shape)
+        else:
+            frames = folded.transpose(1, 2)
+            out = (matrix @ frames.flatten(3)).view(frames.shape).transpose(1, 2)
+        return out.add_(offset[:, None, :, None, None]).clamp_(0, 1).reshape(clips.shape)
 
 
 def _hue_rotation(turns: Tensor) -> Tensor:
@@ -88,21 +117,3 @@ def _saturation(factor: Tensor) -> Tensor:
     luma = torch.tensor(LUMA, dtype=factor.dtype, device=factor.device).expand(3, 3)
     factor = factor[..., None, None]
     return factor * identity + (1 - factor) * luma
-
-
-def _apply(clips: Tensor, matrix: Tensor, contrast: Tensor) -> Tensor:
-    """clips (B, 3, T, H, W), matrix (B, T or 1, 3, 3), contrast (B, T or 1) -> jittered clips."""
-    count, _, frames = clips.shape[:3]
-    mean = clips.mean(dim=(-2, -1)).transpose(1, 2)  # (B, T, 3)
-    luma = clips.new_tensor(LUMA)
-    # contrast pulls towards the frame's grey mean as the other operations leave it
-    scaled = (matrix @ mean[..., None]).squeeze(-1) @ luma
-    offset = scaled * (1 / contrast.clamp_min(1e-3) - 1)
-    out = clips.new_empty(clips.shape)  # contiguous, whatever the input is
-    planes = clips.unbind(1)
-    for channel in range(3):
-        row = matrix[:, :, channel, :, None, None].expand(count, frames, 3, 1, 1)
-        plane = torch.addcmul(offset[..., None, None], planes[0], row[:, :, 0])
-        plane.addcmul_(planes[1], row[:, :, 1]).addcmul_(planes[2], row[:, :, 2])
-        torch.clamp(plane, 0, 1, out=out[:, channel])
-    return out

@@ -11,11 +11,12 @@ each video
 appendix, colour jitter    `vidssl.data.color.ColorJitter`, drawn for every frame
 =========================  ==========================================================
 
-Differs from the paper
-----------------------
-- No random flip of the generated clips: a flip would turn +x into -x under an unchanged label.
-- The mask comes before the colour jitter. The other way round the moving square flickers before a
-  steady background, which gives its place away even for the still label.
+Differs from the paper and its release
+--------------------------------------
+- No random flip of the generated clips (``flip``): the release's flip turns +x into -x under an
+  unchanged label.
+- The mask comes before the colour jitter (``mask_order``). The release's order makes the moving
+  square flicker before a steady background, which gives its place away even for the still label.
 - A curriculum on the mask ratio (`mask_curriculum`): at small scale the final mask is too hard
   a start. Off, the mask ratio is the paper's from the first step.
 """
@@ -28,28 +29,59 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from vidssl.core import expect_shape, normalise
+from vidssl.core import expect_shape, normalise, one_of
 from vidssl.data.color import ColorJitter
-from vidssl.motion import label_pool, mask_ratio_at, pseudo_motion, source_side
+from vidssl.motion import (
+    FLIPS,
+    MOTIONS,
+    MaskRatio,
+    Motions,
+    flip_clips,
+    freeze_outside,
+    label_pool,
+    mask_range,
+    mask_ratio_at,
+    plan_motions,
+    render_motions,
+    source_side,
+)
 from vidssl.training import Batch, Metrics, StepContext
+
+MASK_ORDERS = ("mask_first", "jitter_first")
 
 
 @dataclass(frozen=True)
 class MoSIConfig:
-    """The pretext task. Defaults are the paper's, except for the curriculum.
+    """The pretext task. Defaults are the paper's, except for flip and order of mask and jitter.
 
-    ``mask_ratio`` (low, high) or None for unmasked MoSI. ``mask_curriculum`` is the share of the
-    training over which the moving square shrinks from the whole frame to ``mask_ratio``; 0 turns
-    the curriculum off. ``jitter`` None leaves the colours alone.
+    ``mask_ratio`` (low, high), one number, or None for unmasked MoSI. ``mask_curriculum`` is the
+    share of the training over which the moving square shrinks from the whole frame to
+    ``mask_ratio``; 0 turns the curriculum off. ``motion`` 'integer' or 'subpixel' positions.
+    ``jitter`` None leaves the colours alone; ``jitter_per`` 'frame' or 'clip' is what gets a draw
+    of its own. ``mask_order`` 'mask_first', or 'jitter_first' as in the release. ``flip`` 'none',
+    'mirror_label', or 'release' (clips are mirrored under an unchanged label; see `flip_clips`).
     """
 
     frames: int = 16
     size: int = 112
     k: int = 2
     axes: str = "xy"
-    mask_ratio: tuple[float, float] | None = (0.3, 0.5)
+    mask_ratio: MaskRatio = (0.3, 0.5)
     mask_curriculum: float = 0.0
+    motion: str = "integer"
     jitter: ColorJitter | None = field(default_factory=ColorJitter)
+    jitter_per: str = "frame"
+    mask_order: str = "mask_first"
+    flip: str = "none"
+
+    def __post_init__(self) -> None:
+        label_pool(self.k, self.axes)
+        one_of("motion", self.motion, MOTIONS)
+        one_of("jitter_per", self.jitter_per, ("frame", "clip"))
+        one_of("mask_order", self.mask_order, MASK_ORDERS)
+        one_of("flip", self.flip, FLIPS)
+        if self.mask_ratio is not None:
+            mask_range(self.mask_ratio)
 
     @property
     def num_classes(self) -> int:
@@ -74,19 +106,33 @@ def pretext_batch(
     ``progress`` is the trained share, which sets the mask ratio of the curriculum.
     """
     expect_shape(images, "B C H W", "images", C=3)
-    clips, labels = pseudo_motion(
-        images,
+    motions = plan_motions(
+        *images.shape[2:],
+        batch=len(images),
         frames=config.frames,
         size=config.size,
         k=config.k,
         axes=config.axes,
         mask_ratio=config.mask_ratio_at(progress),
+        motion=config.motion,
         generator=generator,
     )
-    clips, labels = clips.flatten(0, 1), labels.flatten()
-    if config.jitter is not None:
-        clips = config.jitter(clips, per_frame=True, generator=generator)
-    return clips, labels
+    clips = _jittered_clips(images, motions, config, generator)
+    labels = motions.label.to(images.device).expand(len(images), -1)
+    clips, labels = flip_clips(
+        clips, labels, flip=config.flip, k=config.k, axes=config.axes, generator=generator
+    )
+    return clips.flatten(0, 1), labels.flatten()
+
+
+def _jittered_clips(images: Tensor, motions: Motions, config: MoSIConfig, generator) -> Tensor:
+    if config.jitter is None:
+        return render_motions(images, motions)
+    count, frames = motions.position[..., 0, 0].numel(), config.frames
+    colors = config.jitter.draw(count, frames if config.jitter_per == "frame" else 1, generator)
+    if config.mask_order == "mask_first" or motions.square is None:
+        return render_motions(images, motions, colors)
+    return freeze_outside(render_motions(images, motions.unmasked(), colors), motions)
 
 
 def training_step(config: MoSIConfig):
@@ -116,7 +162,7 @@ def pretext_predictions(
     generator = torch.Generator().manual_seed(seed)
     predicted, true = [], []
     for part in images.split(batch_images):
-        clips, labels = pretext_batch(part, config, generator)
-        predicted.append(model(normalise(clips.to(device))).argmax(dim=1).cpu())
-        true.append(labels)
+        clips, labels = pretext_batch(part.to(device), config, generator)
+        predicted.append(model(normalise(clips)).argmax(dim=1).cpu())
+        true.append(labels.cpu())
     return torch.cat(predicted), torch.cat(true)
