@@ -196,7 +196,7 @@ def test_meaning_drops_comments_docstrings_and_blank_lines_only():
 
 def test_code_hashes_follow_imports_by_room():
     source = "from vidssl.motion import label_pool\nfrom vidssl import visualize as v\nv.film_strip"
-    assert set(runs.code_hashes(source)) == {"core", "motion", "visualize"}
+    assert {"core", "motion", "visualize"} <= set(runs.code_hashes(source))
     assert "visualize" not in runs.code_hashes(source, without=("visualize",))
 
 

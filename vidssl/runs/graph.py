@@ -70,6 +70,7 @@ class Graph:
         self.sections = scale_file(self.scale, self.project)
         self.jobs: dict[str, Job] = {}
         self.targets: dict[str, list[Job]] = {}
+        self._hashed: dict[tuple, str] = {}
         self._check_overrides()
 
     def _check_overrides(self) -> None:
@@ -128,7 +129,7 @@ class Graph:
             ),
             log=(f"{folder}/{path.stem}.ipynb",),
             params=_text(parameters_for(path.stem, self.scale, chosen, self.project)),
-            code=_text(notebook_code(path, without)),
+            code=self._hashes(path, without),
             priority=priority,
             figures=tuple(figure + ".png" for figure in published),
         )
@@ -147,7 +148,7 @@ class Graph:
             outputs=(os.path.relpath(folder / ".made", self.root),),
             log=(),
             params=_text({"data_seed": data_seed, **numbers}),
-            code=_text(provenance.code_hashes(["vidssl.data.synthetic"])),
+            code=self._hashes("vidssl.data.synthetic"),
             priority=priority,
         )
         return self._add(job)
@@ -178,6 +179,16 @@ class Graph:
         job = self.data(scale, given.get("data_seed", declared.get("data_seed", 0)), priority)
         parameters["root"] = self.path(os.path.dirname(job.marker))
         return [job]
+
+    def _hashes(self, source: Path | str, without: tuple[str, ...] = ()) -> str:
+        """Hashes of the code behind a notebook or a module, made once for all the jobs."""
+        if (source, without) not in self._hashed:
+            is_notebook = isinstance(source, Path)
+            found = (
+                notebook_code(source, without) if is_notebook else provenance.code_hashes([source])
+            )
+            self._hashed[source, without] = _text(found)
+        return self._hashed[source, without]
 
     def _own(self, declared: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in self.overrides.items() if name in declared}

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tokenize
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,12 @@ def _bindings(tree: ast.AST, module: str, is_package: bool = False) -> Iterator[
             )
 
 
+@lru_cache
+def _passed_on(source: str, package: str) -> dict[str, str]:
+    """Name -> dotted name, of what a package's ``__init__`` passes on."""
+    return dict(_bindings(ast.parse(source), package, is_package=True))
+
+
 def _defining_module(name: str, package: Path) -> str | None:
     """The module, no package, behind a dotted name; None where nothing of vidssl defines it."""
     path = module_file(name, package)
@@ -176,7 +183,7 @@ def _defining_module(name: str, package: Path) -> str | None:
         return None
     if path.name != "__init__.py":
         return parent
-    passed_on = dict(_bindings(ast.parse(path.read_text()), parent, is_package=True))
+    passed_on = _passed_on(path.read_text(), parent)
     return _defining_module(passed_on[attribute], package) if attribute in passed_on else None
 
 
