@@ -40,6 +40,8 @@ batch_images = 8
 lr = 0.002
 warmup_epochs = 0.2
 weight_decay = 1e-4
+accumulate = 1  # steps that share one update of the weights
+precision = "no"  # bf16 on a GPU
 num_workers = 0  # processes that prepare images; more pay with more cores
 held_out_images = 60
 
@@ -137,6 +139,8 @@ result = fit(
         lr=lr,
         warmup_epochs=warmup_epochs,
         weight_decay=weight_decay,
+        accumulate=accumulate,
+        precision=precision,
         seed=seed,
         num_workers=num_workers,
     ),

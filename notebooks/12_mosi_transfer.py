@@ -43,6 +43,8 @@ batch_size = 16
 lr = 0.001
 warmup = 0.03  # share of the training
 weight_decay = 1e-3
+accumulate = 1  # steps that share one update of the weights
+precision = "no"  # bf16 on a GPU
 cache_mb = 1500
 num_workers = 0
 test_clips = 10
@@ -114,6 +116,8 @@ train_config = TrainConfig.for_steps(
     lr=lr,
     warmup=warmup,
     weight_decay=weight_decay,
+    accumulate=accumulate,
+    precision=precision,
     seed=seed,
     num_workers=num_workers,
 )
