@@ -1,7 +1,8 @@
 # MoSI: pretrainings, transfers to few labelled videos, tables. Names of runs say what they vary,
 # and 15_mosi_tables finds them by these names.
 
-LABELS = 20  # labelled videos a class where a table varies something else
+# labelled videos a class where a table varies something else; 0: all
+LABELS = graph.settings("mosi", labels=20)["labels"]
 MOSI = {  # what a pretraining changes, by the name that it and its transfers carry
     "xy": {},
     "x": {"axes": "x"},
@@ -28,7 +29,7 @@ def mosi_transfer(seed, start="xy", videos_per_class=LABELS, frozen=()):
     depth = f"-frozen{len(frozen)}" if frozen else ""
     return graph.run(
         "12_mosi_transfer",
-        f"mosi_transfer-{start}-n{videos_per_class}{depth}-s{seed}",
+        f"mosi_transfer-{start}-n{videos_per_class or 'all'}{depth}-s{seed}",
         after=pretrained,
         initialisations=["mosi" if pretrained else "scratch"],
         videos_per_class=videos_per_class,
@@ -46,6 +47,7 @@ def mosi_table(table, *finished):
         after=finished,
         figures=[table],
         table=table,
+        labels=LABELS,
         records=graph.path("records"),
     )
 

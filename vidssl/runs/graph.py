@@ -176,6 +176,8 @@ class Graph:
         if not scale or "root" not in declared or {"root", "dataset"} & set(self.overrides):
             return []
         given = parameters_for(path.stem, self.scale, {**parameters, **self._own(declared)})
+        if given.get("root") or given.get("dataset", "embedded") != "embedded":
+            return []
         job = self.data(scale, given.get("data_seed", declared.get("data_seed", 0)), priority)
         parameters["root"] = self.path(os.path.dirname(job.marker))
         return [job]

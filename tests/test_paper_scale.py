@@ -1,0 +1,58 @@
+"""The papers' own scale: every parameter file is accepted, and only data and time are missing."""
+
+import json
+
+import pytest
+from tiny_project import REPOSITORY
+
+from vidssl import runs
+from vidssl.data import synthetic
+
+PAPER_SCALES = [name for name in runs.scale_names() if name.startswith("paper")]
+
+
+@pytest.mark.parametrize("scale", PAPER_SCALES)
+def test_every_section_is_one_of_a_notebook_s(scale):
+    for notebook in runs.notebook_names():
+        given = runs.parameters_for(notebook, scale, {})
+        declared = runs.declared_parameters(runs.notebook_path(notebook))
+        assert set(given) <= set(declared)
+    head = (REPOSITORY / "papermill_runs" / f"{scale}.yaml").read_text().split("common:")[0]
+    assert "GPU-hours" in head
+    assert "GB" in head
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory):
+    """A few real videos under UCF101's names and lists."""
+    folder = tmp_path_factory.mktemp("official")
+    return synthetic.make_dataset(folder, scale="smoke", workers=1, progress=False)
+
+
+def execute_short(notebook, folder, **parameters):
+    """A run with the paper's parameters but for these, under smoke's name: nothing is learned."""
+    given = {**runs.parameters_for(notebook, "paper", parameters), "scale": "smoke"}
+    runs.execute(notebook, folder, given, scale="smoke")
+    return json.loads((folder / "run.json").read_text())
+
+
+@pytest.mark.slow
+def test_a_first_step_at_the_paper_s_size(official, tmp_path):
+    """Only the schedule is cut: network, clip size, lists and augmentation are as in the paper."""
+    place = {
+        "root": str(official / "UCF-101"),
+        "annotations": str(official / "ucfTrainTestlist"),
+        "precision": "no",  # bf16 wants a GPU
+        "num_workers": 0,
+        "accumulate": 1,
+    }
+    few = {"epochs": 1, "max_images": 1, "batch_images": 1, "held_out_images": 1}
+    first = tmp_path / "smoke" / "first"
+    execute_short("11_mosi_pretrain", first, warmup_epochs=0.0, **place, **few)
+    few = {"steps": 1, "batch_size": 2, "test_clips": 1, "train_clips": 1, "videos_per_class": 1}
+    few |= {"baselines": False, "initialisations": ["mosi"]}
+    weights = str(first / "backbone.pt")
+    second = tmp_path / "smoke" / "second"
+    done = execute_short("12_mosi_transfer", second, pretrained=weights, **place, **few)
+    assert done["parameters"]["size"] == 112
+    assert done["metrics"]["test_videos"] == 8
