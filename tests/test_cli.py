@@ -48,6 +48,8 @@ def test_run_makes_a_target_reruns_what_changed_and_prints_where_it_is(project, 
         (["run", "pair", "-p", "sizes", "1"], "parameter sizes must be of type list"),
         (["execute", "90_tini", "x"], "did you mean '90_tiny'?"),
         (["data", "smok"], "did you mean 'smoke'?"),
+        (["stills", "photos"], "did you mean 'photographs'?"),
+        (["stills", "dead_leaves", "--count", "0"], "count must be at least 1, got 0"),
         (["trace", "none"], "no origin of figure none"),
         (["runs"], "run something first"),
         (["prepare", "nowhere", "copies"], "root='nowhere' is not a folder"),
@@ -85,6 +87,14 @@ def test_runs_lists_records(project, capsys):
     assert cli.main(["runs"]) == 0
     words = capsys.readouterr().out.split()
     assert words == ["mini-a-s0", "2026-01-02", "01234567+", "61", "s", "loss", "0.25"]
+
+
+def test_stills_fill_a_folder_and_mark_it(project, capsys):
+    assert cli.main(["stills", "dead_leaves", "--count", "2"]) == 0
+    folder = project / "papermill_runs" / "data" / "stills-dead_leaves-2"
+    assert capsys.readouterr().out == f"{folder}\n"
+    assert sorted(path.name for path in folder.glob("*.png")) == ["00000.png", "00001.png"]
+    assert (folder / ".made").exists()
 
 
 def test_prepare_copies_and_fails_where_a_video_has_no_copy(tmp_path, capsys):

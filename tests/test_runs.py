@@ -314,6 +314,17 @@ def test_a_job_is_given_the_embedded_data_and_waits_for_them():
     assert job.arguments.startswith("execute 11_mosi_pretrain papermill_runs/smoke/x --scale smoke")
 
 
+def test_a_job_can_wait_for_still_images(tmp_path):
+    graph = runs.Graph({"scale": "smoke", "runs_root": str(tmp_path)}, REPOSITORY)
+    made = graph.stills("dead_leaves", 8)
+    assert made.marker == "data/stills-dead_leaves-8/.made"
+    assert made.arguments == f"stills dead_leaves --count 8 --runs-root {tmp_path}"
+    root = graph.path(made.file(""))
+    job = graph.run("11_mosi_pretrain", "x", after=[made], data="", dataset="folder", root=root)
+    assert job.inputs == (made.marker,)
+    assert made is graph.stills("dead_leaves", 8)
+
+
 def test_a_plot_s_code_counts_only_where_figures_are_published():
     graph = runs.Graph({"scale": "smoke"}, REPOSITORY)
     trained = graph.run("11_mosi_pretrain", "x")

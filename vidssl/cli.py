@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     data = _command(commands, "data", _data, "make the embedded data of a scale")
     data.add_argument("scale", nargs="?", default="mini")
     data.add_argument("--data-seed", type=int, default=0)
+    stills = _command(commands, "stills", _stills, "make a folder of still images")
+    stills.add_argument("source", help="photographs or dead_leaves")
+    stills.add_argument("--count", type=int, default=64, help="images (default 64)")
     prepare = _command(commands, "prepare", _prepare, "copy videos small and quick to read")
     prepare.add_argument("root", help="folder of the videos, in any layout")
     prepare.add_argument("folder", help="where the copies go, under the same names")
@@ -59,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     listing = _command(commands, "runs", _runs, "list the records of finished runs")
     trace = _command(commands, "trace", _trace, "say what made a figure")
     trace.add_argument("figure", help="its name, or the path of one of its files")
-    for command in (run, data, listing):
+    for command in (run, data, stills, listing):
         command.add_argument("--runs-root", default="", help="folder of all runs")
     _command(commands, "pair", _pair, "bring the .ipynb of every notebook in line with its .py")
     _command(commands, "doctor", _doctor, "check this machine")
@@ -139,6 +142,17 @@ def _execute(args: argparse.Namespace) -> int:
 def _data(args: argparse.Namespace) -> int:
     one_of("scale", args.scale, runs.scale_names())
     folder = runs.embedded_data(args.scale, args.data_seed, args.runs_root)
+    (folder / ".made").touch()
+    print(folder)
+    return 0
+
+
+def _stills(args: argparse.Namespace) -> int:
+    from vidssl.data.stills import make_stills
+
+    root = Path(args.runs_root or runs.find_project() / "papermill_runs")
+    folder = root / "data" / f"stills-{args.source}-{args.count}"
+    make_stills(folder, source=args.source, count=args.count)
     (folder / ".made").touch()
     print(folder)
     return 0

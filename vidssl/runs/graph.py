@@ -137,18 +137,30 @@ class Graph:
 
     def data(self, scale: str, data_seed: int, priority: int = 0) -> Job:
         """Add the making of the embedded data of a scale."""
-        folder = self.data_root / f"{scale}-seed{data_seed}"
         arguments = ["data", scale, "--data-seed", str(data_seed)]
-        arguments += ["--runs-root", provenance.short(self.data_root.parent, self.project)]
-        numbers = scale_file(scale, self.project).get("data", {})
+        params = {"data_seed": data_seed, **scale_file(scale, self.project).get("data", {})}
+        name = f"{scale}-seed{data_seed}"
+        return self._making(name, arguments, params, "vidssl.data.synthetic", priority)
+
+    def stills(self, source: str, count: int, priority: int = 0) -> Job:
+        """Add the making of a folder of still images (see `vidssl.data.stills`)."""
+        arguments = ["stills", source, "--count", str(count)]
+        name = f"stills-{source}-{count}"
+        return self._making(name, arguments, {}, "vidssl.data.stills", priority)
+
+    def _making(
+        self, name: str, arguments: list[str], params: Mapping, module: str, priority: int
+    ) -> Job:
+        """The job that fills the folder ``name`` among the data."""
+        root = provenance.short(self.data_root.parent, self.project)
         job = Job(
-            name=f"data-{scale}-seed{data_seed}",
-            arguments=shlex.join(arguments),
+            name=f"data-{name}",
+            arguments=shlex.join([*arguments, "--runs-root", root]),
             inputs=(),
-            outputs=(os.path.relpath(folder / ".made", self.root),),
+            outputs=(os.path.relpath(self.data_root / name / ".made", self.root),),
             log=(),
-            params=_text({"data_seed": data_seed, **numbers}),
-            code=self._hashes("vidssl.data.synthetic"),
+            params=_text(params),
+            code=self._hashes(module),
             priority=priority,
         )
         return self._add(job)

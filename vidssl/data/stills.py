@@ -1,0 +1,99 @@
+"""Folders of still images, made of what dependencies ship or of nothing at all.
+
+A method that learns from still images can be given these in place of videos: `make_stills` writes
+a folder that opens as ``dataset="folder"``. Only textures of training scenes go in, so that those
+of test scenes stay unseen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from vidssl.core import derive_seed, one_of
+from vidssl.data.textures import dead_leaves, photo_crop, photo_files
+from vidssl.data.workers import alone, remove_leftovers, write_text, writing
+
+SOURCES = ("photographs", "dead_leaves")
+PLAN = "stills.json"  # what the folder holds
+
+
+def still(source: str, number: int, *, seed: int = 0, side: int = 96) -> np.ndarray:
+    """Image ``number`` of a source, uint8 (side, 4/3 side, 3): it depends on nothing else.
+
+    'photographs' are random crops of the photographs that scikit-image and scikit-learn ship, in
+    turn, so that the first nine show nine of them; 'dead_leaves' are generated. ValueError for an
+    unknown source; FileNotFoundError where no photograph is installed.
+    """
+    one_of("source", source, SOURCES)
+    size = side, round(side * 4 / 3)
+    rng = np.random.default_rng(derive_seed(seed, "stills", source, number))
+    if source == "dead_leaves":
+        return dead_leaves(*size, rng)
+    files = _photographs()
+    return photo_crop(files[number % len(files)], *size, rng)
+
+
+def _photographs() -> tuple[str, ...]:
+    files = photo_files("train")
+    if not files:
+        raise FileNotFoundError("no photograph is installed: pip install scikit-image scikit-learn")
+    return files
+
+
+def make_stills(
+    folder: str | os.PathLike, *, source: str, count: int, seed: int = 0, side: int = 96
+) -> Path:
+    """Write ``count`` images of `still` below ``folder`` as PNG files and return it.
+
+    The images of a smaller count are the first of a larger one. Files appear whole or not at all:
+    a call that was stopped goes on where it was, and a second one waits for the first. ValueError
+    for an unknown source or impossible numbers, FileExistsError where the folder holds other
+    images, OSError where it cannot be written.
+    """
+    one_of("source", source, SOURCES)
+    for name, value, least in (("count", count, 1), ("side", side, 8)):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+    plan = {"source": source, "count": count, "seed": seed, "side": side}
+    if source == "photographs":
+        plan["photographs"] = list(_photographs())
+    folder = Path(folder)
+    with writing(folder, "still images"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with alone(folder):
+            _take_over(folder, plan)
+            for number in range(count):
+                path = folder / f"{number:05d}.png"
+                if not path.exists():
+                    _write_png(path, still(source, number, seed=seed, side=side))
+    return folder
+
+
+def _take_over(folder: Path, plan: dict) -> None:
+    """Leave ``plan`` in the folder; FileExistsError if another one, or no plan but files, is."""
+    there = folder / PLAN
+    if there.exists():
+        found = json.loads(there.read_text())
+        different = [name for name in plan if found.get(name) != plan[name]]
+    else:
+        different = ["unknown"] * any(not path.name.startswith(".") for path in folder.iterdir())
+    if different:
+        raise FileExistsError(
+            f"{folder} holds other files ({', '.join(different)}); choose another folder or "
+            "delete it"
+        )
+    remove_leftovers(folder)
+    if not there.exists():
+        write_text(there, json.dumps(plan, indent=1))
+
+
+def _write_png(path: Path, pixels: np.ndarray) -> None:
+    from PIL import Image
+
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    Image.fromarray(pixels).save(partial, "PNG")
+    os.replace(partial, path)
