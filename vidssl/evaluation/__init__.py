@@ -1,7 +1,9 @@
 """Arrays in, numbers out: what a trained network is worth, and how sure that is."""
 
 from vidssl.evaluation.classification import Report, classification_report
+from vidssl.evaluation.clustering import Clusters, assign, kmeans, nmi, purity_score
 from vidssl.evaluation.probe import knn, linear_probe
+from vidssl.evaluation.retrieval import nearest, retrieval_recall, retrieval_rows
 from vidssl.evaluation.statistics import (
     Difference,
     mean_ci95,
@@ -11,14 +13,22 @@ from vidssl.evaluation.statistics import (
 from vidssl.evaluation.tables import paper_row, table_row
 
 __all__ = [
+    "Clusters",
     "Difference",
     "Report",
+    "assign",
     "classification_report",
+    "kmeans",
     "knn",
     "linear_probe",
     "mean_ci95",
+    "nearest",
+    "nmi",
     "paired_difference",
     "paper_row",
+    "purity_score",
+    "retrieval_recall",
+    "retrieval_rows",
     "smallest_detectable_difference",
     "table_row",
 ]
