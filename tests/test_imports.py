@@ -20,7 +20,7 @@ LEVELS = {
     "cli": 5,
 }
 WITHOUT_EXTRAS = ["decord", "av", "papermill", "jupytext", "nbval", "anywidget", "ipywidgets"]
-WITHOUT_EXTRAS += ["snakemake", "matplotlib", "cv2", "skimage", "pandas", "seaborn"]
+WITHOUT_EXTRAS += ["snakemake", "matplotlib", "cv2", "skimage", "pandas", "seaborn", "captum"]
 
 
 def wrong_arrows(package: Path) -> list[str]:

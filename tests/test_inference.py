@@ -3,6 +3,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn.functional import interpolate
 
 from vidssl import models
 from vidssl.core import VideoRecord, normalise
@@ -14,7 +16,7 @@ from vidssl.data import (
     collate,
     open_dataset,
 )
-from vidssl.inference import extract_features, predict, report
+from vidssl.inference import extract_features, grad_cam, predict, report
 from vidssl.methods import supervised
 from vidssl.methods.baselines import linear_baseline
 from vidssl.training import TrainConfig, fit
@@ -140,3 +142,86 @@ def test_static_frame_baseline_tells_bright_from_dark():
 
     outputs = linear_baseline("static_frame", Frames(0), Frames(1), 2, progress=False)
     assert (outputs.values.argmax(1) == outputs.labels).all()
+
+
+class OneStage(nn.Module):
+    """Two 1x1x1 filters, an average over all places, two classes: Grad-CAM by hand."""
+
+    num_classes = 2
+
+    def __init__(self):
+        super().__init__()
+        self.conv5 = nn.Conv3d(3, 2, 1, bias=False)
+        self.classifier = nn.Linear(2, 2, bias=False)
+        with torch.no_grad():
+            self.conv5.weight.copy_(torch.eye(3)[:2].view(2, 3, 1, 1, 1))  # red, green
+            self.classifier.weight.copy_(torch.tensor([[1.0, -2.0], [-1.0, 3.0]]))
+
+    def stages(self):
+        return {"conv5": self.conv5}
+
+    def forward(self, clip):
+        return self.classifier(self.conv5(clip).mean(dim=(2, 3, 4)))
+
+
+def random_clips(count=3, seed=0):
+    return torch.rand(count, 3, 4, 16, 16, generator=torch.Generator().manual_seed(seed))
+
+
+def test_grad_cam_of_a_linear_network_in_closed_form():
+    """d logit / d A_k = w_k / places everywhere, so the map is relu(w_1 A_1 + w_2 A_2) / places."""
+    clips = random_clips()
+    red, green, _ = normalise(clips).unbind(1)
+    places = 4 * 16 * 16
+    for target, expected in enumerate([red - 2 * green, -red + 3 * green]):
+        maps = grad_cam(OneStage(), clips, target=target)
+        torch.testing.assert_close(maps, expected.relu() / places)
+
+
+def hooked_grad_cam(model, clip, layer, target):
+    """One clip, one channel at a time, with torch's own hooks."""
+    kept = []
+    handle = model.stages()[layer].register_forward_hook(lambda m, i, output: kept.append(output))
+    logits = model(normalise(clip)[None])[0]
+    handle.remove()
+    [gradient] = torch.autograd.grad(logits[target], kept[0])
+    total = torch.zeros(kept[0].shape[2:])
+    for channel in range(kept[0].shape[1]):
+        total += gradient[0, channel].mean() * kept[0][0, channel].detach()
+    return interpolate(total.relu()[None, None], clip.shape[1:], mode="trilinear")[0, 0]
+
+
+@pytest.mark.parametrize("layer", ["stem", "conv4", "conv5"])
+def test_grad_cam_against_a_slow_oracle(layer):
+    model, clips = small_model(5), random_clips()
+    chosen = model(normalise(clips)).argmax(dim=1)
+    maps = grad_cam(model, clips, layer)
+    assert maps.shape == (3, 4, 16, 16)
+    for one, clip, target in zip(maps, clips, chosen):
+        torch.testing.assert_close(one, hooked_grad_cam(model, clip, layer, target))
+    other = grad_cam(model, clips, layer, (chosen + 1) % 5)
+    expected = [hooked_grad_cam(model, c, layer, t) for c, t in zip(clips, (chosen + 1) % 5)]
+    torch.testing.assert_close(other, torch.stack(expected))
+
+
+def test_grad_cam_leaves_the_network_as_it_was():
+    """A frozen network will do, and no gradient stays behind."""
+    model, clips = small_model(), random_clips()
+    expected = grad_cam(model, clips)
+    models.freeze(model, list(model.stages()))
+    torch.testing.assert_close(grad_cam(model.train(), clips), expected)
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not clips.requires_grad
+
+
+def test_grad_cam_says_what_is_wrong():
+    clips = random_clips(2)
+    with pytest.raises(ValueError, match=r"layer='con5' is unknown; did you mean 'conv5'"):
+        grad_cam(small_model(), clips, "con5")
+    for target in (2, -1, torch.tensor([0, 2])):
+        with pytest.raises(ValueError, match=r"target must be in \[0, 2\)"):
+            grad_cam(small_model(), clips, target=target)
+    with pytest.raises(ValueError, match="has no classifier"):
+        grad_cam(small_model(0), clips)
+    with pytest.raises(ValueError, match="clips must have shape"):
+        grad_cam(small_model(), clips[0])

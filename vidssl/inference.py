@@ -1,4 +1,4 @@
-"""A frozen network and data in, predictions and features out."""
+"""A frozen network and data in, predictions, features and attention maps out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from vidssl.core import normalise
+from vidssl.core import expect_shape, normalise, one_of
 from vidssl.evaluation import Report, classification_report
+from vidssl.models import VideoResNet
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,49 @@ def run_videos(
         failed=[sample["failed"][0] for sample in unreadable],
         failed_labels=np.array([sample["label"] for sample in unreadable], dtype=np.int64),
     )
+
+
+def grad_cam(
+    model: VideoResNet, clips: Tensor, layer: str = "conv5", target: int | Tensor | None = None
+) -> Tensor:
+    """Where the evidence for a class lies: maps (B, T, H, W) of clips (B, 3, T, H, W) in [0, 1].
+
+    Grad-CAM (Selvaraju et al., ICCV 2017, Eq. 1 and 2) in space and time: the channels of a stage,
+    each weighted by the mean gradient of the class's logit, summed and cut off at 0, brought to
+    the clip's size trilinearly. Maps are on the CPU, at least 0, in units of the logit: divide by
+    their largest value to show them.
+
+    Args:
+        model: a network with a classifier. It is put into evaluation mode.
+        layer: one of ``model.stages()``; late ones are coarse, for a 32 px clip conv5 has 2 x 2
+            places.
+        target: a class, one a clip (B,), or None: the class with the largest logit.
+
+    Raises:
+        ValueError: for an unknown layer or class, and for a network without a classifier.
+    """
+    from captum.attr import LayerAttribution, LayerGradCam
+
+    expect_shape(clips, "B C T H W", "clips", C=3)
+    stage = model.stages()[one_of("layer", layer, list(model.stages()))]
+    if not model.num_classes:
+        raise ValueError("model has no classifier, so no class to look for: load one with its head")
+    inputs = normalise(clips.to(next(model.parameters()).device)).requires_grad_()
+    chosen = _targets(model.eval(), inputs, target)
+    maps = LayerGradCam(model, stage).attribute(inputs, chosen, relu_attributions=True).detach()
+    size = tuple(clips.shape[2:])
+    return LayerAttribution.interpolate(maps, size, interpolate_mode="trilinear")[:, 0].cpu()
+
+
+def _targets(model: VideoResNet, inputs: Tensor, target: int | Tensor | None) -> Tensor:
+    """The class to explain of each clip, (B,)."""
+    if target is None:
+        with torch.no_grad():
+            return model(inputs).argmax(dim=1)
+    classes = torch.as_tensor(target, device=inputs.device).expand(len(inputs))
+    if classes.min() < 0 or classes.max() >= model.num_classes:
+        raise ValueError(f"target must be in [0, {model.num_classes}), got {target}")
+    return classes
 
 
 def _mean_over_clips(outputs: Outputs) -> Outputs:

@@ -1,4 +1,4 @@
-"""Checkpoints of others, on files made in their layouts (no released file is at hand)."""
+"""Our own files, and checkpoints of others in their layouts (no released file is at hand)."""
 
 import os
 
@@ -9,7 +9,7 @@ from torch import nn
 from torchvision.models import video
 
 from vidssl import models
-from vidssl.models.pretrained import load_released
+from vidssl.models.pretrained import load_pretrained, load_released, load_with_head, save_pretrained
 
 WIDTH = 0.125
 
@@ -149,3 +149,35 @@ def test_no_checkpoint(tmp_path, model):
     (tmp_path / "text.pth").write_text("not found")
     with pytest.raises(ValueError, match=r"text\.pth cannot be read as a checkpoint"):
         load_released(model, tmp_path / "text.pth")
+
+
+def test_a_saved_network_comes_back_with_its_head(tmp_path):
+    about = {"backbone": "r2plus1d_10", "width": WIDTH}
+    for classes in (9, 0):
+        torch.manual_seed(classes)
+        ours = models.build("r2plus1d_10", num_classes=classes, width=WIDTH)
+        path = save_pretrained(ours, tmp_path / f"{classes}.pt", **about, seed=3)
+        model, told = load_with_head(path)
+        assert told == {**about, "seed": 3}
+        assert model.num_classes == classes
+        assert all(map(torch.equal, model.state_dict().values(), ours.state_dict().values()))
+
+
+def test_a_saved_network_without_its_head(tmp_path):
+    ours = models.build("r2plus1d_10", num_classes=9, width=WIDTH)
+    path = save_pretrained(ours, tmp_path / "a.pt", backbone="r2plus1d_10", width=WIDTH)
+    other = models.build("r2plus1d_10", num_classes=4, width=WIDTH)
+    head = other.classifier.weight.clone()
+    load_pretrained(other, path)
+    assert torch.equal(other.stem[0].weight, ours.stem[0].weight)
+    assert torch.equal(other.classifier.weight, head)
+
+
+def test_a_file_that_does_not_say_what_it_holds(tmp_path):
+    ours = models.build("r2plus1d_10", num_classes=9, width=WIDTH)
+    with pytest.raises(ValueError, match=r"a\.pt does not say its backbone and width"):
+        load_with_head(save_pretrained(ours, tmp_path / "a.pt", backbone="r2plus1d_10"))
+    with pytest.raises(ValueError, match=r"b\.pt does not fit the network it names"):
+        load_with_head(save_pretrained(ours, tmp_path / "b.pt", backbone="r3d_18", width=WIDTH))
+    with pytest.raises(FileNotFoundError, match="run the pretraining first"):
+        load_with_head(tmp_path / "c.pt")

@@ -1,5 +1,6 @@
 """Arrays in, numbers out: what a trained network is worth, and how sure that is."""
 
+from vidssl.evaluation.attention import energy_inside_score, pointing_game_accuracy
 from vidssl.evaluation.classification import Report, classification_report
 from vidssl.evaluation.clustering import Clusters, assign, kmeans, nmi, purity_score
 from vidssl.evaluation.probe import knn, linear_probe
@@ -18,6 +19,7 @@ __all__ = [
     "Report",
     "assign",
     "classification_report",
+    "energy_inside_score",
     "kmeans",
     "knn",
     "linear_probe",
@@ -26,6 +28,7 @@ __all__ = [
     "nmi",
     "paired_difference",
     "paper_row",
+    "pointing_game_accuracy",
     "purity_score",
     "retrieval_recall",
     "retrieval_rows",

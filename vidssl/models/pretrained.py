@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
+from vidssl.models import build
 from vidssl.models.backbones import VideoResNet, load_torchvision_weights
 
 CLASSIFIER = "classifier."
@@ -37,14 +38,8 @@ def load_pretrained(model: nn.Module, path: str | Path) -> dict:
     for a missing file and ValueError when the file is no checkpoint of this project or its
     weights do not fit.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"no pretrained weights at {path}: run the pretraining first")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        weights = {k: v for k, v in state["weights"].items() if not k.startswith(CLASSIFIER)}
-    except Exception as error:
-        raise ValueError(f"{path} is not a file written by save_pretrained: {error}") from error
+    state, about = _read_saved(Path(path))
+    weights = {k: v for k, v in state.items() if not k.startswith(CLASSIFIER)}
     own = {k: v for k, v in model.state_dict().items() if not k.startswith(CLASSIFIER)}
     wrong = [
         name
@@ -53,12 +48,40 @@ def load_pretrained(model: nn.Module, path: str | Path) -> dict:
     ]
     if wrong:
         raise ValueError(
-            f"{path} holds another network ({state['about'].get('backbone', 'unknown')}, width "
-            f"{state['about'].get('width', 'unknown')}): {len(wrong)} of {len(own)} tensors do "
+            f"{path} holds another network ({about.get('backbone', 'unknown')}, width "
+            f"{about.get('width', 'unknown')}): {len(wrong)} of {len(own)} tensors do "
             f"not fit, e.g. {sorted(wrong)[0]}"
         )
     model.load_state_dict(weights, strict=False)
-    return state["about"]
+    return about
+
+
+def load_with_head(path: str | Path) -> tuple[VideoResNet, dict]:
+    """The whole network of a file of `save_pretrained`, built anew with the classifier it was
+    trained with, and its ``about``. Errors as `load_pretrained`; ValueError, too, where the file
+    does not say which network it holds.
+    """
+    weights, about = _read_saved(Path(path))
+    if not {"backbone", "width"} <= about.keys():
+        raise ValueError(f"{path} does not say its backbone and width: save it with both")
+    classes = len(weights.get(f"{CLASSIFIER}bias", ()))
+    model = build(about["backbone"], num_classes=classes, width=about["width"])
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit the network it names: {error}") from error
+    return model, about
+
+
+def _read_saved(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """Weights and ``about`` of a file of `save_pretrained`."""
+    if not path.exists():
+        raise FileNotFoundError(f"no pretrained weights at {path}: run the pretraining first")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return dict(state["weights"]), dict(state["about"])
+    except Exception as error:
+        raise ValueError(f"{path} is not a file written by save_pretrained: {error}") from error
 
 
 def load_released(model: VideoResNet, path: str | Path, prefix: str | None = None) -> list[str]:
