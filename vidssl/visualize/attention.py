@@ -1,0 +1,125 @@
+"""Where a network looks: heat over frames, beside the speed of what moves there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vidssl.visualize.clips import Clip, as_clips, as_frames
+from vidssl.visualize.style import PAGE_WIDTH, add_note, new_figure, paper_style
+
+HEAT = colormaps["inferno"]  # grows evenly in lightness: read the same in print and in grey
+STRONGEST = 0.85  # opacity of the hottest place: the frame stays visible under it
+OUTLINE = "#56B4E9"  # of the true object: no tone of the heat
+
+
+def scaled_map(attention: np.ndarray) -> np.ndarray:
+    """A map (T, h, w) >= 0 divided by its largest value; one without mass stays 0."""
+    attention = np.asarray(attention, dtype=np.float32)
+    if attention.ndim != 3 or not np.isfinite(attention).all() or attention.min() < 0:
+        raise ValueError(
+            f"a map must be (T, h, w), finite and at least 0, got shape {attention.shape}"
+        )
+    return attention / (attention.max() or 1.0)
+
+
+def heat_over_frames(clip: Clip, attention: np.ndarray) -> np.ndarray:
+    """Frames in grey under a map's heat, uint8 (T, H, W, 3): the hotter, the more opaque.
+
+    Args:
+        clip: uint8 (T, H, W, 3), or a float tensor (3, T, H, W) in [0, 1].
+        attention: (T, h, w) at least 0, divided by its largest value here; brought to the
+            frames' size bilinearly.
+    """
+    frames = as_frames(clip)
+    heat = np.stack([_resized(one, frames.shape[1:3]) for one in scaled_map(attention)])
+    if len(heat) != len(frames):
+        raise ValueError(f"clip and map must have as many frames, got {len(frames)}, {len(heat)}")
+    grey = frames.mean(axis=3, keepdims=True)
+    opacity = STRONGEST * np.sqrt(heat[..., None])
+    painted = (1 - opacity) * grey + opacity * 255 * HEAT(heat)[..., :3]
+    return painted.round().astype(np.uint8)
+
+
+def heat_pictures(values: np.ndarray, largest: float) -> np.ndarray:
+    """Values (T, h, w) as colours, uint8 (T, h, w, 3): 0 is black, ``largest`` and above yellow."""
+    return (HEAT(np.clip(values / (largest or 1.0), 0, 1))[..., :3] * 255).round().astype(np.uint8)
+
+
+def attention_figure(
+    clips: Sequence[Clip],
+    maps: Mapping[str, Sequence[np.ndarray]],
+    *,
+    speeds: Sequence[np.ndarray] = (),
+    masks: Sequence[np.ndarray | None] = (),
+    titles: Sequence[str] = (),
+    shown: int = 4,
+    note: str = "",
+) -> Figure:
+    """Videos side by side; below their frames the speed of what moves, then a row for each network.
+
+    Args:
+        clips: V videos, each uint8 (T, H, W, 3) or a float tensor (3, T, H, W) in [0, 1].
+        maps: for each network its V maps (T, h, w), drawn by `heat_over_frames`.
+        speeds: V fields (T, h, w), px a frame; black is 0, yellow the video's largest.
+        masks: V masks (T, h, w) of the true object, outlined in blue; None where unknown.
+        titles: one a video.
+        shown: frames drawn of each video, evenly spread.
+    """
+    videos = as_clips(clips)
+    rows = {"video": videos} | ({"speed": _speed_pictures(speeds)} if len(speeds) else {})
+    for name, found in maps.items():
+        rows[name] = [heat_over_frames(video, one) for video, one in zip(videos, found)]
+    for name, pictures in rows.items():
+        if len(pictures) != len(videos):
+            raise ValueError(f"{name} must have {len(videos)} entries, got {len(pictures)}")
+    cell = (PAGE_WIDTH - 0.75) / (shown * len(videos)) * videos[0].shape[1] / videos[0].shape[2]
+    with paper_style():
+        figure = new_figure(PAGE_WIDTH, len(rows) * (cell + 0.02) + 0.3 + 0.15 * bool(note))
+        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+        blocks = figure.subfigures(1, len(videos), squeeze=False)[0]
+        for number, block in enumerate(blocks):
+            frames = np.linspace(0, len(videos[number]) - 1, shown).round().astype(int)
+            axes = block.subplots(len(rows), shown, squeeze=False)
+            for line, (name, pictures) in zip(axes, rows.items()):
+                outline = masks[number] if len(masks) and name != "speed" else None
+                _draw_row(line, pictures[number], frames, outline)
+                line[0].set_ylabel(name if number == 0 else "")
+            for axis, frame in zip(axes[-1], frames):
+                axis.set_xlabel(str(frame), labelpad=1, fontsize=7)
+            block.suptitle(titles[number] if titles else "", x=0.5, fontsize=8)
+        add_note(figure, note)
+    return figure
+
+
+def _speed_pictures(speeds: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [heat_pictures(speed, float(np.max(speed))) for speed in speeds]
+
+
+def _draw_row(
+    axes: Sequence[Axes], pictures: np.ndarray, frames: np.ndarray, mask: np.ndarray | None
+) -> None:
+    height, width = pictures.shape[1:3]
+    for axis, frame in zip(axes, frames):
+        axis.imshow(pictures[frame], extent=(0, width, height, 0))
+        if mask is not None and mask[frame].any() and not mask[frame].all():
+            _outline(axis, mask[frame], height, width)
+        axis.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
+        axis.spines[:].set_visible(False)
+
+
+def _outline(axis: Axes, mask: np.ndarray, height: int, width: int) -> None:
+    x = (np.arange(mask.shape[1]) + 0.5) * width / mask.shape[1]
+    y = (np.arange(mask.shape[0]) + 0.5) * height / mask.shape[0]
+    axis.contour(x, y, mask, levels=[0.5], colors=[OUTLINE], linewidths=0.9)
+
+
+def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h, w) float in [0, 1] -> ``size``, bilinear."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))

@@ -1,0 +1,110 @@
+"""Clusters of features: a map of the videos, and what is seen in each cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vidssl.visualize.clips import Clip, as_clips
+from vidssl.visualize.style import (
+    COLORS,
+    COLUMN_WIDTH,
+    MARKERS,
+    PAGE_WIDTH,
+    add_note,
+    new_figure,
+    paper_style,
+)
+
+
+def embedding_figure(
+    points: np.ndarray, clusters: np.ndarray, *, note: str = "", width: float = COLUMN_WIDTH
+) -> Figure:
+    """Points (V, 2) on the plane, coloured and marked by their cluster (V,), counted from 0."""
+    points, clusters = _check(points, clusters)
+    with paper_style():
+        figure = new_figure(width, 0.85 * width + 0.15 * bool(note))
+        _draw_points(figure.subplots(), points, clusters)
+        add_note(figure, note)
+    return figure
+
+
+def cluster_figure(
+    points: np.ndarray,
+    clusters: np.ndarray,
+    members: Sequence[Sequence[Clip]],
+    *,
+    captions: Sequence[str] = (),
+    shown: int = 4,
+    note: str = "",
+) -> Figure:
+    """The points of `embedding_figure`, and beside them film strips of each cluster.
+
+    Args:
+        points: (V, 2), e.g. of t-SNE. clusters: (V,) int from 0, at most 7 of them.
+        members: for each cluster the clips to show, as many for each, all of one shape.
+        captions: one line above the strips of each cluster.
+        shown: frames drawn of each clip, evenly spread.
+    """
+    points, clusters = _check(points, clusters)
+    if len(members) != clusters.max() + 1:
+        raise ValueError(f"members must be those of {clusters.max() + 1} clusters: {len(members)}")
+    strips = [_strip(as_clips(list(clips)), shown) for clips in members]
+    wide = 0.62 * PAGE_WIDTH
+    height = sum(wide * strip.shape[0] / strip.shape[1] + 0.2 for strip in strips)
+    with paper_style():
+        figure = new_figure(PAGE_WIDTH, max(height, 2.3) + 0.15 * bool(note))
+        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.01)
+        left, right = figure.subfigures(1, 2, width_ratios=[0.38, 0.62])
+        _draw_points(left.subplots(), points, clusters)
+        axes = right.subplots(len(strips), squeeze=False).ravel()
+        for number, (axis, strip) in enumerate(zip(axes, strips)):
+            axis.imshow(strip)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+            axis.set_title(captions[number] if captions else "", pad=2, fontsize=7.5)
+            side = {"rotation": 0, "ha": "right", "va": "center", "fontweight": "bold"}
+            axis.set_ylabel(str(number + 1), color=COLORS[number], fontsize=10, **side)
+        add_note(figure, note)
+    return figure
+
+
+def _draw_points(axis: Axes, points: np.ndarray, clusters: np.ndarray) -> None:
+    """Cluster k is called k + 1; its number stands at the median of its points."""
+    for cluster in range(clusters.max() + 1):
+        own = points[clusters == cluster]
+        style = {"color": COLORS[cluster], "marker": MARKERS[cluster]}
+        axis.scatter(*own.T, s=9, alpha=0.75, linewidths=0, label=f"{cluster + 1}", **style)
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_color("0.7")
+    axis.spines[:].set_visible(True)
+    axis.legend(
+        title="cluster", loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=7,
+        handletextpad=0.1, columnspacing=0.8,
+    )  # fmt: skip
+
+
+def _check(points: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    points, clusters = np.asarray(points), np.asarray(clusters)
+    if points.ndim != 2 or points.shape[1] != 2 or clusters.shape != points.shape[:1]:
+        raise ValueError(
+            f"points must be (V, 2) and clusters (V,), got {points.shape} and {clusters.shape}"
+        )
+    if not len(clusters) or clusters.min() < 0 or clusters.max() >= len(COLORS):
+        raise ValueError(f"clusters must be numbers from 0 to {len(COLORS) - 1}, for V > 0 videos")
+    return points, clusters
+
+
+def _strip(clips: list[np.ndarray], shown: int) -> np.ndarray:
+    """Some frames of each clip from left to right, clips apart by a wider gap than frames."""
+    height, width = clips[0].shape[1:3]
+    narrow, wide = (np.full((height, gap, 3), 255, np.uint8) for gap in (2, max(4, width // 5)))
+    parts = []
+    for clip in clips:
+        for frame in np.linspace(0, len(clip) - 1, shown).round().astype(int):
+            parts += [clip[frame], narrow]
+        parts[-1] = wide
+    return np.concatenate(parts[:-1], axis=1)
