@@ -37,7 +37,7 @@ short_side = 40  # px
 k = 2  # of the pretext task, for the names of its labels
 axes = "xy"
 mask_ratio = [0.3, 0.5]  # of the pseudo motions that are shown to the networks
-layer = "conv5"  # whose maps are drawn
+layer = "conv3"  # whose maps are drawn; it has 8 x 8 places here, as many as conv5 of 112 px clips
 layers = ["conv3", "conv4", "conv5"]  # whose maps are measured
 videos_shown = 2
 videos_measured = 160
@@ -227,7 +227,7 @@ figure = attention_figure(
     {role: maps_of(role, clips[list(drawn)]) for role in best_first},
     speeds=speeds,
     masks=masks if known else (),
-    titles=[title(i) for i in drawn],
+    titles=[f"{title(i)}, speed up to {speeds[i].max():.1f} px a frame" for i in drawn],
     note=f"Grad-CAM of {layer} ({places[layer]} places), class of the largest logit · {note}",
 )
 run.save_figure(
@@ -246,7 +246,9 @@ figure
 # classes: it always explains its own first choice.
 
 # %%
-player = FramePlayer(alt="a video, the speed of what moves in it, and where each network looks")
+player = FramePlayer(
+    columns=3, alt="a video, the speed of what moves in it, and where each network looks"
+)
 
 
 def look(video, stage, target):
@@ -278,11 +280,11 @@ display(widgets.VBox([panel, player]))
 #
 # *Energy inside* is the share of a map's mass on the sprite; the *pointing game* asks in how many
 # frames the map's maximum lies on it. Four yardsticks: **chance** is a flat map; **frame
-# difference** is the map that simple differences of neighbouring frames give at the same number of
-# places; **ceiling** is the true mask at that number of places, so no network can be much above it;
-# and **shuffled** holds each map against the sprite of another video, which tells looking at the
-# sprite from looking at the middle. Intervals are over videos, for these networks: seeds are
-# compared from the records of several runs.
+# difference** is the map that plain differences of neighbouring frames give at the same number of
+# places; **true mask** is what the mask itself would score there, so coarse stages are not blamed
+# for being coarse; and **shuffled** holds each map against the sprite of another video, which tells
+# looking at the sprite from looking at the middle. Intervals are over videos, for these networks:
+# seeds are compared from the records of several runs.
 
 
 # %%
@@ -313,7 +315,7 @@ if known:
     for name, grid in grids.items():
         found[name] = {role: maps_of(role, clips, name) for role in networks} | {
             "frame difference": at_places(difference, grid),
-            "ceiling": at_places(sprite, grid),
+            "true mask": at_places(sprite, grid),
             "chance": np.ones(sprite.shape),
         }
     print(f"{visible.sum()} of {len(visible)} clips show the sprite; it covers {sprite.mean():.1%}")
@@ -337,6 +339,7 @@ rows = [
 ]
 if known:
     table = pd.DataFrame(rows)
+    table["column"] = table["column"].str.split("\n").str[0]
     display(table.pivot_table("mean", ["metric", "row"], "column", sort=False).round(3))
     ids = [record.video_id for record, seen in zip(looked_at, visible) if seen]
     per_video = pd.DataFrame({"_".join(key): numbers for key, numbers in values.items()}, ids)
@@ -351,7 +354,7 @@ if known:
     for measure, label in panels.items():
         figure = visualize.accuracy_by_setting(
             [r for r in rows if r["metric"] == measure and "shuffled" not in r["row"]],
-            setting="stage, and the places of its map (frames x rows x columns)",
+            setting="stage, places of its map",
             metric=label,
             note=f"{note} · {visible.sum()} videos",
         )
@@ -360,7 +363,7 @@ if known:
             f"mosi_attention_{measure.split('_')[0]}",
             data=[r for r in rows if r["metric"] == measure],
             alt=f"{label} for each stage and network, beside chance, frame differences and the "
-            "ceiling that the number of places sets; bars are 95 % intervals over videos.",
+            "true mask at as many places; bars are 95 % intervals over videos.",
             dataset=splits.name,
             publish=publish,
         )
@@ -502,7 +505,7 @@ figure
 # ## What one should see
 #
 # Expected was MoSI above unmasked MoSI above random weights; the table says what is. A map is only
-# as sharp as its stage has places: the ceiling shows what that leaves to be gained.
+# as sharp as its stage has places: the row of the true mask shows how sharp that is.
 
 # %%
 metrics = {"square_energy_chance": square.mean()}

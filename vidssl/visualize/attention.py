@@ -13,7 +13,7 @@ from vidssl.visualize.clips import Clip, as_clips, as_frames
 from vidssl.visualize.style import PAGE_WIDTH, add_note, new_figure, paper_style
 
 HEAT = colormaps["inferno"]  # grows evenly in lightness: read the same in print and in grey
-STRONGEST = 0.85  # opacity of the hottest place: the frame stays visible under it
+STRONGEST = 0.75  # opacity of the hottest place: the frame stays visible under it
 OUTLINE = "#56B4E9"  # of the true object: no tone of the heat
 
 
@@ -40,7 +40,7 @@ def heat_over_frames(clip: Clip, attention: np.ndarray) -> np.ndarray:
     if len(heat) != len(frames):
         raise ValueError(f"clip and map must have as many frames, got {len(frames)}, {len(heat)}")
     grey = frames.mean(axis=3, keepdims=True)
-    opacity = STRONGEST * np.sqrt(heat[..., None])
+    opacity = STRONGEST * heat[..., None]
     painted = (1 - opacity) * grey + opacity * 255 * HEAT(heat)[..., :3]
     return painted.round().astype(np.uint8)
 
@@ -88,7 +88,7 @@ def attention_figure(
             for line, (name, pictures) in zip(axes, rows.items()):
                 outline = masks[number] if len(masks) and name != "speed" else None
                 _draw_row(line, pictures[number], frames, outline)
-                line[0].set_ylabel(name if number == 0 else "")
+                line[0].set_ylabel(name.replace("_", "\n") if number == 0 else "")
             for axis, frame in zip(axes[-1], frames):
                 axis.set_xlabel(str(frame), labelpad=1, fontsize=7)
             block.suptitle(titles[number] if titles else "", x=0.5, fontsize=8)
