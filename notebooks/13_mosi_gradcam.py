@@ -349,7 +349,7 @@ if known:
 if known:
     panels = {
         "energy_inside_score": "mass on the sprite (%)",
-        "pointing_game_accuracy": "maximum on the sprite (% of frames)",
+        "pointing_game_accuracy": "maximum on the sprite (%)",
     }
     for measure, label in panels.items():
         figure = visualize.accuracy_by_setting(
@@ -472,7 +472,8 @@ if known:
         print(f"{role}: {said[0]} on the sprite in the most drifting third, {said[1]} in the least")
 
 # %%
-fastest = (len(pool) - 1) // 2 - 1  # of the first axis, in its positive direction
+richest = int(images.std(dim=(1, 2, 3)).argmax())  # the image of most contrast
+fastest = richest * len(moving.label) + 2 * k - 1
 shaking = int(np.argmax(drift)) if known else 0
 picture, _, mask = shown(shaking)
 cases = [

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from vidssl.core import expect_shape, normalise, one_of
 from vidssl.evaluation import Report, classification_report
-from vidssl.models import VideoResNet
+from vidssl.models import VideoNetwork
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def run_videos(
 
 
 def grad_cam(
-    model: VideoResNet, clips: Tensor, layer: str = "conv5", target: int | Tensor | None = None
+    model: VideoNetwork, clips: Tensor, layer: str = "conv5", target: int | Tensor | None = None
 ) -> Tensor:
     """Where the evidence for a class lies: maps (B, T, H, W) of clips (B, 3, T, H, W) in [0, 1].
 
@@ -138,7 +138,7 @@ def grad_cam(
     return LayerAttribution.interpolate(maps, size, interpolate_mode="trilinear")[:, 0].cpu()
 
 
-def _targets(model: VideoResNet, inputs: Tensor, target: int | Tensor | None) -> Tensor:
+def _targets(model: VideoNetwork, inputs: Tensor, target: int | Tensor | None) -> Tensor:
     """The class to explain of each clip, (B,)."""
     if target is None:
         with torch.no_grad():

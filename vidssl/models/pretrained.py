@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from vidssl.models import build
 from vidssl.models.backbones import VideoResNet, load_torchvision_weights
+from vidssl.models.network import VideoNetwork
+from vidssl.models.registry import build
 
 CLASSIFIER = "classifier."
 STEM = "stem.0.weight"  # the first tensor of torchvision's video networks
@@ -56,7 +57,7 @@ def load_pretrained(model: nn.Module, path: str | Path) -> dict:
     return about
 
 
-def load_with_head(path: str | Path) -> tuple[VideoResNet, dict]:
+def load_with_head(path: str | Path) -> tuple[VideoNetwork, dict]:
     """The whole network of a file of `save_pretrained`, built anew with the classifier it was
     trained with, and its ``about``. Errors as `load_pretrained`; ValueError, too, where the file
     does not say which network it holds.

@@ -77,21 +77,23 @@ def attention_figure(
     for name, pictures in rows.items():
         if len(pictures) != len(videos):
             raise ValueError(f"{name} must have {len(videos)} entries, got {len(pictures)}")
-    cell = (PAGE_WIDTH - 0.75) / (shown * len(videos)) * videos[0].shape[1] / videos[0].shape[2]
+    frames = [np.linspace(0, len(v) - 1, shown).round().astype(int) for v in videos]
+    cell = (PAGE_WIDTH - 0.6) / (shown * len(videos)) * videos[0].shape[1] / videos[0].shape[2]
     with paper_style():
-        figure = new_figure(PAGE_WIDTH, len(rows) * (cell + 0.02) + 0.3 + 0.15 * bool(note))
-        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
-        blocks = figure.subfigures(1, len(videos), squeeze=False)[0]
-        for number, block in enumerate(blocks):
-            frames = np.linspace(0, len(videos[number]) - 1, shown).round().astype(int)
-            axes = block.subplots(len(rows), shown, squeeze=False)
-            for line, (name, pictures) in zip(axes, rows.items()):
+        figure = new_figure(PAGE_WIDTH, len(rows) * (cell + 0.02) + 0.35 + 0.15 * bool(note))
+        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.01, wspace=0, hspace=0)
+        axes = figure.subplots(len(rows), len(videos), squeeze=False)
+        for line, (name, pictures) in zip(axes, rows.items()):
+            line[0].set_ylabel(name.replace("_", "\n"))
+            for number, axis in enumerate(line):
                 outline = masks[number] if len(masks) and name != "speed" else None
-                _draw_row(line, pictures[number], frames, outline)
-                line[0].set_ylabel(name.replace("_", "\n") if number == 0 else "")
-            for axis, frame in zip(axes[-1], frames):
-                axis.set_xlabel(str(frame), labelpad=1, fontsize=7)
-            block.suptitle(titles[number] if titles else "", x=0.5, fontsize=8)
+                _draw_strip(axis, pictures[number], frames[number], outline)
+        for number, title in enumerate(titles):
+            axes[0, number].set_title(title, loc="center", pad=3)
+        for axis, indices in zip(axes[-1], frames):
+            left, right = axis.get_xlim()
+            axis.set_xticks(left + (right - left) * (np.arange(shown) + 0.5) / shown, indices)
+            axis.tick_params(length=0, pad=2)
         add_note(figure, note)
     return figure
 
@@ -100,22 +102,21 @@ def _speed_pictures(speeds: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [heat_pictures(speed, float(np.max(speed))) for speed in speeds]
 
 
-def _draw_row(
-    axes: Sequence[Axes], pictures: np.ndarray, frames: np.ndarray, mask: np.ndarray | None
+def _draw_strip(
+    axis: Axes, pictures: np.ndarray, frames: np.ndarray, mask: np.ndarray | None
 ) -> None:
+    """Some of the pictures (T, H, W, 3) from left to right, the object outlined in each."""
     height, width = pictures.shape[1:3]
-    for axis, frame in zip(axes, frames):
-        axis.imshow(pictures[frame], extent=(0, width, height, 0))
+    pitch = 1.04 * width
+    for place, frame in enumerate(frames):
+        left = place * pitch
+        axis.imshow(pictures[frame], extent=(left, left + width, height, 0))
         if mask is not None and mask[frame].any() and not mask[frame].all():
-            _outline(axis, mask[frame], height, width)
-        axis.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
-        axis.spines[:].set_visible(False)
-
-
-def _outline(axis: Axes, mask: np.ndarray, height: int, width: int) -> None:
-    x = (np.arange(mask.shape[1]) + 0.5) * width / mask.shape[1]
-    y = (np.arange(mask.shape[0]) + 0.5) * height / mask.shape[0]
-    axis.contour(x, y, mask, levels=[0.5], colors=[OUTLINE], linewidths=0.9)
+            x = left + (np.arange(mask.shape[2]) + 0.5) * width / mask.shape[2]
+            y = (np.arange(mask.shape[1]) + 0.5) * height / mask.shape[1]
+            axis.contour(x, y, mask[frame], levels=[0.5], colors=[OUTLINE], linewidths=0.9)
+    axis.set(xticks=[], yticks=[], xlim=(0, len(frames) * pitch), ylim=(height, 0))
+    axis.spines[:].set_visible(False)
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
