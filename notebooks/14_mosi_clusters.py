@@ -1,0 +1,289 @@
+# %% [markdown]
+# # MoSI: what do its features group?
+#
+# **Question.** Which videos are alike to a network that has only seen pseudo motions?
+#
+# Features of *unmasked* MoSI, without any fine-tuning, are grouped by k-means and drawn by t-SNE, as
+# in the paper's figure 5. There, three of five clusters could be named by eye: vertical, horizontal
+# and still. Here the true motion of every embedded video is known, so what a cluster holds is
+# counted, beside a twin with random weights. Nothing is trained.
+#
+# | | |
+# | --- | --- |
+# | input | videos, `backbone.pt` of `11_mosi_pretrain` with `mask_ratio` [] |
+# | output | `mosi_clusters`; purity and normalised mutual information of the clusters |
+# | time | smoke 20 s, mini 2 min on two cores, gpu 2 min |
+
+# %% tags=["parameters"]
+scale = "mini"
+run_folder = ""
+dataset = "embedded"  # embedded, folder, ucf101, hmdb51, kinetics
+root = ""
+annotations = ""
+split = 1
+group_pattern = ""
+test_groups = []
+data_seed = 0
+seed = 0
+pretrained = ""  # backbone.pt; empty: the newest exploration of 11_mosi_pretrain
+frames = 8
+frame_stride = 7
+size = 32  # px
+short_side = 40  # px
+videos = 320  # test videos, drawn at random
+test_clips = 2  # clips of a video, whose features are averaged
+clusters = 5
+perplexity = 30.0
+strips = 2  # videos drawn of each cluster
+zoom = 3  # pictures are so many times as large as the network's clips
+publish = True  # the figure goes to figures/; turn it off for videos that must not be shown there
+
+# %%
+from vidssl import runs
+
+run = runs.start("14_mosi_clusters", globals())
+
+# %%
+import io
+from collections import Counter
+
+import ipywidgets as widgets
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import display
+from sklearn.cluster import KMeans
+from sklearn.manifold import TSNE
+from sklearn.metrics import normalized_mutual_info_score
+from sklearn.metrics.cluster import contingency_matrix
+
+from vidssl import models
+from vidssl.core import derive_seed
+from vidssl.data import MultiClipDataset, TestTransform, read_clip, synthetic, uniform_clips
+from vidssl.inference import extract_features
+from vidssl.models.pretrained import load_with_head
+from vidssl.visualize import paper_style
+from vidssl.visualize.embedding import cluster_figure, embedding_figure
+from vidssl.visualize.widgets import FramePlayer, controls
+
+splits = run.open_dataset()
+pretrained = pretrained or str(run.explored("11_mosi_pretrain") / "backbone.pt")
+network, about = load_with_head(pretrained)
+print(f"{about['backbone']}, trained on {about['dataset']}, seed {about['seed']}")
+torch.manual_seed(derive_seed(seed, "weights"))
+networks = {
+    "mosi_unmasked": network,
+    "scratch": models.build(about["backbone"], num_classes=0, width=about["width"]),
+}
+records = splits.test or splits.train
+order = np.random.default_rng(derive_seed(data_seed, "clustered")).permutation(len(records))
+asked = [records[i] for i in order[:videos]]
+
+# %% [markdown]
+# ## Features and clusters
+#
+# The feature map before the classifier, averaged over space, time and a video's clips.
+
+# %%
+number_seed = derive_seed(seed, "clusters") % 2**32
+test_set = MultiClipDataset(
+    asked,
+    frames=frames,
+    stride=frame_stride,
+    count=test_clips,
+    transform=TestTransform(size=size, short_side=short_side),
+)
+features, groups, distances = {}, {}, {}
+for role, model in networks.items():
+    outputs = extract_features(model, test_set)
+    features[role] = outputs.values
+    found = KMeans(clusters, n_init=10, random_state=number_seed).fit(features[role])
+    groups[role], distances[role] = found.labels_, found.transform(features[role])
+by_id = {record.video_id: record for record in asked}
+seen = [by_id[video_id] for video_id in outputs.video_ids]
+print(f"{len(seen)} videos in {clusters} clusters", *outputs.failed, sep="\n  ")
+
+# %% [markdown]
+# ## How do they move?
+#
+# The mean of |u| and |v| over the sprite and over time, in pixels of the video a frame. A video is
+# *slow* if it is among the slowest quarter; of the others it is called *across* or *down* where one
+# of the two is at least twice the other, and *mixed* where not.
+
+
+# %%
+def sprite_motion(record):
+    """Mean |u| and |v| on the sprite."""
+    truth = synthetic.truth(run.scene_of(record))
+    on_sprite = truth.mask[:-1]
+    return [np.abs(truth.flow[:, axis][on_sprite]).mean() for axis in (0, 1)]
+
+
+def kinds_of(motion):
+    """slow, across, down or mixed, for each row |u|, |v|."""
+    speed = np.hypot(*motion.T)
+    u, v = motion.T
+    direction = np.where(u >= 2 * v, "across", np.where(v >= 2 * u, "down", "mixed"))
+    return np.where(speed <= np.quantile(speed, 0.25), "slow", direction)
+
+
+known = dataset == "embedded"
+motion = np.array([sprite_motion(record) for record in seen]) if known else np.zeros((0, 2))
+truths = {"class": outputs.labels} if (outputs.labels >= 0).all() else {}
+if known:
+    truths["motion"] = kinds_of(motion)
+    print(Counter(truths["motion"].tolist()))
+
+# %% [markdown]
+# ## What is in a cluster?
+#
+# *Purity* is the share of videos that belong to the most frequent class (or kind of motion) of their
+# cluster; normalised mutual information (NMI) is 0 where the cluster says nothing about it and 1
+# where it says all. Chance: the same with the labels shuffled.
+
+
+# %%
+def agreement(truth, found):
+    """Purity and NMI of clusters against the truth, each in [0, 1]."""
+    counts = contingency_matrix(truth, found)
+    return counts.max(axis=0).sum() / counts.sum(), normalized_mutual_info_score(truth, found)
+
+
+metrics = {"videos": len(seen)}
+shuffle = np.random.default_rng(derive_seed(seed, "shuffled")).permutation(len(seen))
+for name, truth in truths.items():
+    found = {**groups, "chance": groups["mosi_unmasked"][shuffle]}
+    for role, labels in found.items():
+        purity, information = agreement(truth, labels)
+        metrics[f"{role}_{name}_purity_score"] = purity
+        metrics[f"{role}_{name}_nmi_score"] = information
+        print(f"{name:7s}{role:15s}purity {purity:.1%}  NMI {information:.3f}")
+
+# %%
+chosen = groups["mosi_unmasked"]
+if truths:
+    names = np.array([record.class_name for record in seen])
+    display(pd.crosstab(chosen + 1, truths.get("motion", names), rownames=["cluster"]))
+    display(pd.crosstab(names, chosen + 1, rownames=["class"], colnames=["cluster"]))
+
+# %%
+large = TestTransform(size=zoom * size, short_side=zoom * short_side)
+
+
+def points_of(perplexity, tsne_seed):
+    """t-SNE of unmasked MoSI's features, (V, 2)."""
+    fitting = min(perplexity, (len(seen) - 1) / 3)
+    return TSNE(perplexity=fitting, random_state=tsne_seed).fit_transform(features["mosi_unmasked"])
+
+
+def most_typical(cluster, count):
+    """Videos of a cluster, those nearest to its centre first."""
+    own = np.flatnonzero(chosen == cluster)
+    return own[np.argsort(distances["mosi_unmasked"][own, cluster])][:count]
+
+
+def picture_of(index):
+    return large(
+        read_clip(seen[index].path, lambda n: uniform_clips(n, frames, frame_stride, 1)[0])
+    )
+
+
+def caption_of(cluster):
+    own = chosen == cluster
+    words = f"{own.sum()} videos"
+    if known:
+        words += "; on the sprite {:.1f} px a frame across, {:.1f} down".format(
+            *motion[own].mean(axis=0)
+        )
+    if "class" in truths:
+        (name, count), *_ = Counter(names[own].tolist()).most_common(1)
+        words += f"; {count / own.sum():.0%} {name}"
+    return words
+
+
+points = points_of(perplexity, number_seed)
+shown_per_cluster = min(strips, np.bincount(chosen).min())
+note = f"{splits.name} · {scale} scale · seed {seed}"
+figure = cluster_figure(
+    points,
+    chosen,
+    [[picture_of(i) for i in most_typical(c, shown_per_cluster)] for c in range(clusters)],
+    captions=[caption_of(cluster) for cluster in range(clusters)],
+    note=f"unmasked MoSI, t-SNE with perplexity {perplexity:g} · {note}",
+)
+data = pd.DataFrame({"video_id": [r.video_id for r in seen], "cluster": chosen + 1})
+data[["x", "y"]] = points.round(3)
+if truths:
+    data["class"] = names
+if known:
+    data[["across_px", "down_px"]] = motion.round(3)
+run.save_figure(
+    figure,
+    "mosi_clusters",
+    data=data,
+    alt=f"Left, t-SNE of the features of {len(seen)} videos in {clusters} clusters; right, frames of "
+    "the most typical videos of each.",
+    dataset=splits.name,
+    publish=publish,
+)
+figure
+
+# %% [markdown]
+# ## Look around
+#
+# Distances in a t-SNE depend on its perplexity and seed; the clusters do not, for they were found
+# among the features. Choose a cluster to play its most typical videos: **space** plays, the **arrow
+# keys** step.
+
+# %%
+picture, player = widgets.Image(format="png"), FramePlayer(alt="videos of one cluster")
+
+
+def redraw(perplexity, tsne_seed):
+    buffer = io.BytesIO()
+    drawn = embedding_figure(points_of(perplexity, tsne_seed), chosen)
+    with paper_style():
+        drawn.savefig(buffer, format="png", dpi=150)
+    picture.value = buffer.getvalue()
+
+
+def play(cluster):
+    typical = most_typical(cluster, 6)
+    captions = [seen[i].class_name or seen[i].video_id for i in typical]
+    player.show([picture_of(i) for i in typical], captions)
+
+
+highest = max(2, min(100, (len(seen) - 1) // 3))
+display(
+    widgets.VBox(
+        [
+            controls(
+                redraw,
+                perplexity=widgets.IntSlider(min(30, highest), 2, highest, continuous_update=False),
+                tsne_seed=widgets.BoundedIntText(0, 0, 9999, description="seed"),
+            ),
+            picture,
+            controls(
+                play,
+                cluster=widgets.Dropdown(options=[(str(c + 1), c) for c in range(clusters)]),
+            ),
+            player,
+        ]
+    )
+)
+
+# %% [markdown]
+# ## What one should see
+#
+# Five clusters, each with strips of one kind. How much more than random weights they say about
+# classes and about motion is for the numbers above to tell; a smoke run only shows that every step
+# works.
+
+# %%
+assert len(np.unique(chosen)) == clusters
+assert np.isfinite(points).all()
+for name in truths:
+    for role in networks:
+        assert 0 <= metrics[f"{role}_{name}_nmi_score"] <= 1
+        assert metrics[f"{role}_{name}_purity_score"] >= 1 / len(np.unique(truths[name]))
+run.finish(metrics, seeds=[seed], failed=outputs.failed, data_hash=splits.fingerprint)
