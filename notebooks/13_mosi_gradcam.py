@@ -477,8 +477,13 @@ fastest = richest * len(moving.label) + 2 * k - 1
 shaking = int(np.argmax(drift)) if known else 0
 picture, _, mask = shown(shaking)
 cases = [
-    (pseudo[fastest], pseudo[fastest], square[fastest], "(a) a pseudo motion"),
-    (picture, clips[shaking], mask, "(b) strongest drift" if known else "(b) " + title(shaking)),
+    (pseudo[fastest], pseudo[fastest], square[fastest], "(a) pseudo motion and its square"),
+    (
+        picture,
+        clips[shaking],
+        mask,
+        "(b) strongest camera drift" if known else "(b) " + title(shaking),
+    ),
 ]
 if known and pans:
     video, mask = (panned(each, pans[-1]) for each in whole[shaking])

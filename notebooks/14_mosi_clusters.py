@@ -192,9 +192,7 @@ def caption_of(cluster):
     own = chosen == cluster
     words = f"{own.sum()} videos"
     if known:
-        words += "; on the sprite {:.1f} px a frame across, {:.1f} down".format(
-            *motion[own].mean(axis=0)
-        )
+        words += "; |u| {:.1f}, |v| {:.1f} px a frame".format(*motion[own].mean(axis=0))
     if "class" in truths:
         (name, count), *_ = Counter(names[own].tolist()).most_common(1)
         words += f"; {count / own.sum():.0%} {name}"
@@ -275,9 +273,9 @@ display(
 # %% [markdown]
 # ## What one should see
 #
-# Five clusters, each with strips of one kind. How much more than random weights they say about
-# classes and about motion is for the numbers above to tell; a smoke run only shows that every step
-# works.
+# Clusters that differ in how fast and in which direction their videos move. Backgrounds count, too:
+# strips of one cluster may share theirs. How much more than random weights the clusters say about
+# classes and motion is for the numbers above to tell; a smoke run only shows that every step works.
 
 # %%
 assert len(np.unique(chosen)) == clusters

@@ -10,8 +10,9 @@ import sys
 import pytest
 from PIL import Image
 
-from vidssl import runs
+from vidssl import models, runs
 from vidssl.data import synthetic
+from vidssl.models.pretrained import save_pretrained
 
 NOTEBOOKS = runs.find_project() / "notebooks"
 
@@ -120,6 +121,51 @@ def test_a_label_list_frozen_stages_and_validation_groups(place, tmp_path):
     )
     assert held_out["metrics"]["labelled"] + held_out["metrics"]["test_videos"] == len(lines)
     assert held_out["data_hash"] != done["data_hash"]
+
+
+@pytest.fixture(scope="module")
+def untrained(place):
+    """A network as `11_mosi_pretrain` leaves it, but for its training."""
+    about = {"backbone": "r2plus1d_10", "width": 0.25, "dataset": "none", "seed": 0}
+    return str(
+        save_pretrained(
+            models.build("r2plus1d_10", num_classes=9, width=0.25), place / "a.pt", **about
+        )
+    )
+
+
+def test_gradcam_and_clusters(place, untrained):
+    looked = execute(
+        "13_mosi_gradcam",
+        place,
+        "gradcam",
+        mosi_weights=untrained,
+        supervised_weights=untrained,
+    )
+    metrics = looked["metrics"]
+    for role in ("mosi", "supervised", "scratch", "chance"):
+        assert 0 < metrics[f"{role}_energy_inside_score"] < 1
+        assert 0 <= metrics[f"{role}_pointing_game_accuracy"] <= 1
+    assert not any(name.startswith("mosi_unmasked") for name in metrics)
+    figures = place / "figures"
+    for name in ("gradcam", "failures", "attention_energy", "attention_pointing", "pan"):
+        assert (figures / f"smoke_mosi_{name}.png").exists()
+    scores = (place / "smoke" / "gradcam" / "attention_per_video.csv").read_text()
+    assert len(scores.splitlines()) == 1 + metrics["videos"]
+    grouped = execute("14_mosi_clusters", place, "clusters", pretrained=untrained)
+    assert 0 <= grouped["metrics"]["mosi_unmasked_class_nmi_score"] <= 1
+    assert len((figures / "smoke_mosi_clusters.csv").read_text().splitlines()) == 1 + 8
+
+
+def test_gradcam_and_clusters_of_ones_own_videos(place, untrained, moving_videos):
+    """No truth is known: pictures, and nothing that would need it."""
+    own = {"dataset": "folder", "root": str(moving_videos), "publish": False, "frame_stride": 2}
+    looked = execute("13_mosi_gradcam", place, "own_gradcam", mosi_weights=untrained, **own)
+    assert "mosi_energy_inside_score" not in looked["metrics"]
+    assert (place / "smoke" / "own_gradcam" / "mosi_gradcam.png").exists()
+    grouped = execute("14_mosi_clusters", place, "own_clusters", pretrained=untrained, **own)
+    assert "scratch_class_purity_score" in grouped["metrics"]
+    assert "scratch_motion_purity_score" not in grouped["metrics"]
 
 
 def test_a_folder_of_images_and_a_folder_of_videos(place, moving_videos, tmp_path):

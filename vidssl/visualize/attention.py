@@ -110,7 +110,9 @@ def _draw_strip(
     pitch = 1.04 * width
     for place, frame in enumerate(frames):
         left = place * pitch
-        axis.imshow(pictures[frame], extent=(left, left + width, height, 0))
+        axis.imshow(
+            pictures[frame], extent=(left, left + width, height, 0), interpolation="nearest"
+        )
         if mask is not None and mask[frame].any() and not mask[frame].all():
             x = left + (np.arange(mask.shape[2]) + 0.5) * width / mask.shape[2]
             y = (np.arange(mask.shape[1]) + 0.5) * height / mask.shape[1]
