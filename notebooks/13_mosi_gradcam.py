@@ -93,7 +93,8 @@ from vidssl.visualize.widgets import FramePlayer, controls
 splits = run.open_dataset()
 pool = label_pool(k, axes)
 torch.manual_seed(derive_seed(seed, "weights"))
-networks = {"scratch": models.build(backbone, num_classes=len(pool), width=width).eval()}
+device = "cuda" if torch.cuda.is_available() else "cpu"
+networks = {"scratch": models.build(backbone, num_classes=len(pool), width=width)}
 weights = {
     "supervised": supervised_weights,
     "mosi_unmasked": mosi_unmasked_weights,
@@ -102,10 +103,16 @@ weights = {
 for role, path in weights.items():
     if path:
         networks[role], about = load_with_head(path)
-        networks[role].eval()
+        if role != "supervised" and networks[role].num_classes != len(pool):
+            raise ValueError(
+                f"{role}_weights={path!r} tells {networks[role].num_classes} labels apart, k={k} and "
+                f"axes={axes!r} name {len(pool)}: give k and axes of its pretraining"
+            )
         print(f"{role}: {about['backbone']}, trained on {about['dataset']}, seed {about['seed']}")
     else:
         print(f"{role}: left out, {role}_weights is empty")
+for network in networks.values():
+    network.to(device).eval()
 for name in (layer, *layers):
     one_of("layer", name, list(networks["scratch"].stages()))
 
@@ -134,11 +141,18 @@ print(f"{len(looked_at)} test videos, one clip of {frames} frames of {size} px o
 # %% [markdown]
 # ## What moves
 #
-# Of embedded videos the flow is known. Elsewhere it is estimated (OpenCV's DIS flow, or differences
-# of frames where OpenCV is missing). Drawn is its magnitude, the square root of u² + v².
+# Of embedded videos the flow is known. Elsewhere it is estimated: OpenCV's DIS flow, or differences
+# of frames where OpenCV is missing. Drawn is its magnitude, the square root of u² + v², in pixels of
+# the pictures from one frame of the video to the next.
 
 
 # %%
+try:
+    import cv2
+except ImportError:
+    cv2 = None
+
+
 def frame_indices(length):
     """Frames of the clip that the networks see, (T,)."""
     return uniform_clips(length, frames, frame_stride, 1)[0]
@@ -151,11 +165,13 @@ def as_mask(mask, transform=plain):
 
 
 def true_speed(truth):
-    """Magnitude of the true flow at the clip's frames, (T, h, w), px of the video a frame."""
+    """Magnitude of the true flow at the clip's frames, (T, h, w), px of the picture a frame."""
     index = np.minimum(frame_indices(len(truth.mask)), len(truth.flow) - 1)
     speed = np.hypot(truth.flow[index, 0], truth.flow[index, 1])
-    grey = (255 * speed / speed.max()).round().astype(np.uint8)
-    return large(np.repeat(grey[..., None], 3, axis=-1))[0].numpy() * speed.max()
+    largest = float(speed.max()) or 1.0
+    grey = (255 * speed / largest).round().astype(np.uint8)  # the transform takes frames
+    resized = large(np.repeat(grey[..., None], 3, axis=-1))[0].numpy()
+    return resized * largest * zoom * short_side / min(speed.shape[1:])
 
 
 def estimated_speed(record):
@@ -167,15 +183,14 @@ def estimated_speed(record):
 
     grey = (255 * large(read_clip(record.path, pairs)).mean(dim=0)).byte().numpy()
     steps = list(zip(grey[:frames], grey[frames:]))
-    try:
-        import cv2
-    except ImportError:
+    if cv2 is None:
         return np.stack([np.abs(b.astype(float) - a) for a, b in steps])
     estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return np.stack([np.linalg.norm(estimator.calc(a, b, None), axis=-1) for a, b in steps])
 
 
 known = dataset == "embedded"
+unit = "px a frame" if known or cv2 else "grey levels"
 
 
 def shown(index):
@@ -202,7 +217,7 @@ def title(index):
 # %%
 def grid_of(name):
     """Places of a stage's map: frames, rows, columns."""
-    feature_map = clips[:1]
+    feature_map = clips[:1].to(device)
     for stage, module in networks["scratch"].stages().items():
         with torch.no_grad():
             feature_map = module(feature_map)
@@ -227,7 +242,7 @@ figure = attention_figure(
     {role: maps_of(role, clips[list(drawn)]) for role in best_first},
     speeds=speeds,
     masks=masks if known else (),
-    titles=[f"{title(i)}, speed up to {speeds[i].max():.1f} px a frame" for i in drawn],
+    titles=[f"{title(i)}, speed up to {speeds[i].max():.1f} {unit}" for i in drawn],
     note=f"Grad-CAM of {layer} ({places[layer]} places), class of the largest logit · {note}",
 )
 run.save_figure(
@@ -258,7 +273,7 @@ def look(video, stage, target):
     captions = [title(video), "speed"]
     for role, model in networks.items():
         with torch.no_grad():
-            first = int(model(normalise(seen)).argmax())
+            first = int(model(normalise(seen.to(device))).argmax())
         chosen = first if target < 0 or role == "supervised" else target
         views.append(heat_over_frames(picture, maps_of(role, seen, stage, chosen)[0]))
         captions.append(f"{role}: {class_name(role, chosen)}")

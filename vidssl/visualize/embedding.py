@@ -62,7 +62,7 @@ def cluster_figure(
         _draw_points(left.subplots(), points, clusters)
         axes = right.subplots(len(strips), squeeze=False).ravel()
         for number, (axis, strip) in enumerate(zip(axes, strips)):
-            axis.imshow(strip)
+            axis.imshow(strip, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
             axis.set_title(captions[number] if captions else "", pad=2, fontsize=7.5)
