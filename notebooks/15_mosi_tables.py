@@ -64,12 +64,12 @@ def transfers(start, number=labels, depth=0):
     return f"mosi_transfer-{start}-n{number or 'all'}{frozen}-s*"
 
 
-def pretrained_and_tuned(variants):
+def pretrained_and_tuned(variants, kind=""):
     """Cells of a sweep: pretext accuracy and fine-tuned accuracy of each variant."""
     cells = {}
     for column, variant in variants.items():
-        cells["pretext task", column] = f"mosi_pretrain-{variant}-s*"
-        cells["fine-tuned", column] = transfers(variant)
+        cells[f"pretext task{kind}", column] = f"mosi_pretrain-{variant}-s*"
+        cells[f"fine-tuned{kind}", column] = transfers(variant)
     return cells
 
 
@@ -151,6 +151,51 @@ TABLES = {
             ("pretext task", "0.4"): ("ucf101", 1.0),
         },
     },
+    "mosi_stills": {
+        "question": "Still images as the source (table 4)",
+        "setting": "still images",
+        "cells": {
+            **pretrained_and_tuned({n: f"photographs{n}" for n in (32, 128, 512)}, ", photographs"),
+            **pretrained_and_tuned({n: f"dead_leaves{n}" for n in (32, 128, 512)}, ", dead leaves"),
+            **pretrained_and_tuned({"own videos": "xy"}),
+        },
+        "compare": [],
+        "printed": {
+            (row, images): ("hmdb51", accuracy)
+            for row, accuracies in {
+                "pretext task": (0.831, 0.878, 0.969, 0.978, 0.961),
+                "fine-tuned": (0.473, 0.478, 0.480, 0.476, 0.470),
+            }.items()
+            for images, accuracy in zip(
+                ("5 a class", "10 a class", "20 a class", "30 a class", "own videos"), accuracies
+            )
+        },
+    },
+    "mosi_attention": {
+        "question": "How much attention falls on the moving sprite, before any fine-tuning",
+        "setting": "measure",
+        "cells": {
+            (row, column): ("mosi_gradcam-s*", f"{role}_{metric}")
+            for column, metric in {
+                "energy inside": "energy_inside_score",
+                "pointing game": "pointing_game_accuracy",
+                "energy in the\npretext square": "square_energy_inside_score",
+            }.items()
+            for row, role in {
+                "MoSI": "mosi",
+                "unmasked MoSI": "mosi_unmasked",
+                "scratch": "scratch",
+                "supervised": "supervised",
+            }.items()
+        },
+        "compare": [
+            ("MoSI", "scratch"),
+            ("MoSI", "supervised"),
+            ("MoSI", "unmasked MoSI"),
+            ("unmasked MoSI", "scratch"),
+        ],
+        "printed": {},
+    },
     "mosi_frozen": {
         "question": "How deep do the pretrained features reach (figure 6)",
         "setting": "frozen stages, of stem and four",
@@ -192,19 +237,29 @@ spec = TABLES[table]
 print(f"{table}: {spec['question']}")
 
 # %%
-select = {"scale": scale, "dataset": dataset, "data_seed": data_seed, "root": records}
-cells = {place: runs.find_records(names, **select) for place, names in spec["cells"].items()}
-cells = {place: found for place, found in cells.items() if found}
+MEASURED = ("pretext_accuracy", "mosi_top1_accuracy", "scratch_top1_accuracy")
+
+
+def find(place):
+    """Records behind a cell, and the metrics among which its own is."""
+    names, metrics = place if isinstance(place, tuple) else (place, MEASURED)
+    sources = {dataset, "folder"} if names.startswith("mosi_pretrain") else {dataset}
+    chosen = {"scale": scale, "data_seed": data_seed, "root": records}
+    found = [r for s in sorted(sources) for r in runs.find_records(names, dataset=s, **chosen)]
+    return found, (metrics,) if isinstance(metrics, str) else metrics
+
+
+cells = {place: find(behind) for place, behind in spec["cells"].items()}
+cells = {place: (found, metrics) for place, (found, metrics) in cells.items() if found}
 assert cells, f"no runs of {table} at scale {scale} yet: vidssl run {table} --scale {scale}"
-used = {record["run"]: record for found in cells.values() for record in found}
+used = {record["run"]: record for found, _ in cells.values() for record in found}
 minutes = sum(record["seconds"] for record in used.values()) / 60
-print(f"{len(used)} trainings, {minutes:.0f} minutes")
+print(f"{len(used)} runs, {minutes:.0f} minutes")
 
 # %% [markdown]
 # ## The table
 
 # %%
-MEASURED = ("pretext_accuracy", "mosi_top1_accuracy", "scratch_top1_accuracy")
 BESIDE = ("mosi_train_accuracy", "scratch_train_accuracy")
 YARDSTICKS = {"static frame": "static_frame", "frame difference": "frame_difference"}
 
@@ -214,14 +269,14 @@ def values(found, metrics):
     for metric in metrics:
         seeds = runs.by_seed(found, metric)
         if seeds:
-            return re.sub("^(mosi|scratch)_", "", metric), seeds
+            return re.sub("^(mosi_unmasked|mosi|scratch|supervised)_", "", metric), seeds
     return "", {}
 
 
 rows = []
 about = {"table": table, "scale": scale, "dataset": dataset}
-for (row, column), found in cells.items():
-    for wanted in (MEASURED, BESIDE):
+for (row, column), (found, asked) in cells.items():
+    for wanted in (asked, BESIDE):
         metric, seeds = values(found, wanted)
         if seeds:
             rows.append(table_row(row, metric, [*seeds.values()], column=column, **about))
@@ -230,10 +285,12 @@ for (row, column), found in cells.items():
         if seeds:
             rows.append(table_row(name, "top1_accuracy", [*seeds.values()], column=column, **about))
 for column in dict.fromkeys(column for _, column in cells):
-    levels = {found[0]["metrics"]["chance"] for (_, c), found in cells.items() if c == column}
-    if len(levels) == 1:
+    levels = {f[0]["metrics"].get("chance") for (_, c), (f, _) in cells.items() if c == column}
+    if len(levels - {None}) == 1:
         rows.append(
-            table_row("chance", "top1_accuracy", [*levels], column=column, exact=True, **about)
+            table_row(
+                "chance", "top1_accuracy", [*levels - {None}], column=column, exact=True, **about
+            )
         )
 for (row, column), (name, accuracy) in spec["printed"].items():
     place = {"column": column, "table": table, "scale": "paper", "dataset": name}
@@ -252,7 +309,7 @@ for first, second in spec["compare"]:
     for column in dict.fromkeys(column for _, column in cells):
         if not {(first, column), (second, column)} <= set(cells):
             continue
-        a, b = (values(cells[row, column], MEASURED)[1] for row in (first, second))
+        a, b = (values(*cells[row, column])[1] for row in (first, second))
         seeds = sorted(a.keys() & b.keys())
         if not seeds:
             continue
@@ -270,8 +327,7 @@ for first, second in spec["compare"]:
         print(said)
 
 # %%
-metrics = ("top1_accuracy", "pretext_accuracy")
-own = [row for row in rows if row["metric"] in metrics and row["scale"] == scale]
+own = [r for r in rows if r["scale"] == scale and r["metric"] != "train_accuracy"]
 figure = visualize.accuracy_by_setting(own, setting=spec["setting"], metric="accuracy (%)")
 names = ", ".join(dict.fromkeys(row["row"] for row in own))
 run.save_figure(
@@ -301,7 +357,7 @@ def class_means(found):
 
 
 column = next(iter(cells))[1]
-per_class = {row: class_means(found) for (row, c), found in cells.items() if c == column}
+per_class = {row: class_means(found) for (row, c), (found, _) in cells.items() if c == column}
 per_class = {row: means for row, means in per_class.items() if len(means) == len(CLASSES)}
 if per_class and dataset == "embedded":
     display(

@@ -1,6 +1,8 @@
 # MoSI: pretrainings, transfers to few labelled videos, tables. Names of runs say what they vary,
 # and 15_mosi_tables finds them by these names.
 
+import os
+
 # labelled videos a class where a table varies something else; 0: all
 LABELS = graph.settings("mosi", labels=20)["labels"]
 MOSI = {  # what a pretraining changes, by the name that it and its transfers carry
@@ -13,13 +15,35 @@ MOSI = {  # what a pretraining changes, by the name that it and its transfers ca
     "unmasked": {"mask_ratio": []},
     "abrupt": {"mask_curriculum": 0.0},
 }
+STILLS = {  # still images as the source: which, and how many
+    f"{source}{count}": (source, count)
+    for source in ("photographs", "dead_leaves")
+    for count in (32, 128, 512)
+}
 
 
 def mosi_pretrain(seed, variant="xy"):
-    name = f"mosi_pretrain-{variant}-s{seed}"
+    changed, after = (mosi_stills(*STILLS[variant]) if variant in STILLS else (MOSI[variant], []))
     return graph.run(
-        "11_mosi_pretrain", name, produces=["backbone.pt"], seed=seed, **MOSI[variant]
+        "11_mosi_pretrain",
+        f"mosi_pretrain-{variant}-s{seed}",
+        after=after,
+        produces=["backbone.pt"],
+        seed=seed,
+        **changed,
     )
+
+
+def mosi_stills(source, count):
+    """What a pretraining on still images changes, and the job that makes them.
+
+    However few they are, as many are passed as from the videos: two epochs of 1,600.
+    """
+    stills = graph.stills(source, count)
+    epochs = 3200 // count
+    root = graph.path(os.path.dirname(stills.marker))
+    changed = {"dataset": "folder", "root": root, "epochs": epochs, "warmup_epochs": epochs / 10}
+    return changed, [stills]
 
 
 def mosi_transfer(seed, start="xy", videos_per_class=LABELS, frozen=()):
@@ -77,6 +101,7 @@ SWEEPS = {  # tables of pretrainings and of what they are worth after fine-tunin
     "mosi_speeds": ["k1", "xy", "k3", "k4"],
     "mosi_frames": ["n4", "xy", "n12", "n16"],
     "mosi_mask": ["mask0.1", "mask0.3", "mask0.5", "unmasked", "xy", "abrupt"],
+    "mosi_stills": [*STILLS, "xy"],
 }
 
 
@@ -101,6 +126,41 @@ def mosi_frozen():
     return mosi_table("mosi_frozen", *finished)
 
 
+def mosi_attention():
+    """Where four networks look, for each seed; the first seed's pictures are published."""
+    seeds = graph.settings("mosi_attention", seeds=[0, 1, 2])["seeds"]
+    return mosi_table("mosi_attention", *map(mosi_gradcam, seeds))
+
+
+def mosi_gradcam(seed):
+    masked, unmasked = mosi_pretrain(seed), mosi_pretrain(seed, "unmasked")
+    supervised = supervised_baseline(seed, 0)
+    published = seed == 0
+    return graph.run(
+        "13_mosi_gradcam",
+        f"mosi_gradcam-s{seed}",
+        after=[masked, unmasked, supervised],
+        figures=["mosi_gradcam", "mosi_failures"] if published else [],
+        publish=published,
+        mosi_weights=graph.path(masked.file("backbone.pt")),
+        mosi_unmasked_weights=graph.path(unmasked.file("backbone.pt")),
+        supervised_weights=graph.path(supervised.file("backbone.pt")),
+        seed=seed,
+    )
+
+
+def mosi_clusters():
+    unmasked = mosi_pretrain(0, "unmasked")
+    return graph.run(
+        "14_mosi_clusters",
+        "mosi_clusters",
+        after=[unmasked],
+        figures=["mosi_clusters"],
+        publish=True,
+        pretrained=graph.path(unmasked.file("backbone.pt")),
+    )
+
+
 def mosi_picture():
     name = "mosi_pseudo_motion"
     return graph.run("10_mosi_pseudo_motion", name, figures=[name], priority=1)
@@ -114,6 +174,8 @@ def mosi_tables():
         *map(mosi_sweep, SWEEPS),
         mosi_frozen(),
         mosi_comparison(),
+        mosi_attention(),
+        mosi_clusters(),
     ]
 
 
@@ -163,3 +225,21 @@ rule mosi_comparison:
     """Our rows beside those that the papers print (table 5)."""
     input:
         graph.target("mosi_comparison", mosi_comparison()),
+
+
+rule mosi_stills:
+    """Photographs and dead leaves as the source (table 4)."""
+    input:
+        graph.target("mosi_stills", mosi_sweep("mosi_stills")),
+
+
+rule mosi_attention:
+    """Where four networks look, against where the sprite is, and pictures of it (figures 4 and 8)."""
+    input:
+        graph.target("mosi_attention", mosi_attention()),
+
+
+rule mosi_clusters:
+    """Clusters of unmasked features, with film strips (figure 5)."""
+    input:
+        graph.target("mosi_clusters", mosi_clusters()),
