@@ -1,10 +1,11 @@
 """Networks that turn clips into features and logits, built by name."""
 
-from vidssl.models.backbones import VideoResNet, load_torchvision_weights
+from vidssl.models.backbones import VideoResNet
 from vidssl.models.freezing import freeze
 from vidssl.models.heads import ClipOrderHead, Projector
 from vidssl.models.network import VideoNetwork
 from vidssl.models.registry import NAMES, build
+from vidssl.models.released import load_torchvision_weights
 
 __all__ = [
     "NAMES",

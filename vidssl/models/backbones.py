@@ -10,13 +10,12 @@ Feichtenhofer et al., "SlowFast Networks for Video Recognition" (ICCV 2019, Tabl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from torch import Tensor, nn
 
-from vidssl.models.network import STAGES, VideoNetwork, scaled
+from vidssl.models.network import VideoNetwork, scaled
 
 Triple = tuple[int, int, int]
 
@@ -242,37 +241,3 @@ class VideoResNet(VideoNetwork):
             num_classes=num_classes,
             dropout=dropout,
         )
-
-
-def load_torchvision_weights(model: VideoResNet, state_dict: Mapping[str, Tensor]) -> None:
-    """Load torchvision's weights of the same network (r3d_18 into r3d_18_dilated fits too).
-
-    The classifier is loaded if it has as many classes as the model's; otherwise the model keeps
-    its own. Any other difference in names or shapes is a ValueError, and nothing is loaded.
-    """
-    own = model.state_dict()
-    theirs = {_our_name(name): tensor for name, tensor in state_dict.items()}
-    differ = {
-        name
-        for name in own.keys() | theirs.keys()
-        if name not in own or name not in theirs or own[name].shape != theirs[name].shape
-    }
-    classifier = {"classifier.weight", "classifier.bias"}
-    if wrong := sorted(differ - classifier):
-        raise ValueError(
-            f"state_dict does not fit: {len(wrong)} tensors differ, e.g. {wrong[0]!r}; build the "
-            "network of the same name with width=1.0 and in_channels=3"
-        )
-    skip = classifier if differ else set()
-    model.load_state_dict({k: v for k, v in theirs.items() if k not in skip}, strict=False)
-
-
-def _our_name(name: str) -> str:
-    """torchvision calls conv2 layer1 and the classifier fc.
-
-    >>> _our_name("layer1.0.conv1.0.weight"), _our_name("fc.bias")
-    ('conv2.0.conv1.0.weight', 'classifier.bias')
-    """
-    head, dot, tail = name.partition(".")
-    names = {"fc": "classifier"} | {f"layer{i + 1}": stage for i, stage in enumerate(STAGES)}
-    return names.get(head, head) + dot + tail
