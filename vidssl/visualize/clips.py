@@ -68,7 +68,7 @@ def film_strip(
     rows = [frames[::every] for frames in as_clips(clips)]
     _check_count("titles", titles, len(rows))
     columns = max(map(len, rows))
-    strips = [_join(frames, columns) for frames in rows]
+    strips = [join_frames(frames, columns) for frames in rows]
     heights = [width * strip.shape[0] / strip.shape[1] for strip in strips]
     extra = 0.17 * bool(titles) * len(rows) + 0.17 * numbers + 0.15 * bool(note) + 0.04
     with paper_style():
@@ -133,7 +133,7 @@ def _as_picture(image: Clip) -> np.ndarray:
     return as_frames(np.asarray(image)[None])[0]
 
 
-def _join(frames: np.ndarray, columns: int) -> np.ndarray:
+def join_frames(frames: np.ndarray, columns: int) -> np.ndarray:
     """(T, H, W, 3) -> (H, columns * (W + gap), 3): frames from left to right, white between."""
     length, height, width, _ = frames.shape
     gap = max(1, round(0.03 * width))
