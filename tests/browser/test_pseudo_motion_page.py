@@ -1,6 +1,10 @@
 """The pseudo-motion notebook by keyboard: controls change the picture, the player steps."""
 
+import io
+
+import numpy as np
 import pytest
+from PIL import Image
 
 pytestmark = pytest.mark.browser
 
@@ -16,5 +20,29 @@ def test_controls_and_player_change_the_picture(open_notebook):
     count = lab.counter()
     lab.focus(".vidssl-player")
     lab.press("ArrowRight")
-    lab.wait_for_other_pixels(moved)
+    stepped = lab.wait_for_other_pixels(moved)
     assert lab.counter() != count
+
+    said = lab.page.get_by_role("status").first
+    assert "Label 3 of 9, speed (+2, +0)" in said.inner_text()
+    square = "The square of 45 px"
+    assert square in said.inner_text()
+    lab.focus(".widget-slider:has-text('mask ratio') .noUi-handle")
+    lab.press("ArrowRight")
+    masked = lab.wait_for_other_pixels(stepped)
+    assert square not in said.inner_text()
+    source, whole, frozen = (now == then for now, then in zip(masked[:3], stepped[:3]))
+    assert source
+    assert whole
+    assert not frozen, "the mask is in the third panel alone"
+
+    with lab.page.expect_file_chooser() as chooser:
+        lab.page.get_by_role("button", name="own image").press("Enter")
+    picture = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)  # small and grey
+    Image.fromarray(noise).save(picture, "PNG")
+    file = {"name": "mine.png", "mimeType": "image/png", "buffer": picture.getvalue()}
+    chooser.value.set_files(file)
+    lab.wait_for_other_pixels(masked)
+    assert lab.page.locator(".widget-dropdown select").first.input_value() == "mine.png"
+    assert "Label 3 of 9" in said.inner_text()

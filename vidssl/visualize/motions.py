@@ -3,94 +3,293 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from vidssl.visualize.clips import as_frames
-from vidssl.visualize.style import COLORS, PAGE_WIDTH, add_note, new_figure, paper_style
+from vidssl.visualize.clips import Clip, as_frames
+from vidssl.visualize.style import COLORS, FAINT, PAGE_WIDTH, add_note, new_figure, paper_style
 
-WINDOW, MOVING = COLORS[5], COLORS[1]
+WINDOW, MOVING, FROZEN = COLORS[5], COLORS[1], COLORS[2]
+SMOOTH = 3  # marks in pixels are drawn so many times larger and reduced
+
+Points = tuple[tuple[float, float], tuple[float, float]]
+Square = tuple[float, float, float]  # left, top, side
+
+
+# --- the figure ----------------------------------------------------------------------------------
 
 
 def pseudo_motion_figure(
     image: Tensor,
-    positions: Sequence[tuple[int, int]],
+    pool: Sequence[tuple[int, int]],
+    paths: Sequence[tuple[int, Sequence[Sequence[float]]]],
     clip: Tensor,
     masked: Tensor,
-    square: tuple[int, int, int],
+    square: Square,
     still: int,
     *,
-    shown: int = 5,
+    shown: int = 6,
     note: str = "",
 ) -> Figure:
-    """The window's path over the source image, the clip it cuts out, and the clip with its mask.
+    """The labels, ways of the window over a source image, and a clip without and with its mask.
 
     Args:
         image: source image (3, H, W) in [0, 1].
-        positions: left and top of the window in each frame, px.
+        pool: speeds (x, y) of the labels, in their order.
+        paths: some labels, each with left and top of its window in each frame, px. The clips
+            are those of the first one.
         clip: the unmasked clip (3, N, L, L); masked: the same with its static mask.
-        square: left, top and side of the moving square, px. still: the frame that fills the rest.
+        square: the moving square, px. still: index of the frame that fills the rest.
         shown: number of frames drawn of each clip.
+        note: a grey line at the bottom right.
     """
-    frames = np.linspace(0, clip.shape[1] - 1, shown).round().astype(int)
-    whole, parts = as_frames(clip), as_frames(masked)
     with paper_style():
-        figure = new_figure(PAGE_WIDTH, 2.3 + 0.15 * bool(note))
-        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.02)
-        grid = figure.add_gridspec(2, shown + 1, width_ratios=[2.1] + [1] * shown)
-        source = figure.add_subplot(grid[:, 0])
-        _draw_source(source, image, positions, clip.shape[-1], frames)
-        for row, (pictures, name) in enumerate(((whole, "no mask"), (parts, "static mask"))):
-            axes = [figure.add_subplot(grid[row, 1 + column]) for column in range(shown)]
-            for axis, frame in zip(axes, frames):
-                _draw_frame(axis, pictures[frame], f"frame {frame}" if row == 0 else "")
-                if row:
-                    left, top, side = square
-                    _outline(axis, left, top, side, MOVING)
-            axes[0].set_ylabel(name)
-        words = f"outside the square: frame {still} throughout"
-        below = {"transform": axes[0].transAxes, "va": "top", "color": MOVING, "fontsize": 7.5}
-        axes[0].text(0, -0.06, words, in_layout=False, **below)
+        figure = new_figure(PAGE_WIDTH, 4.75 + 0.15 * bool(note))
+        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.02)
+        above, below = figure.subfigures(2, 1, height_ratios=[2.1, 2.65])
+        axes = above.subplots(1, 1 + len(paths))
+        _draw_pool(axes[0], pool)
+        for axis, letter, (label, positions) in zip(axes[1:], "bcdefgh", paths):
+            _draw_path(axis, image, np.asarray(positions, float), clip.shape[-1])
+            speed = ", ".join(_signed(number) for number in pool[label])
+            axis.set_title(f"$\\bf{{{letter}}}$  label {label}: ({speed})", pad=3)
+        letter = "bcdefgh"[len(paths)]
+        first, last = (np.asarray(paths[0][1][i], float) for i in (0, -1))
+        _draw_clips(below, (clip, masked), first - last, square, still, shown, letter)
         add_note(figure, note)
     return figure
 
 
-def _draw_source(axis: Axes, image: Tensor, positions, size: int, frames: np.ndarray) -> None:
+def _draw_pool(axis: Axes, pool: Sequence[tuple[int, int]]) -> None:
+    """A cross of numbered labels, each at its speed; y points down, as in the image."""
+    k = max(abs(speed) for pair in pool for speed in pair)
+    reach, ends = k + 0.75, {"arrowstyle": "<|-|>", "color": FAINT, "lw": 0.8}
+    for column in {tuple(int(bool(s)) for s in pair) for pair in pool} - {(0, 0)}:
+        end = np.array(column) * reach
+        axis.annotate("", end, -end, arrowprops={**ends, "shrinkA": 0, "shrinkB": 0}, zorder=1)
+    axis.text(reach, 0.2, "x", color=FAINT, ha="right", va="top")
+    axis.text(0.15, reach, "y", color=FAINT, va="bottom")
+    for label, (x, y) in enumerate(pool):
+        moving = bool(x or y)
+        face = COLORS[0] if moving else "white"
+        axis.plot(x, y, "o", ms=13, mfc=face, mec=COLORS[0], zorder=3)
+        color = "white" if moving else COLORS[0]
+        axis.text(x, y, label, color=color, ha="center", va="center_baseline", zorder=4)
+    axis.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
+    axis.set_title(f"$\\bf{{a}}$  {len(pool)} labels, K = {k}", pad=3)
+    axis.set_xlabel("speed of the window", color=FAINT, fontsize=7.5)
+    _bare(axis)
+
+
+def _draw_path(axis: Axes, image: Tensor, positions: np.ndarray, size: int) -> None:
+    """Where the window may start, where it starts and ends, and the way between."""
     picture = as_frames(image[:, None])[0]
     axis.imshow(picture)
-    for order, frame in enumerate(frames):
-        left, top = positions[frame]
-        _outline(axis, left, top, size, WINDOW, alpha=0.35 + 0.65 * order / max(len(frames) - 1, 1))
-    (x0, y0), (x1, y1) = positions[0], positions[-1]
-    centre = size / 2
-    if (x0, y0) != (x1, y1):
-        axis.annotate(
-            "",
-            xy=(x1 + centre, y1 + centre),
-            xytext=(x0 + centre, y0 + centre),
-            arrowprops={"arrowstyle": "-|>", "color": "white", "lw": 2.2, "mutation_scale": 14},
-        )
-    axis.set_title(f"source, {picture.shape[1]} x {picture.shape[0]} px", fontsize=7.5, pad=2)
+    start, end = positions[0], positions[-1]
+    way, room = end - start, np.array(picture.shape[1::-1]) - size
+    low = np.maximum(-way, 0)
+    area = np.minimum(room - way, room) - low + size
+    shade = np.full((*picture.shape[:2], 4), (0, 0, 0, 0.5))
+    (left, top), (right, bottom) = low.round().astype(int), (low + area).round().astype(int)
+    shade[top:bottom, left:right, 3] = 0
+    axis.imshow(shade)
+    for corner, dashes in ((start, "-"), (end, (0, (3, 1.5)))):
+        _outline(axis, *corner, size, WINDOW, ls=dashes, shadow=True)
+    _arrow(axis, start + size / 2, end + size / 2)
+    across = int(abs(way[0]) >= abs(way[1]))
+    words = f"$D_{'xy'[1 - across]}$ = {_signed(way[1 - across])} px"
+    place = (start + end) / 2 + size / 2 + ((0, -0.14 * size) if across else (0.1 * size, 0))
+    text = axis.text(*place, words, color="white", fontsize=7.5, clip_on=True)
+    text.set(ha="center" if across else "left", va="bottom" if across else "center")
+    text.set_path_effects([withStroke(linewidth=2, foreground="black")])
+    axis.set_xlabel("bright: may start here", color=FAINT, fontsize=7.5)
     _bare(axis)
 
 
-def _draw_frame(axis: Axes, picture: np.ndarray, title: str) -> None:
-    axis.imshow(picture, interpolation="nearest")
-    axis.set_title(title, fontsize=7.5, pad=2)
-    _bare(axis)
+def _draw_clips(
+    figure: SubFigure,
+    clips: tuple[Tensor, Tensor],
+    moved: np.ndarray,
+    square: Square,
+    still: int,
+    shown: int,
+    letter: str,
+) -> None:
+    """Frames of both clips in rows; ``moved``: how far the content moves in all, (x, y) px."""
+    length, size = clips[0].shape[1], clips[0].shape[-1]
+    frames = np.linspace(0, length - 1, shown).round().astype(int)
+    frames[np.abs(frames - still).argmin()] = still
+    axes = figure.subplots(2, shown)
+    direction = np.sign(moved)
+    middle = np.array(square[:2]) + square[2] / 2 - 0.5
+    for column, frame in enumerate(frames):
+        frozen = {"color": FROZEN, "fontweight": "bold"} if frame == still else {}
+        for axis, clip in zip(axes[:, column], clips):
+            axis.imshow(as_frames(clip[:, frame, None])[0], interpolation="nearest")
+            _bare(axis)
+        axes[0, column].set_title(f"frame {frame + 1}", loc="center", pad=2, **frozen)
+        if frame == still:
+            _outline(axes[0, column], 0, 0, size, FROZEN, lw=2.5)
+        _arrow(axes[0, column], size / 2 - direction * size / 6, size / 2 + direction * size / 6)
+        _outline(axes[1, column], *square, MOVING)
+        reach = direction * square[2] / 4
+        _arrow(axes[1, column], middle - reach, middle + reach)
+    axes[0, 0].set_ylabel("no mask")
+    axes[1, 0].set_ylabel("static mask")
+    words = f"inside the square: the frame itself; around it: frame {still + 1} throughout"
+    figure.supxlabel(words, fontsize=7.5, color=FAINT)
+    figure.suptitle(
+        f"$\\bf{{{letter}}}$  the clip of panel b; arrows: its content moves against the window",
+        x=0.005, ha="left", fontsize=8,
+    )  # fmt: skip
 
 
 def _outline(
-    axis: Axes, left: float, top: float, side: float, color: str, alpha: float = 1
+    axis: Axes, left: float, top: float, side: float, color: str, *, shadow=False, lw=1.4, ls="-"
 ) -> None:
-    box = Rectangle((left - 0.5, top - 0.5), side, side, fill=False, ec=color, lw=1.4, alpha=alpha)
+    box = Rectangle((left - 0.5, top - 0.5), side, side, fill=False, ec=color, lw=lw, ls=ls)
+    if shadow:
+        box.set_path_effects([withStroke(linewidth=lw + 1.4, foreground="black")])
     axis.add_patch(box)
+
+
+def _arrow(axis: Axes, start, end) -> None:
+    """A white arrow with a dark rim, seen on any picture; none where nothing moves."""
+    if np.allclose(start, end):
+        return
+    style = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 0, "shrinkB": 0}
+    rim = [withStroke(linewidth=2.6, foreground="black")]
+    arrow = axis.annotate(
+        "", end, start, arrowprops={**style, "color": "white", "lw": 1.3, "path_effects": rim}
+    )
+    arrow.set_in_layout(False)
+
+
+def _signed(number: float) -> str:
+    """With its sign, and a minus as wide as the plus."""
+    return f"{number:+.0f}".replace("-", "\N{MINUS SIGN}") if number else "0"
 
 
 def _bare(axis: Axes) -> None:
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
+
+
+# --- frames for a player -------------------------------------------------------------------------
+
+
+def motion_panels(
+    image: Tensor,
+    clip: Tensor,
+    masked: Tensor,
+    positions: np.ndarray,
+    square: Square | None,
+    side: int,
+) -> list[np.ndarray]:
+    """Three clips of ``side`` px that play together: window on the image, its clip, with the mask.
+
+    Args:
+        image: square source image (3, H, H) in [0, 1].
+        clip: the unmasked clip (3, N, L, L); masked: what a network is given of it.
+        positions: left and top of the window in each frame (N, 2), px.
+        square: the moving square, px. With it, arrows in the clips show how far the content moves
+            in three frames; None leaves these marks away.
+        side: px.
+    """
+    length, size = clip.shape[1:3]
+    windows = [(*corner, size) for corner in positions.tolist()]
+    path = _points(positions[0] + size / 2, positions[-1] + size / 2)
+    source = image[:, None].expand(-1, length, -1, -1)
+    panels = [marked_frames(source, side, squares=windows, arrow=path, color=WINDOW)]
+    if square is None:
+        return panels + [marked_frames(each, side) for each in (clip, masked)]
+    reach = 1.5 * (positions[0] - positions[-1]) / (length - 1)
+    for each, (left, top, width), drawn in (
+        (clip, (0, 0, size), None),
+        (masked, square, [square]),
+    ):
+        centre = np.array([left, top]) + width / 2
+        arrow = _points(centre - reach, centre + reach)
+        panels.append(marked_frames(each, side, squares=drawn, arrow=arrow))
+    return panels
+
+
+def _points(start: np.ndarray, end: np.ndarray) -> Points:
+    return tuple(start.tolist()), tuple(end.tolist())
+
+
+def marked_frames(
+    clip: Clip,
+    side: int,
+    *,
+    squares: Sequence[Square] | None = None,
+    arrow: Points | None = None,
+    color: str = MOVING,
+) -> np.ndarray:
+    """A clip's frames enlarged, with outlines of squares and an arrow drawn on them.
+
+    Args:
+        clip: uint8 (T, H, W, 3), or a float tensor (3, T, H, W) in [0, 1].
+        side: width of the result, px.
+        squares: one for all frames or one for each, in pixels of the clip.
+        arrow: its two ends (x, y), in pixels of the clip; one without length is left out.
+        color: of the squares.
+
+    Returns:
+        uint8 (T, side * H / W, side, 3).
+    """
+    from PIL import Image
+
+    frames = as_frames(clip)
+    height, width = frames.shape[1:3]
+    size, scale = (side, round(side * height / width)), side / width
+    squares = [None] * len(frames) if squares is None else list(squares)
+    squares *= len(frames) if len(squares) == 1 else 1
+    if len(squares) != len(frames):
+        raise ValueError(f"squares must be 1 or one for each of {len(frames)}, got {len(squares)}")
+    drawn = []
+    for frame, square in zip(frames, squares):
+        picture = Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC).convert("RGBA")
+        marks = _marks(size, scale, square and tuple(square), arrow, color)
+        drawn.append(np.asarray(Image.alpha_composite(picture, marks).convert("RGB")))
+    return np.stack(drawn)
+
+
+@lru_cache(maxsize=128)  # most frames of a clip carry the same marks
+def _marks(size: tuple[int, int], scale: float, square: Square | None, arrow, color: str):
+    """A transparent picture of ``size`` with the marks, whose pixels are ``scale`` times larger."""
+    from PIL import Image, ImageDraw
+
+    layer = Image.new("RGBA", tuple(SMOOTH * length for length in size))
+    pen = ImageDraw.Draw(layer)
+    if square is not None:
+        left, top, side = (SMOOTH * scale * number for number in square)
+        box = (left, top, left + side - 1, top + side - 1)
+        for ink, width in (("black", 3.5), (color, 2.5)):  # a dark rim inside
+            pen.rectangle(box, outline=ink, width=round(width * SMOOTH))
+    if arrow is not None:
+        start, end = SMOOTH * scale * np.asarray(arrow, float)
+        _draw_arrow(pen, start, end, SMOOTH)
+    return layer.resize(size, Image.Resampling.BOX)
+
+
+def _draw_arrow(pen, start: np.ndarray, end: np.ndarray, unit: float) -> None:
+    """White on a dark rim; ``unit`` is a screen pixel's size."""
+    length = np.linalg.norm(end - start)
+    if length < unit:
+        return
+    ahead = (end - start) / length
+    aside = ahead[::-1] * (-1, 1)
+    for color, rim in (("black", 1.5 * unit), ("white", 0)):
+        neck = end - ahead * min(9 * unit, length)
+        tail, tip = start - ahead * rim, end + 2 * ahead * rim
+        pen.line([*tail, *neck], fill=color, width=round(3 * unit + 2 * rim))
+        wing = aside * (5.5 * unit + 1.5 * rim)
+        back = neck - ahead * rim
+        pen.polygon([*tip, *(back + wing), *(back - wing)], fill=color)
