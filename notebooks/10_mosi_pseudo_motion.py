@@ -196,8 +196,8 @@ def take(upload):
 
 chooser = widgets.Dropdown(options=list(pictures), description="image")
 speed = widgets.IntSlider(k - 1, -k, k)
-speeds = widgets.IntSlider(k, 1, 4, description="speeds K")
-length = widgets.IntSlider(frames, 4, 32, description="frames")
+speeds = widgets.IntSlider(k, 1, max(4, k), description="speeds K")
+length = widgets.IntSlider(frames, 2, max(32, frames), description="frames")
 frozen = widgets.IntSlider(frames // 2, 1, frames, description="frozen frame")
 
 
