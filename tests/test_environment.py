@@ -44,6 +44,12 @@ def test_conda_python_is_one_that_the_package_allows():
     assert python in ("python=3.11", "python=3.12")
 
 
+def test_one_opencv_only():
+    """Another package of it would overwrite the contrib module, which has TV-L1, in silence."""
+    names = [name for name in PINS if name.startswith("opencv")]
+    assert names == ["opencv-contrib-python-headless"]
+
+
 def test_constraints_name_no_place_to_download_from():
     text = (REPOSITORY / "constraints.txt").read_text()
     assert not re.search(r"https?://|^-|@ ", text, re.MULTILINE)

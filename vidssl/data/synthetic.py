@@ -34,7 +34,14 @@ from vidssl.data.scenes import (
     trajectory,
     truth,
 )
-from vidssl.data.workers import alone, end_with, remove_leftovers, write_text, writing
+from vidssl.data.workers import (
+    IDLE_SECONDS,
+    alone,
+    end_with,
+    remove_leftovers,
+    write_text,
+    writing,
+)
 
 __all__ = [
     "CLASSES",
@@ -61,7 +68,6 @@ VIDEOS, LISTS, MARKER = "UCF-101", "ucfTrainTestlist", "scenes.json"
 PLAN = "scenes.partial.json"  # what an unfinished folder is going to hold
 BATCH = 8  # videos a worker is given at a time
 WORTH_A_WORKER = 40  # videos; starting a worker takes as long as these
-IDLE_SECONDS = 20  # then a worker gives its memory back
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 LOCK = ".lock"
+IDLE_SECONDS = 20  # then a worker gives its memory back
 
 
 @contextmanager
@@ -32,14 +34,14 @@ def writing(folder: Path, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, so that two runs never write it at once (POSIX only)."""
+def alone(folder: Path, name: str = LOCK) -> Iterator[None]:
+    """Hold a lock of the folder, so that two runs never write it at once (POSIX only)."""
     try:
         import fcntl
     except ImportError:  # Windows: no lock; files still appear whole
         yield
         return
-    with open(folder / LOCK, "w") as lock:
+    with open(folder / name, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -51,10 +53,13 @@ def write_text(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the partial files of a run that was killed."""
+def remove_leftovers(folder: Path, of: set[Path] | None = None) -> None:
+    """Remove the partial files of a run that was killed: all, or those ``of`` some targets."""
+    stems = of and {(target.parent, stem) for target in of for stem in (target.stem, target.name)}
     for leftover in folder.rglob(".*.part"):
-        leftover.unlink(missing_ok=True)
+        name = leftover.name[1:].rsplit(".", 2)[0]  # .<name>.<process>.part
+        if stems is None or (leftover.parent, name) in stems:
+            leftover.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=1)
@@ -67,3 +72,58 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def results_of(work: Callable, jobs: list, workers: int) -> Iterator[tuple[Any, Any]]:
+    """(job, ``work(job)``) for hashable jobs, in the order they finish, in worker processes.
+
+    A worker that is killed (out of memory, a decoder that crashes) costs no other job: those it
+    may have had in hand are tried again one by one, and a job that kills its worker then has the
+    result None. One worker is this process itself.
+    """
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    waiting = list(jobs)
+    while waiting:
+        begun: set[Any] = set()
+        try:
+            for job, result in _parallel(work, waiting, workers, begun):
+                begun.discard(job)
+                waiting.remove(job)
+                yield job, result
+        except TerminatedWorkerError:
+            for job in [job for job in waiting if job in begun]:
+                waiting.remove(job)
+                yield job, _alone_in_a_worker(work, job)
+
+
+def _parallel(work: Callable, jobs: list, workers: int, begun: set) -> Iterator[tuple[Any, Any]]:
+    from joblib import Parallel, delayed
+
+    def calls() -> Iterator:
+        for job in list(jobs):
+            begun.add(job)
+            yield delayed(_with_job)(work, job, os.getpid())
+
+    return Parallel(
+        n_jobs=max(1, min(workers, len(jobs))),
+        batch_size=1,  # a job takes seconds
+        return_as="generator_unordered",
+        idle_worker_timeout=IDLE_SECONDS,
+    )(calls())
+
+
+def _alone_in_a_worker(work: Callable, job: Any) -> Any:
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    try:  # two workers, of which one gets nothing: one would be this process
+        return Parallel(n_jobs=2)([delayed(_with_job)(work, job, os.getpid())])[0][1]
+    except TerminatedWorkerError:
+        return None
+
+
+def _with_job(work: Callable, job: Any, parent: int) -> tuple[Any, Any]:
+    if os.getpid() != parent:
+        end_with(parent)
+    return job, work(job)
