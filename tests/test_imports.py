@@ -91,6 +91,7 @@ def test_a_room_without_a_level_is_refused(tmp_path):
 def test_the_package_imports_with_torch_and_numpy_alone():
     """As on a GPU machine without decoders, papermill and widgets."""
     rooms = ["runs", "data", "models", "motion", "methods", "training", "inference", "evaluation"]
+    rooms += ["losses"]
     code = f"""
 import sys
 for name in {WITHOUT_EXTRAS!r}:
