@@ -35,13 +35,20 @@ def resize_short_side(frames: np.ndarray, side: int) -> np.ndarray:
 
 def random_crop(frames: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     """A size x size window of (T, H, W, 3), the same for all frames, anywhere it fits."""
-    top, left = (rng.integers(room + 1) for room in _room(frames, size))
-    return frames[:, top : top + size, left : left + size]
+    _expect_frames(frames)
+    return window(frames, size, rng)
 
 
 def centre_crop(frames: np.ndarray, size: int) -> np.ndarray:
     """The middle size x size window of (T, H, W, 3)."""
-    top, left = (room // 2 for room in _room(frames, size))
+    _expect_frames(frames)
+    return window(frames, size)
+
+
+def window(frames: np.ndarray, size: int, rng: np.random.Generator | None = None) -> np.ndarray:
+    """A size x size window of (T, H, W, C), anywhere it fits; without ``rng`` the middle one."""
+    room = np.array(_room(frames, size))
+    top, left = room // 2 if rng is None else [rng.integers(length + 1) for length in room]
     return frames[:, top : top + size, left : left + size]
 
 
@@ -51,7 +58,6 @@ def flip(frames: np.ndarray) -> np.ndarray:
 
 
 def _room(frames: np.ndarray, size: int) -> tuple[int, int]:
-    _expect_frames(frames)
     height, width = frames.shape[1:3]
     if min(height, width) < size:
         raise ValueError(f"crop size={size} exceeds the frames' {height} x {width}: resize first")
