@@ -1,0 +1,101 @@
+"""What is known of clips (features, pseudo-labels), joined by video id and time, never by order."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+COLUMNS = ("video_id", "start", "stop")
+
+
+@dataclass(frozen=True)
+class ClipTable:
+    """One row a clip.
+
+    ``video_id`` (N,) texts; ``start`` and ``stop`` (N,) the clip's first frame and the one after
+    its last; ``values`` (N,) labels or (N, D) features. ValueError for columns of several lengths.
+    """
+
+    video_id: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    values: np.ndarray
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(getattr(self, name)) for name in (*COLUMNS, "values")}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"columns must have one entry a clip, got {lengths}")
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @cached_property
+    def rows_of(self) -> dict[str, np.ndarray]:
+        """The rows of each video in order of time."""
+        order = np.lexsort((self.start, self.video_id))
+        names, first = np.unique(self.video_id[order], return_index=True)
+        return dict(zip(names.tolist(), np.split(order, first[1:])))
+
+    @cached_property
+    def middle(self) -> np.ndarray:
+        """(N,) the middle of each clip, in frames."""
+        return (self.start + self.stop) / 2
+
+    def rows_at(self, video_ids: Sequence[str], middles: np.ndarray) -> np.ndarray:
+        """(B, R) the rows whose middles are nearest to ``middles`` (B, R) of B videos.
+
+        -1 where the video has no row, or none whose middle is within half its length: nothing is
+        known about that time. Of two equally near rows the earlier one is taken.
+        """
+        found = np.full(np.shape(middles), -1, dtype=np.int64)
+        for place, (video_id, wanted) in enumerate(zip(video_ids, middles, strict=True)):
+            rows = self.rows_of.get(video_id)
+            if rows is not None:
+                away = np.abs(self.middle[rows] - np.asarray(wanted)[:, None])
+                nearest = away.argmin(axis=1)
+                length = (self.stop - self.start)[rows[nearest]]
+                near = away.min(axis=1) <= length / 2
+                found[place] = np.where(near, rows[nearest], -1)
+        return found
+
+    def save(self, path: str | os.PathLike, column: str, **about: Any) -> Path:
+        """Write a compressed .npz with video_id, start, stop and the values under ``column``.
+
+        ``about`` says what one must know of the values. The file appears whole or not at all.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        columns = {name: getattr(self, name) for name in COLUMNS}
+        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with open(partial, "wb") as file:
+                np.savez_compressed(
+                    file, **columns, **{column: self.values}, about=np.array(json.dumps(about))
+                )
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
+
+
+def load_clip_table(path: str | os.PathLike, column: str) -> tuple[ClipTable, dict[str, Any]]:
+    """The table that `ClipTable.save` wrote, with ``column`` as its values, and its ``about``.
+
+    FileNotFoundError for a missing file; ValueError for one that is damaged or lacks a column.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no table of clips at {path}: run the notebook that makes it")
+    try:
+        with np.load(path) as file:
+            columns = [file[name] for name in (*COLUMNS, column)]
+            return ClipTable(*columns), json.loads(str(file["about"]))
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not a table of clips with {column!r}: {error}") from error

@@ -1,0 +1,414 @@
+"""MotionFit: an RGB network learns the clusters of a motion network's features.
+
+Gavrilyuk et al., "Motion-Augmented Self-Training for Video Recognition at Smaller Scale",
+ICCV 2021. The authors published no code.
+
+Where what stands
+-----------------
+==============================  =================================================================
+section 3.1, Eq. 1              `vidssl.losses.multi_clip_loss`
+section 3.1, Eq. 2              `vidssl.losses.clip_order_loss` on a `models.heads.ClipOrderHead`
+section 3.1, Eq. 3              `training_step`; lambda is ``MotionFitConfig.multi_clip_weight``
+section 3.2, F_i                `dense_features`, a `vidssl.data.ClipTable` of features
+section 3.2, H_i                `segment_features`: clip, thirds, boundaries (Eq. 4), video
+section 3.2, pseudo-labels      `pseudo_label_table`: k-means, joined by video id and time
+section 3.2, self-training      `training_step` with ``pseudo_labels``, R clips a video
+section 4.4, next and previous  ``MotionFitConfig.neighbours``
+section 4.5, MERS and MARS      `feature_matching_step`
+section 4.5, retrieval          `clip_features`, max-pooled
+==============================  =================================================================
+
+The appearance counterpart of each step is the same code on RGB clips (``modality``).
+
+Differs from the paper
+----------------------
+- Validation holds out whole groups; a random tenth of UCF101's videos shares its recordings with
+  the rest.
+- The percentile of Eq. 4 is not printed; 75 is our default.
+- MERS and MARS match the features of the nearest densely sampled clip, extracted once from centre
+  crops, which is also what the pseudo-labels are made of: no flow is needed while they train.
+- Nothing is mirrored unless asked: clusters of motion tell left from right.
+- A video without readable flow has no pseudo-label; its clips do not enter the loss and are
+  counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
+
+from vidssl.core import VideoRecord, expect_shape, normalise, one_of
+from vidssl.data import label_fraction, labelled_subset
+from vidssl.data.clip_table import ClipTable
+from vidssl.losses import clip_order_loss, multi_clip_loss, shuffle_clips
+from vidssl.models.heads import ClipOrderHead
+from vidssl.training import Batch, Metrics, StepContext, TrainingStep
+
+LEVELS = ("clip", "thirds", "boundaries", "video")
+CHANNELS = {"rgb": 3, "flow": 2}
+FEATURE_WEIGHT = 50.0  # of the squared error in MERS and MARS
+
+Prepare = Callable[[Tensor], Tensor]
+
+
+def flow_input(flow: Tensor) -> Tensor:
+    """Flow (..., 2, T, H, W) in px as it goes into a network: unchanged, zero stays zero."""
+    if flow.ndim < 4 or flow.shape[-4] != 2:
+        raise ValueError(f"flow must be (..., 2, T, H, W), got {tuple(flow.shape)}")
+    return flow
+
+
+def prepare_for(modality: str) -> Prepare:
+    """What makes clips of a modality, "rgb" or "flow", a network's input."""
+    return {"rgb": normalise, "flow": flow_input}[one_of("modality", modality, tuple(CHANNELS))]
+
+
+def labelled_videos(
+    records: Sequence[VideoRecord], videos_per_class: int, fraction: float, seed: int
+) -> list[VideoRecord]:
+    """The videos whose labels may be used: so many a class, or a share of each class, or all.
+
+    ``videos_per_class`` 0 and ``fraction`` 0 mean no limit; ValueError if both are given.
+    """
+    if videos_per_class and fraction:
+        raise ValueError(
+            f"videos_per_class={videos_per_class} and fraction={fraction}: give one of them"
+        )
+    if fraction:
+        return label_fraction(records, fraction, seed)
+    return labelled_subset(records, videos_per_class, seed) if videos_per_class else list(records)
+
+
+# --- networks and training -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MotionFitConfig:
+    """What is learned from R clips a video. Defaults are the paper's.
+
+    ``multi_clip_weight`` is lambda of Eq. 3 in [0, 1]: 1 is the multi-clip loss alone, 0 clip
+    order alone, which needs no labels. ``neighbours`` adds heads that predict the labels of the
+    clips right before and after, for pseudo-labels.
+    """
+
+    clips: int = 3
+    multi_clip_weight: float = 1.0
+    neighbours: bool = False
+
+    def __post_init__(self) -> None:
+        if self.clips < 1:
+            raise ValueError(f"clips must be at least 1, got {self.clips}")
+        if not 0 <= self.multi_clip_weight <= 1:
+            raise ValueError(f"multi_clip_weight={self.multi_clip_weight} must be in [0, 1]")
+        if self.multi_clip_weight < 1 and self.clips < 2:
+            raise ValueError("clips=1 has no order: take 2 or more, or multi_clip_weight=1")
+
+
+class ClipOutputs(NamedTuple):
+    """What `MultiClipNetwork` says of clips (B, R): each (B, R, ...), or None without that head.
+
+    ``order_logits`` (B, R!) are of the clips' features in the drawn order ``order`` (B,).
+    """
+
+    features: Tensor
+    logits: Tensor
+    neighbour_logits: tuple[Tensor, Tensor] | None
+    order_logits: Tensor | None
+    order: Tensor | None
+
+
+class MultiClipNetwork(nn.Module):
+    """A backbone over R clips of each video, with the heads that a configuration asks for.
+
+    ``backbone`` is what is kept after training; its classifier gives the logits.
+    """
+
+    def __init__(self, backbone: nn.Module, config: MotionFitConfig):
+        super().__init__()
+        self.backbone = backbone
+        ordered = config.multi_clip_weight < 1
+        self.order_head = ClipOrderHead(backbone.num_features, config.clips) if ordered else None
+        shape = (backbone.num_features, backbone.num_classes)
+        self.neighbour_heads = nn.ModuleList(
+            nn.Linear(*shape) for _ in range(2 if config.neighbours else 0)
+        )
+
+    def forward(self, clips: Tensor, generator: torch.Generator | None = None) -> ClipOutputs:
+        """Prepared clips (B, R, C, T, H, W); ``generator`` draws the orders."""
+        expect_shape(clips, "B R C T H W", "clips")
+        feature_map = self.backbone.forward_features(clips.flatten(0, 1))
+        features = feature_map.mean(dim=(2, 3, 4)).unflatten(0, clips.shape[:2])
+        logits = self.backbone.forward_head(feature_map).unflatten(0, clips.shape[:2])
+        near = None
+        if self.neighbour_heads:
+            dropped = self.backbone.dropout(features)
+            near = tuple(head(dropped) for head in self.neighbour_heads)
+        if self.order_head is None:
+            return ClipOutputs(features, logits, near, None, None)
+        shuffled, order = shuffle_clips(features, generator)
+        return ClipOutputs(features, logits, near, self.order_head(shuffled), order)
+
+
+def training_step(
+    config: MotionFitConfig,
+    *,
+    prepare: Prepare = normalise,
+    pseudo_labels: ClipTable | None = None,
+) -> TrainingStep:
+    """Eq. 3 on batches of `TimedClipsDataset`, for a `MultiClipNetwork`: steps 1 and 3.
+
+    The label is the video's, or with ``pseudo_labels`` that of each clip's time. Clips without a
+    label (-1) do not enter the multi-clip loss.
+    """
+
+    def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
+        output = model(prepare(batch["clips"]), context.generator)
+        share, parts, metrics = config.multi_clip_weight, [], {}
+        if share > 0:
+            labels = _labels(batch, pseudo_labels)
+            parts.append(share * multi_clip_loss(output.logits, labels))
+            parts += _neighbour_losses(output, batch, pseudo_labels)
+            metrics["train_accuracy"] = _accuracy(output.logits, labels)
+        if share < 1:
+            parts.append((1 - share) * clip_order_loss(output.order_logits, output.order))
+            metrics["order_accuracy"] = _accuracy(output.order_logits, output.order)
+        return sum(parts), metrics
+
+    return step
+
+
+def _labels(batch: Batch, pseudo_labels: ClipTable | None) -> Tensor:
+    """(B, R) int64: the video's label for each of its clips, or the pseudo-label of their times."""
+    if pseudo_labels is None:
+        return batch["label"][:, None].expand(batch["clips"].shape[:2])
+    return labels_at(pseudo_labels, batch["video_id"], batch["times"])
+
+
+def labels_at(table: ClipTable, video_ids: Sequence[str], times: Tensor, shift: int = 0) -> Tensor:
+    """Pseudo-labels (B, R) of clips at ``times`` (B, R, 2), or ``shift`` clip lengths later.
+
+    ``times`` are the first frame and the one after the last. -1 where the table knows no clip of
+    the video near that time.
+    """
+    first, after = times[..., 0].cpu().numpy(), times[..., 1].cpu().numpy()
+    rows = table.rows_at(video_ids, (first + after) / 2 + shift * (after - first))
+    labels = np.where(rows < 0, -1, table.values[rows])
+    return torch.from_numpy(labels).to(times.device)
+
+
+def _neighbour_losses(
+    output: ClipOutputs, batch: Batch, pseudo_labels: ClipTable | None
+) -> Iterable[Tensor]:
+    if output.neighbour_logits is None:
+        return []
+    if pseudo_labels is None:
+        raise ValueError("neighbours=True needs pseudo-labels: a video's own label never changes")
+    shifted = (labels_at(pseudo_labels, batch["video_id"], batch["times"], k) for k in (-1, 1))
+    return [multi_clip_loss(*pair) for pair in zip(output.neighbour_logits, shifted)]
+
+
+def _accuracy(logits: Tensor, labels: Tensor) -> float:
+    """The share of right answers among those with a label; nan without any."""
+    known = labels >= 0
+    return (logits.argmax(dim=-1) == labels)[known].float().mean().item()
+
+
+def feature_matching_step(
+    teacher: ClipTable, *, labelled: bool, weight: float = FEATURE_WEIGHT
+) -> TrainingStep:
+    """MERS, or with ``labelled`` MARS (Crasto et al., CVPR 2019), for a `MultiClipNetwork`.
+
+    MERS: ``weight`` times the mean squared error to the motion teacher's pooled features at the
+    clip's time. MARS: the same plus the cross-entropy of the video's label. ``teacher`` has the
+    features (N, D) of `dense_features`. Clips of unknown times do not enter the error. ValueError
+    if the student's features have another D.
+    """
+
+    def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
+        output = model(normalise(batch["clips"]), context.generator)
+        wanted, known = _features_at(teacher, batch, output.features)
+        squares = (output.features - wanted).square().mean(dim=-1)
+        error = (squares * known).sum() / known.sum().clamp(min=1)
+        loss, metrics = weight * error, {"feature_error": error.item()}
+        if labelled:
+            labels = _labels(batch, None)
+            loss = loss + multi_clip_loss(output.logits, labels)
+            metrics["train_accuracy"] = _accuracy(output.logits, labels)
+        return loss, metrics
+
+    return step
+
+
+def _features_at(table: ClipTable, batch: Batch, features: Tensor) -> tuple[Tensor, Tensor]:
+    """The teacher's features (B, R, D) of a batch's clips, and which of them (B, R) are known."""
+    if table.values.shape[-1] != features.shape[-1]:
+        raise ValueError(
+            f"the student's features have {features.shape[-1]} channels, the teacher's "
+            f"{table.values.shape[-1]}: matching them needs networks of one width"
+        )
+    rows = table.rows_at(batch["video_id"], batch["times"].double().mean(dim=-1).cpu().numpy())
+    wanted = torch.from_numpy(table.values[rows]).to(features)
+    return wanted, torch.from_numpy(rows >= 0).to(features.device)
+
+
+# --- features and pseudo-labels --------------------------------------------------------------
+
+
+@torch.inference_mode()
+def clip_features(
+    model: nn.Module,
+    dataset: Dataset,
+    *,
+    prepare: Prepare = normalise,
+    pool: str = "mean",
+    batch_clips: int = 64,
+    num_workers: int = 0,
+    device: str | torch.device | None = None,
+    progress: bool = True,
+) -> tuple[ClipTable, list[str]]:
+    """Features (N, D) of every clip of a `ChosenClipsDataset`, and what could not be read.
+
+    ``pool`` "mean" gives what the classifier sees, "max" the retrieval features of section 4.5,
+    both of the map after the last residual block. RuntimeError when no video can be read.
+    """
+    one_of("pool", pool, ("mean", "max"))
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    model = model.to(device).eval()
+    rows, times, names, failed = [], [], [], []
+    loader = DataLoader(dataset, batch_size=None, num_workers=num_workers)
+    for sample in tqdm(loader, desc="clip features", disable=not progress, mininterval=5):
+        failed += sample["failed"]
+        names += [sample["video_id"]] * len(sample["times"])
+        times.append(sample["times"])
+        for part in sample["clips"].split(batch_clips) if len(sample["times"]) else ():
+            maps = model.forward_features(prepare(part.to(device))).flatten(2)
+            rows.append((maps.mean(-1) if pool == "mean" else maps.amax(-1)).float().cpu())
+    if not rows:
+        raise RuntimeError(f"none of {len(failed)} videos could be read; first: {failed[0]}")
+    start, stop = torch.cat(times).numpy().T
+    return ClipTable(np.array(names), start, stop, torch.cat(rows).numpy()), failed
+
+
+def segment_features(
+    features: Tensor | np.ndarray, level: str, percentile: float = 75.0
+) -> tuple[Tensor | np.ndarray, Tensor | np.ndarray]:
+    """Clip features (T, D) in order of time -> segment features (S, D), segment of each clip (T,).
+
+    ``level`` "clip": every clip for itself. "thirds": three equal parts (the first ones longer
+    where T is no multiple of 3). "boundaries": Eq. 4, a segment begins where the L1 distance to
+    the clip before exceeds the ``percentile`` (in [0, 100]) of this video's distances. "video":
+    one segment. A segment's feature is the mean of its clips'. Arrays give arrays, tensors
+    tensors. ValueError for other shapes, levels or percentiles.
+    """
+    one_of("level", level, LEVELS)
+    values = torch.as_tensor(features)
+    if values.ndim != 2 or not len(values):
+        raise ValueError(f"features must be (T, D) with T >= 1, got {tuple(values.shape)}")
+    count = len(values)
+    if level == "clip":
+        segment = torch.arange(count)
+    elif level == "thirds":
+        segment = 3 * torch.arange(count) // count if count >= 3 else torch.arange(count)
+    elif level == "boundaries":
+        segment = segment_boundaries(values, percentile).cumsum(0)
+    else:
+        segment = torch.zeros(count, dtype=torch.int64)
+    segment = segment.to(values.device)
+    means = values.new_zeros(int(segment[-1]) + 1, values.shape[1]).index_add(0, segment, values)
+    means = means / torch.bincount(segment)[:, None]
+    if isinstance(features, np.ndarray):
+        return means.numpy(), segment.numpy()
+    return means, segment
+
+
+def segment_boundaries(features: Tensor, percentile: float) -> Tensor:
+    """Eq. 4: (T,) bool, where the L1 distance to the clip before exceeds the percentile of all.
+
+    ``features`` (T, D); the first clip is never a boundary. Equal distances give no boundary.
+    """
+    if not 0 <= percentile <= 100:
+        raise ValueError(f"percentile={percentile} must be in [0, 100]")
+    distances = features.double().diff(dim=0).abs().sum(dim=1)
+    found = torch.zeros(len(features), dtype=torch.bool, device=features.device)
+    if len(distances):
+        found[1:] = distances > torch.quantile(distances, percentile / 100)
+    return found
+
+
+def boundary_times(features: ClipTable, percentile: float) -> dict[str, np.ndarray]:
+    """The frames of each video at which Eq. 4 sees a boundary: halfway between the two clips."""
+    times = {}
+    for video_id, rows in features.rows_of.items():
+        found = segment_boundaries(torch.from_numpy(features.values[rows]), percentile).numpy()
+        middle = features.middle[rows]
+        times[video_id] = ((middle[1:] + middle[:-1]) / 2)[found[1:]]
+    return times
+
+
+def matched_boundaries(found: Sequence[float], true: Sequence[float], tolerance: float) -> int:
+    """How many pairs of a found and a true boundary lie within ``tolerance`` frames; each is in
+    one pair at most.
+
+    Divided by the number found this is precision, by the number of true ones recall.
+
+    >>> matched_boundaries([10, 12, 40], [11, 30], tolerance=4)
+    1
+    """
+    waiting, hits = sorted(true), 0
+    for time in sorted(found):
+        while waiting and waiting[0] < time - tolerance:
+            waiting.pop(0)
+        if waiting and waiting[0] <= time + tolerance:
+            waiting.pop(0)
+            hits += 1
+    return hits
+
+
+def segment_table(
+    features: ClipTable, level: str, percentile: float = 75.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Segment features (S, D) of all videos, and the segment (N,) of each row of ``features``."""
+    segments, index, count = [], np.empty(len(features), np.int64), 0
+    for rows in features.rows_of.values():
+        means, places = segment_features(features.values[rows], level, percentile)
+        segments.append(means)
+        index[rows] = places + count
+        count += len(means)
+    return np.concatenate(segments), index
+
+
+def pseudo_label_table(
+    features: ClipTable,
+    num_clusters: int,
+    *,
+    level: str = "clip",
+    percentile: float = 75.0,
+    seed: int = 0,
+) -> ClipTable:
+    """Pseudo-labels (N,) of the clips of ``features``: k-means over their segments' features.
+
+    Euclidean distance, as the paper; labels in [0, ``num_clusters``). ValueError if there are
+    fewer segments than clusters.
+    """
+    segments, index = segment_table(features, level, percentile)
+    if not 1 <= num_clusters <= len(segments):
+        raise ValueError(
+            f"num_clusters={num_clusters} must be between 1 and the {len(segments)} segments of "
+            f"level {level!r}: take fewer clusters or more videos"
+        )
+    labels = _cluster(segments, num_clusters, seed)[index]
+    return ClipTable(features.video_id, features.start, features.stop, labels)
+
+
+def _cluster(segments: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
+    from sklearn.cluster import KMeans
+
+    fitted = KMeans(num_clusters, n_init=1, random_state=seed % 2**32).fit(segments)
+    return fitted.labels_.astype(np.int64)
