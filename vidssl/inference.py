@@ -32,15 +32,21 @@ class Outputs:
     failed_labels: np.ndarray
 
 
-def predict(model: nn.Module, dataset: Dataset, **options) -> Outputs:
+def predict(
+    model: nn.Module,
+    dataset: Dataset,
+    prepare: Callable[[Tensor], Tensor] = normalise,
+    **options,
+) -> Outputs:
     """Class probabilities (V, K): the softmax of every clip of a video, averaged.
 
     With the ten uniform clips and one centre crop of `MultiClipDataset` this is the protocol of
-    all three papers. ``options`` as in `run_videos`.
+    all three papers. ``prepare`` makes clips the network's input, RGB by default. ``options`` as
+    in `run_videos`.
     """
 
     def probabilities(network: nn.Module, clip: Tensor) -> Tensor:
-        return network(normalise(clip)).softmax(dim=-1)
+        return network(prepare(clip)).softmax(dim=-1)
 
     return _mean_over_clips(run_videos(model, dataset, probabilities, desc="predict", **options))
 

@@ -1,6 +1,7 @@
 """Stored flow and RGB clips of real files; field t of a video has u = t / 4 px and v = -1 px."""
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def test_flow_clips_know_their_times_and_do_not_overlap(place, records):
     shown = [fields(clip) for clip in sample["clips"]]
     assert sample["times"].tolist() == [[f[0], f[-1] + 1] for f in shown]
     assert all(np.diff(f).tolist() == [2, 2, 2] for f in shown)
-    assert all(a[-1] < b[0] for a, b in zip(shown, shown[1:]))
+    assert all(a[-1] < b[0] for a, b in pairwise(shown))
     assert sample["clips"][:, 1].mean().item() == pytest.approx(-1, abs=0.08)
 
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from vidssl import models
 from vidssl.core import VideoRecord, normalise
 from vidssl.data.clip_table import ClipTable
 from vidssl.data.datasets import collate
+from vidssl.evaluation import purity_score
 from vidssl.losses import clip_orders, multi_clip_loss
 from vidssl.methods import motionfit
 from vidssl.methods.motionfit import MotionFitConfig, segment_features
@@ -80,7 +83,7 @@ def test_boundaries_are_where_the_distance_exceeds_the_percentile():
 
 def test_boundaries_agree_with_a_loop():
     features = np.random.default_rng(1).normal(size=(40, 6))
-    distances = [np.abs(b - a).sum() for a, b in zip(features, features[1:])]
+    distances = [np.abs(b - a).sum() for a, b in pairwise(features)]
     limit, index = np.percentile(distances, 80), [0]
     for distance in distances:
         index.append(index[-1] + (distance > limit))
@@ -164,7 +167,8 @@ def blobs(level_noise=0.1):
 @pytest.mark.parametrize("level", motionfit.LEVELS)
 def test_far_apart_motions_are_told_apart_at_each_level(level):
     features, truth = blobs()
-    labels = motionfit.pseudo_label_table(features, 3, level=level)
+    labels, clusters = motionfit.pseudo_label_table(features, 3, level=level)
+    assert clusters.sizes.sum() == len(motionfit.segment_table(features, level)[0])
     assert labels.values.dtype == np.int64
     pairs = set(zip(truth.tolist(), labels.values.tolist()))
     assert len(pairs) == 3
@@ -219,7 +223,7 @@ def test_lambda_weighs_classes_against_order():
 def test_clip_order_alone_needs_neither_labels_nor_a_classifier():
     config = MotionFitConfig(multi_clip_weight=0)
     data = batch(channels=2) | {"label": torch.tensor([-1, -1])}
-    step = motionfit.training_step(config, prepare=motionfit.prepare_for("flow"))
+    step = motionfit.training_step(config, prepare=motionfit.ClipSettings("flow").prepare)
     loss, metrics = step(network(config, 0, in_channels=2), data, context())
     assert loss.item() > 0
     assert set(metrics) == {"order_accuracy"}
@@ -298,11 +302,11 @@ def test_labelled_videos_by_number_by_share_or_all():
 
 def test_modalities():
     flow = torch.randn(2, 2, 4, 8, 8)
-    assert torch.equal(motionfit.prepare_for("flow")(flow), flow)
+    assert torch.equal(motionfit.ClipSettings("flow").prepare(flow), flow)
     with pytest.raises(ValueError, match=r"flow must be \(\.\.\., 2, T, H, W\)"):
-        motionfit.prepare_for("flow")(torch.zeros(2, 3, 4, 8, 8))
+        motionfit.ClipSettings("flow").prepare(torch.zeros(2, 3, 4, 8, 8))
     with pytest.raises(ValueError, match="modality='flo' is unknown; did you mean 'flow'"):
-        motionfit.prepare_for("flo")
+        motionfit.ClipSettings("flo")
 
 
 # --- the pipeline on flow that is known -----------------------------------------------------------
@@ -339,7 +343,7 @@ def test_motion_model_to_pseudo_labels():
     """Trained on flow of eight labelled videos, the features of others cluster by their motion."""
     config = MotionFitConfig()
     model = network(config, num_classes=4, in_channels=2)
-    prepare = motionfit.prepare_for("flow")
+    prepare = motionfit.flow_input
     fit(
         model,
         Drifts(8),
@@ -353,10 +357,9 @@ def test_motion_model_to_pseudo_labels():
     )
     assert not failed
     assert features.values.shape == (120, 64)
-    labels = motionfit.pseudo_label_table(features, 4, level="video")
+    labels, _ = motionfit.pseudo_label_table(features, 4, level="video")
     truth = np.array([int(name[1:]) % 4 for name in features.video_id])
-    purity = sum(np.bincount(truth[labels.values == k]).max() for k in set(labels.values)) / 120
-    assert purity > 0.9
+    assert purity_score(labels.values, truth) > 0.9
 
 
 def test_max_pooling_and_unreadable_videos():
@@ -371,7 +374,7 @@ def test_max_pooling_and_unreadable_videos():
             return sample
 
     table, failed = motionfit.clip_features(
-        model, OneBroken(3), prepare=motionfit.flow_input, pool="max", progress=False
+        model, OneBroken(3), prepare=motionfit.flow_input, output="max", progress=False
     )
     assert failed == ["v001: damaged"]
     assert sorted(table.rows_of) == ["v000", "v002"]

@@ -27,6 +27,7 @@ Differs from the paper
 - The percentile of Eq. 4 is not printed; 75 is our default.
 - MERS and MARS match the features of the nearest densely sampled clip, extracted once from centre
   crops, which is also what the pseudo-labels are made of: no flow is needed while they train.
+- RGB training clips have their colours jittered, as for every method here.
 - Nothing is mirrored unless asked: clusters of motion tell left from right.
 - A video without readable flow has no pseudo-label; its clips do not enter the loss and are
   counted.
@@ -36,6 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -45,8 +47,27 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from vidssl.core import VideoRecord, expect_shape, normalise, one_of
-from vidssl.data import label_fraction, labelled_subset
+from vidssl.data import (
+    TestTransform,
+    TrainTransform,
+    dense_clips,
+    label_fraction,
+    labelled_subset,
+    random_clips,
+    uniform_clips,
+)
 from vidssl.data.clip_table import ClipTable
+from vidssl.data.flow_clips import (
+    Choose,
+    ChosenClipsDataset,
+    FlowTestTransform,
+    FlowTrainTransform,
+    RGBFrames,
+    Source,
+    StoredFlow,
+    TimedClipsDataset,
+)
+from vidssl.evaluation import Clusters, kmeans
 from vidssl.losses import clip_order_loss, multi_clip_loss, shuffle_clips
 from vidssl.models.heads import ClipOrderHead
 from vidssl.training import Batch, Metrics, StepContext, TrainingStep
@@ -65,11 +86,6 @@ def flow_input(flow: Tensor) -> Tensor:
     return flow
 
 
-def prepare_for(modality: str) -> Prepare:
-    """What makes clips of a modality, "rgb" or "flow", a network's input."""
-    return {"rgb": normalise, "flow": flow_input}[one_of("modality", modality, tuple(CHANNELS))]
-
-
 def labelled_videos(
     records: Sequence[VideoRecord], videos_per_class: int, fraction: float, seed: int
 ) -> list[VideoRecord]:
@@ -84,6 +100,71 @@ def labelled_videos(
     if fraction:
         return label_fraction(records, fraction, seed)
     return labelled_subset(records, videos_per_class, seed) if videos_per_class else list(records)
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """Which clips a network sees, of which ``modality``; defaults are the paper's, for RGB.
+
+    ``frames`` and ``stride`` choose them, ``size`` (px) is cut from frames or flow resized to
+    ``short_side``. Flow is read from the folder ``flow``, where it was extracted from the videos
+    below ``root``. ``flip`` is the probability of mirroring in training. ``cache_mb`` keeps
+    resized RGB frames in memory.
+    """
+
+    modality: str = "rgb"
+    frames: int = 16
+    stride: int = 1
+    size: int = 112
+    short_side: int = 128
+    flow: str = ""
+    root: str = ""
+    flip: float = 0.0
+    cache_mb: float = 0.0
+
+    def __post_init__(self) -> None:
+        one_of("modality", self.modality, tuple(CHANNELS))
+
+    @property
+    def channels(self) -> int:
+        return CHANNELS[self.modality]
+
+    @property
+    def prepare(self) -> Prepare:
+        """What makes these clips a network's input."""
+        return normalise if self.modality == "rgb" else flow_input
+
+    def training(
+        self, records: Sequence[VideoRecord], clips: int, seed: int = 0
+    ) -> TimedClipsDataset:
+        """``clips`` random clips of each video, without overlap where it is long enough."""
+        sample = partial(random_clips, **self._shape, count=clips)
+        crop = TrainTransform if self.modality == "rgb" else FlowTrainTransform
+        transform = crop(self.size, self.short_side, self.flip)
+        source = self._source(self.cache_mb)
+        return TimedClipsDataset(records, source, sample=sample, transform=transform, seed=seed)
+
+    def even(self, records: Sequence[VideoRecord], count: int) -> ChosenClipsDataset:
+        """``count`` clips spread evenly over each video, centre crops."""
+        return self._chosen(records, partial(uniform_clips, **self._shape, count=count))
+
+    def dense(self, records: Sequence[VideoRecord], step: int) -> ChosenClipsDataset:
+        """A clip each ``step`` frames of each video, centre crops."""
+        return self._chosen(records, partial(dense_clips, **self._shape, step=step))
+
+    @property
+    def _shape(self) -> dict[str, int]:
+        return {"frames": self.frames, "stride": self.stride}
+
+    def _chosen(self, records: Sequence[VideoRecord], choose: Choose) -> ChosenClipsDataset:
+        crop = TestTransform if self.modality == "rgb" else FlowTestTransform
+        transform = crop(self.size, self.short_side)
+        return ChosenClipsDataset(records, self._source(), choose=choose, transform=transform)
+
+    def _source(self, cache_mb: float = 0) -> Source:
+        if self.modality == "rgb":
+            return RGBFrames(self.short_side, cache_mb)
+        return StoredFlow(self.flow, self.root, self.short_side)
 
 
 # --- networks and training -------------------------------------------------------------------
@@ -261,13 +342,20 @@ def _features_at(table: ClipTable, batch: Batch, features: Tensor) -> tuple[Tens
 # --- features and pseudo-labels --------------------------------------------------------------
 
 
+OUTPUTS = {
+    "mean": lambda model, maps: maps.mean(dim=(2, 3, 4)),
+    "max": lambda model, maps: maps.amax(dim=(2, 3, 4)),
+    "logits": lambda model, maps: model.forward_head(maps),
+}
+
+
 @torch.inference_mode()
 def clip_features(
     model: nn.Module,
     dataset: Dataset,
     *,
     prepare: Prepare = normalise,
-    pool: str = "mean",
+    output: str = "mean",
     batch_clips: int = 64,
     num_workers: int = 0,
     device: str | torch.device | None = None,
@@ -275,10 +363,11 @@ def clip_features(
 ) -> tuple[ClipTable, list[str]]:
     """Features (N, D) of every clip of a `ChosenClipsDataset`, and what could not be read.
 
-    ``pool`` "mean" gives what the classifier sees, "max" the retrieval features of section 4.5,
-    both of the map after the last residual block. RuntimeError when no video can be read.
+    ``output`` "mean" gives what the classifier sees, "max" the retrieval features of section 4.5,
+    both pooled from the map after the last residual block; "logits" what the classifier says.
+    RuntimeError when no video can be read.
     """
-    one_of("pool", pool, ("mean", "max"))
+    one_of("output", output, tuple(OUTPUTS))
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device).eval()
     rows, times, names, failed = [], [], [], []
@@ -288,8 +377,8 @@ def clip_features(
         names += [sample["video_id"]] * len(sample["times"])
         times.append(sample["times"])
         for part in sample["clips"].split(batch_clips) if len(sample["times"]) else ():
-            maps = model.forward_features(prepare(part.to(device))).flatten(2)
-            rows.append((maps.mean(-1) if pool == "mean" else maps.amax(-1)).float().cpu())
+            maps = model.forward_features(prepare(part.to(device)))
+            rows.append(OUTPUTS[output](model, maps).float().cpu())
     if not rows:
         raise RuntimeError(f"none of {len(failed)} videos could be read; first: {failed[0]}")
     start, stop = torch.cat(times).numpy().T
@@ -391,11 +480,12 @@ def pseudo_label_table(
     level: str = "clip",
     percentile: float = 75.0,
     seed: int = 0,
-) -> ClipTable:
-    """Pseudo-labels (N,) of the clips of ``features``: k-means over their segments' features.
+) -> tuple[ClipTable, Clusters]:
+    """Pseudo-labels (N,) of the clips of ``features``, and the clusters of their segments.
 
-    Euclidean distance, as the paper; labels in [0, ``num_clusters``). ValueError if there are
-    fewer segments than clusters.
+    k-means, Euclidean, over the segments' features: each counts once, however long. Labels are in
+    [0, ``num_clusters``). Warns of empty and of collapsed clusters. ValueError if there are fewer
+    segments than clusters.
     """
     segments, index = segment_table(features, level, percentile)
     if not 1 <= num_clusters <= len(segments):
@@ -403,12 +493,6 @@ def pseudo_label_table(
             f"num_clusters={num_clusters} must be between 1 and the {len(segments)} segments of "
             f"level {level!r}: take fewer clusters or more videos"
         )
-    labels = _cluster(segments, num_clusters, seed)[index]
-    return ClipTable(features.video_id, features.start, features.stop, labels)
-
-
-def _cluster(segments: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
-    from sklearn.cluster import KMeans
-
-    fitted = KMeans(num_clusters, n_init=1, random_state=seed % 2**32).fit(segments)
-    return fitted.labels_.astype(np.int64)
+    clusters = kmeans(segments, num_clusters, seed=seed)
+    labels = clusters.labels[index]
+    return ClipTable(features.video_id, features.start, features.stop, labels), clusters

@@ -40,11 +40,7 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False) -> Splits:
     """
     from vidssl.data import open_dataset, validation_split
 
-    dataset, root = params["dataset"], params.get("root", "")
-    if not root and dataset != "embedded":
-        raise ParameterError(f"dataset={dataset!r} needs root, the folder of its videos")
-    if not root:
-        root = embedded_data(params["scale"], params.get("data_seed", 0))
+    dataset, root = params["dataset"], _videos_root(params)
     options = {name: params[name] for name in READER_OPTIONS if name in params}
     options |= {name: params[name] for name in FOLDER_OPTIONS if params.get(name)}
     splits = open_dataset(dataset, root, **options)
@@ -57,3 +53,22 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False) -> Splits:
         name = f"{splits.name}, validation"
         splits = replace(splits, train=train, test=held_out, name=name)
     return splits
+
+
+def _videos_root(params: Mapping[str, Any]) -> str | Path:
+    root = params.get("root", "")
+    if not root and params["dataset"] != "embedded":
+        raise ParameterError(f"dataset={params['dataset']!r} needs root, the folder of its videos")
+    return root or embedded_data(params["scale"], params.get("data_seed", 0))
+
+
+def open_flow(params: Mapping[str, Any], splits: Splits) -> dict[str, str]:
+    """Where the optical flow of ``splits`` lies: ``flow``, its folder, and ``root``, the videos'.
+
+    An empty ``flow`` in ``params`` means ``<root>-flow<short_side>`` beside the videos, extracted
+    now with the fast preset where it is missing; a run beside this one waits for it.
+    """
+    root = _videos_root(params)
+    if params["flow"]:
+        return {"flow": str(params["flow"]), "root": str(root)}
+    raise NotImplementedError

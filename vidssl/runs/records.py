@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidssl.runs import provenance
 from vidssl.runs.figures import figure_files, save_figure
-from vidssl.runs.inputs import open_inputs
+from vidssl.runs.inputs import open_flow, open_inputs
 from vidssl.runs.notebooks import notebook_code, notebook_path
 from vidssl.runs.parameters import parameters_in
 
@@ -71,6 +71,10 @@ class Run:
     def open_dataset(self, labelled: bool = False) -> Splits:
         """The data set that this run's parameters name, see `inputs.open_inputs`."""
         return open_inputs(self.params, labelled)
+
+    def open_flow(self, splits: Splits) -> dict[str, str]:
+        """The flow of the data set that this run's parameters name, see `inputs.open_flow`."""
+        return open_flow(self.params, splits)
 
     def scene_of(self, record: VideoRecord) -> Scene:
         """The scene behind a video of the embedded data, from which its truth follows."""

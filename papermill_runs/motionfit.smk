@@ -1,0 +1,315 @@
+# MotionFit's runs and tables; the Snakefile includes this file after making `graph`. A run's name
+# says what differs from the notebooks' own parameters, so that tables share what they have in common.
+
+TAGS = {
+    "backbone": "",
+    "clips": "r",
+    "frames": "f",
+    "label_fraction": "share",
+    "level": "",
+    "multi_clip_weight": "l",
+    "num_clusters": "k",
+    "videos_per_class": "n",
+}
+STREAMS = {"flow": "motion", "rgb": "appearance"}
+
+
+def motionfit_name(kind, seed, *settings):
+    changed = {key: value for part in settings for key, value in part.items() if key in TAGS}
+    return "-".join([f"motionfit_{kind}", *(f"{TAGS[k]}{v}" for k, v in changed.items()), f"s{seed}"])
+
+
+def motion_model(seed, modality="flow", first=None, **changed):
+    """Step 1; `first`: a job whose network it starts from (clip order)."""
+    weights = {"pretrained": graph.path(first.file("motion_model.pt"))} if first else {}
+    kind = f"{STREAMS[modality]}_model" + ("_after_order" if first else "")
+    predicts = changed.get("multi_clip_weight") != 0.0
+    return graph.run(
+        "21_motionfit_motion_model",
+        motionfit_name(kind, seed, changed),
+        after=[first] if first else [],
+        produces=["motion_model.pt", *(["predictions.npz"] if predicts else [])],
+        modality=modality,
+        seed=seed,
+        **weights,
+        **changed,
+    )
+
+
+def clip_order(seed, modality="flow"):
+    """Eq. 2 alone, on all training videos without their labels."""
+    return motion_model(seed, modality, multi_clip_weight=0.0, videos_per_class=0)
+
+
+def motionfit_labels(seed, modality="flow", model={}, **changed):
+    """Step 2; features are extracted once for each motion model, by the run without changes."""
+    if changed:
+        first = motionfit_labels(seed, modality, model)
+        given, files = {"features": graph.path(first.file("features.npz"))}, ["pseudo_labels.npz"]
+    else:
+        first = motion_model(seed, modality, **model)
+        given = {"motion_model": graph.path(first.file("motion_model.pt"))}
+        files = ["pseudo_labels.npz", "features.npz"]
+    network = {k: v for k, v in model.items() if k == "backbone"}
+    return graph.run(
+        "22_motionfit_pseudo_labels",
+        motionfit_name(f"labels_{STREAMS[modality]}", seed, model, changed),
+        after=[first],
+        produces=files,
+        modality=modality,
+        seed=seed,
+        **given,
+        **network,
+        **changed,
+    )
+
+
+def motionfit_student(seed, modality="flow", target="pseudo_labels", model={}, made={}, **network):
+    """Step 3, on pseudo-labels or on features (MERS)."""
+    source = motionfit_labels(seed, modality, model, **made)
+    kind = "mers" if target == "features" else f"student_{STREAMS[modality]}"
+    return graph.run(
+        "23_motionfit_self_training",
+        motionfit_name(kind, seed, model, made, network),
+        after=[source],
+        produces=["backbone.pt"],
+        target=target,
+        seed=seed,
+        **{target: graph.path(source.file(f"{target}.npz"))},
+        **network,
+    )
+
+
+def motionfit_transfer(seed, name, taught=None, made={}, both=False, **changed):
+    """Step 4 of one initialisation; `taught`: the job that made its weights, `made`: for the name.
+
+    `both`: judge it together with the motion model, too.
+    """
+    after, given = [], {"pretrained": {}}
+    if taught:
+        weights = "motion_model.pt" if name == "clip_order" else "backbone.pt"
+        after, given = [taught], {"pretrained": {name: graph.path(taught.file(weights))}}
+    if name == "mars":
+        after = [motionfit_labels(seed)]
+        given["teacher_features"] = graph.path(after[0].file("features.npz"))
+    if both:
+        after = [*after, motion_model(seed)]
+        given["motion_predictions"] = graph.path(after[-1].file("predictions.npz"))
+    return graph.run(
+        "24_motionfit_transfer",
+        motionfit_name(f"transfer_{name}", seed, made, changed),
+        after=after,
+        initialisations=[name],
+        baselines=name == "scratch",
+        seed=seed,
+        **given,
+        **({} if given["pretrained"] and not (made or changed) else {"retrieval_clips": 0}),
+        **changed,
+    )
+
+
+def scratch(seed, **changed):
+    return motionfit_transfer(seed, "scratch", **changed)
+
+
+def motionfit(seed, **made):
+    """The whole pipeline; `made`: settings of the pseudo-labels that differ."""
+    taught = motionfit_student(seed, made=made)
+    return motionfit_transfer(seed, "motionfit", taught, made, both=not made)
+
+
+def motionfit_appearance(seed):
+    return motionfit_transfer(seed, "appearance", motionfit_student(seed, "rgb"))
+
+
+def motionfit_table(name, jobs):
+    return graph.run(
+        "25_motionfit_tables",
+        name,
+        after=list(dict.fromkeys(jobs)),
+        figures=[name],
+        table=name,
+        records=graph.path("records"),
+    )
+
+
+def motionfit_multiclip():
+    wanted = graph.settings(
+        "motionfit_multiclip", seeds=[0, 1, 2, 3, 4], clips=[1, 3], long_seeds=[0, 1, 2], long=24
+    )
+    jobs = [
+        motion_model(s, m, **({"clips": r} if r != 3 else {}))
+        for m in STREAMS
+        for s in wanted["seeds"]
+        for r in wanted["clips"]
+    ]
+    jobs += [
+        motion_model(s, m, clips=1, frames=wanted["long"])
+        for m in STREAMS
+        for s in wanted["long_seeds"]
+    ]
+    return motionfit_table("motionfit_multiclip", [*jobs, *map(scratch, wanted["seeds"])])
+
+
+def motionfit_lambda():
+    wanted = graph.settings("motionfit_lambda", seeds=[0, 1, 2], between=[0.5])
+    jobs = []
+    for s in wanted["seeds"]:
+        jobs += [motion_model(s), motion_model(s, first=clip_order(s)), scratch(s)]
+        jobs += [motion_model(s, multi_clip_weight=share) for share in wanted["between"]]
+    return motionfit_table("motionfit_lambda", jobs)
+
+
+def motionfit_granularity():
+    levels = ["thirds", "boundaries", "video"]  # beside the main setting, clip
+    wanted = graph.settings("motionfit_granularity", seeds=[0, 1, 2], levels=levels)
+    jobs = [motionfit(s, level=level) for s in wanted["seeds"] for level in wanted["levels"]]
+    main = [job(s) for s in wanted["seeds"] for job in (motionfit, scratch)]
+    return motionfit_table("motionfit_granularity", [*jobs, *main])
+
+
+def motionfit_clusters():
+    numbers = [16, 32, 128]  # beside the main setting
+    wanted = graph.settings("motionfit_clusters", seeds=[0, 1, 2], num_clusters=numbers)
+    jobs = [motionfit(s, num_clusters=k) for s in wanted["seeds"] for k in wanted["num_clusters"]]
+    main = [job(s) for s in wanted["seeds"] for job in (motionfit, scratch)]
+    return motionfit_table("motionfit_clusters", [*jobs, *main])
+
+
+def motionfit_cliplength():
+    wanted = graph.settings("motionfit_cliplength", seeds=[0, 1, 2], frames=16)
+    jobs = []
+    for s in wanted["seeds"]:
+        longer = {"frames": wanted["frames"]}
+        taught = motionfit_student(s)
+        jobs += [motionfit(s), motionfit_transfer(s, "motionfit", taught, **longer)]
+        jobs += [scratch(s), scratch(s, **longer)]
+    return motionfit_table("motionfit_cliplength", jobs)
+
+
+def motionfit_all(seed):
+    """What tables 5 to 7 compare."""
+    mers = motionfit_transfer(seed, "mers", motionfit_student(seed, target="features"))
+    mars = motionfit_transfer(seed, "mars")
+    return [motionfit(seed), motionfit_appearance(seed), mers, mars, scratch(seed)]
+
+
+def motionfit_transfers():
+    wanted = graph.settings("motionfit_transfer", seeds=[0, 1, 2, 3, 4], all_labels=[0, 1, 2])
+    jobs = [job for s in wanted["seeds"] for job in motionfit_all(s)]
+    jobs += [scratch(s, videos_per_class=0) for s in wanted["all_labels"]]
+    return motionfit_table("motionfit_transfer", jobs)
+
+
+def motionfit_others(seed, backbone):
+    """Other initialisations without labels, and a student of another architecture."""
+    order = motionfit_transfer(seed, "clip_order", clip_order(seed, "rgb"))
+    mosi = motionfit_transfer(seed, "mosi", mosi_pretrain(seed))
+    network = {"backbone": backbone}
+    taught = motionfit_student(seed, **network)
+    return [order, mosi, motionfit_transfer(seed, "motionfit", taught, **network)]
+
+
+def motionfit_comparison():
+    wanted = graph.settings("motionfit_comparison", seeds=[0, 1, 2], backbone="s3dg")
+    jobs = []
+    for s in wanted["seeds"]:
+        jobs += [*motionfit_others(s, wanted["backbone"]), motionfit(s), scratch(s)]
+    return motionfit_table("motionfit_comparison", jobs)
+
+
+def motionfit_retrieval():
+    wanted = graph.settings("motionfit_retrieval", seeds=[0, 1, 2])
+    return motionfit_table(
+        "motionfit_retrieval", [job for s in wanted["seeds"] for job in motionfit_all(s)[:3]]
+    )
+
+
+def motionfit_semi():
+    wanted = graph.settings(
+        "motionfit_semi", seeds=[0, 1, 2], label_fractions=[0.2, 0.5], backbone="r3d_18"
+    )
+    jobs = []
+    for s in wanted["seeds"]:
+        for share in wanted["label_fractions"]:
+            network = {"backbone": wanted["backbone"]}
+            few = {"label_fraction": share, "videos_per_class": 0}
+            taught = motionfit_student(s, model={**few, **network}, **network)
+            jobs.append(motionfit_transfer(s, "motionfit", taught, **few, **network))
+            jobs.append(scratch(s, **few, **network))
+    return motionfit_table("motionfit_semi", jobs)
+
+
+def motionfit_tables():
+    """All of them; headline tables first."""
+    return [
+        motionfit_transfers(),
+        motionfit_multiclip(),
+        motionfit_granularity(),
+        motionfit_clusters(),
+        motionfit_lambda(),
+        motionfit_cliplength(),
+        motionfit_retrieval(),
+        motionfit_comparison(),
+        motionfit_semi(),
+    ]
+
+
+rule motionfit_transfer:
+    """MotionFit against scratch, appearance pseudo-labels, MERS, MARS and all labels."""
+    input:
+        graph.target("motionfit_transfer", motionfit_transfers()),
+
+
+rule motionfit_multiclip:
+    """Motion against appearance with few labels, by the number of clips."""
+    input:
+        graph.target("motionfit_multiclip", motionfit_multiclip()),
+
+
+rule motionfit_lambda:
+    """The multi-clip loss against clip order."""
+    input:
+        graph.target("motionfit_lambda", motionfit_lambda()),
+
+
+rule motionfit_granularity:
+    """Pseudo-labels of clips, thirds, segments and videos."""
+    input:
+        graph.target("motionfit_granularity", motionfit_granularity()),
+
+
+rule motionfit_clusters:
+    """The number of clusters."""
+    input:
+        graph.target("motionfit_clusters", motionfit_clusters()),
+
+
+rule motionfit_cliplength:
+    """Longer clips in fine-tuning."""
+    input:
+        graph.target("motionfit_cliplength", motionfit_cliplength()),
+
+
+rule motionfit_retrieval:
+    """Retrieval of clips and of videos without fine-tuning."""
+    input:
+        graph.target("motionfit_retrieval", motionfit_retrieval()),
+
+
+rule motionfit_comparison:
+    """Against clip order and MoSI, and with another backbone."""
+    input:
+        graph.target("motionfit_comparison", motionfit_comparison()),
+
+
+rule motionfit_semi:
+    """Shares of the labels, the whole training set without labels as the source."""
+    input:
+        graph.target("motionfit_semi", motionfit_semi()),
+
+
+rule motionfit:
+    """Every table of MotionFit."""
+    input:
+        graph.target("motionfit", *motionfit_tables()),

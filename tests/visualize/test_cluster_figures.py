@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from vidssl.visualize.clusters import cluster_sizes, embedding_panels
+from vidssl.visualize.methods import accuracy_by_method
+
+
+def points(count=30):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(count, 2)), np.arange(count) % 3
+
+
+def test_panels_and_their_legend():
+    figure = embedding_panels({"by cluster": points(), "by class": points()}, ["a", "b", "c"])
+    assert [axis.get_title() for axis in figure.axes] == ["", ""]
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["by cluster", "by class"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c"]
+    first = figure.axes[0].collections[0]
+    assert len(first.get_offsets()) == 30
+    assert len(np.unique(first.get_facecolors(), axis=0)) == 3
+    figure.canvas.draw()
+
+
+def test_points_and_labels_must_fit():
+    with pytest.raises(ValueError, match=r"points must be \(V, 2\) and labels \(V,\)"):
+        embedding_panels({"wrong": (points()[0], np.arange(3))})
+    with pytest.raises(ValueError, match="panels is empty"):
+        embedding_panels({})
+
+
+def test_clusters_are_drawn_from_the_largest_to_the_smallest():
+    figure = cluster_sizes(np.array([2, 9, 5]), np.array([1, 9, 2]))
+    bars = [patch.get_height() for patch in figure.axes[0].patches]
+    assert bars == [9, 5, 2, 9, 2, 1]
+    with pytest.raises(ValueError, match=r"sizes and commonest must be \(K,\)"):
+        cluster_sizes(np.zeros(3), np.zeros(2))
+
+
+def row(name, mean, ci95=None):
+    about = {"column": "top-1", "scale": "mini", "dataset": "embedded"}
+    return {"row": name, "mean": mean, "ci95": ci95, **about}
+
+
+def test_methods_stand_by_their_accuracy():
+    table = [row("b", 0.5, 0.1), row("chance", 0.1), row("a", 0.2), row("quoted", None)]
+    axis = accuracy_by_method(table).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
+    assert [text.get_text() for text in axis.texts] == ["chance"]
+    with pytest.raises(ValueError, match="one row with a mean for each method"):
+        accuracy_by_method([row("a", 0.1), row("a", 0.2)])
+    with pytest.raises(ValueError, match="one row with a mean"):
+        accuracy_by_method([])

@@ -1,0 +1,115 @@
+"""Pictures of clustered features: maps coloured in several ways, sizes and purity of clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from vidssl.visualize.style import (
+    COLORS,
+    COLUMN_WIDTH,
+    FAINT,
+    PAGE_WIDTH,
+    add_note,
+    new_figure,
+    paper_style,
+)
+
+MANY = colormaps["tab20"].colors
+
+
+def embedding_panels(
+    panels: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    names: Sequence[str] = (),
+    *,
+    note: str = "",
+    width: float = PAGE_WIDTH,
+) -> Figure:
+    """Maps side by side, each point in the colour of its label.
+
+    Args:
+        panels: title -> points (V, 2), e.g. of t-SNE, and labels (V,) from 0. Twenty colours are
+            used in turn: beyond twenty labels only neighbours are told apart.
+        names: of the labels of those panels whose labels are classes; they make the legend.
+        note: a grey line at the bottom right.
+        width: of the figure, in inches.
+    """
+    if not panels:
+        raise ValueError("panels is empty: give at least one map")
+    side = width / len(panels)
+    rows = -(-len(names) // 6)
+    with paper_style():
+        figure = new_figure(width, side + 0.15 + 0.16 * rows + 0.15 * bool(note))
+        axes = figure.subplots(1, len(panels), squeeze=False).ravel()
+        for axis, (title, (points, labels)) in zip(axes, panels.items()):
+            _check(points, labels)
+            palette = _palette(labels)
+            colors = [palette[label % len(palette)] for label in labels]
+            axis.scatter(*points.T, c=colors, s=5, linewidths=0)
+            axis.set(xticks=[], yticks=[], title=title)
+            axis.spines[:].set_color("0.8")
+            axis.spines[:].set_visible(True)
+        palette = _palette(range(len(names)))
+        handles = [
+            axes[0].scatter([], [], color=palette[k % len(palette)], s=12, label=name)
+            for k, name in enumerate(names)
+        ]
+        if handles:
+            style = {"handletextpad": 0.1, "columnspacing": 0.8, "fontsize": 7}
+            figure.legend(handles=handles, loc="outside upper center", ncols=6, **style)
+        add_note(figure, note)
+    return figure
+
+
+def cluster_sizes(
+    sizes: np.ndarray, commonest: np.ndarray, *, note: str = "", width: float = COLUMN_WIDTH
+) -> Figure:
+    """Clusters from the largest to the smallest: how many members, and how many of one class.
+
+    Args:
+        sizes: (K,) members of each cluster.
+        commonest: (K,) members of each cluster's commonest class.
+        note: a grey line at the bottom right.
+        width: of the figure, in inches.
+    """
+    sizes, commonest = np.asarray(sizes), np.asarray(commonest)
+    if sizes.ndim != 1 or sizes.shape != commonest.shape:
+        raise ValueError(
+            f"sizes and commonest must be (K,), got {sizes.shape} and {commonest.shape}"
+        )
+    order = np.argsort(sizes)[::-1]
+    places = np.arange(len(order))
+    with paper_style():
+        figure = new_figure(width, 1.8 + 0.15 * bool(note))
+        axis = figure.subplots()
+        axis.bar(places, sizes[order], width=1, color="0.8", label="all members")
+        axis.bar(places, commonest[order], width=1, color=COLORS[0], label="of the commonest class")
+        _mark_mean(axis, float(sizes.mean()))
+        axis.set(xlabel="cluster, by size", ylabel="members", xlim=(-0.6, len(order) - 0.4))
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axis.legend()
+        add_note(figure, note)
+    return figure
+
+
+def _palette(labels: Sequence[int]) -> Sequence:
+    """The project's colours where they suffice."""
+    return COLORS if max(labels, default=0) < len(COLORS) else MANY
+
+
+def _mark_mean(axis: Axes, mean: float) -> None:
+    axis.axhline(mean, color=FAINT, ls=(0, (4, 3)), lw=0.8)
+    edge = axis.get_yaxis_transform()
+    axis.text(0.99, mean, "mean", color=FAINT, fontsize=7, ha="right", va="bottom", transform=edge)
+
+
+def _check(points: np.ndarray, labels: np.ndarray) -> None:
+    if np.ndim(points) != 2 or points.shape[1] != 2 or np.shape(labels) != points.shape[:1]:
+        raise ValueError(
+            f"points must be (V, 2) and labels (V,), got {np.shape(points)} and {np.shape(labels)}"
+        )

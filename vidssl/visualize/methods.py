@@ -1,0 +1,64 @@
+"""One number a method, with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from matplotlib.figure import Figure
+
+from vidssl.visualize.style import (
+    COLORS,
+    COLUMN_WIDTH,
+    FAINT,
+    add_note,
+    new_figure,
+    paper_style,
+)
+from vidssl.visualize.tables import CHANCE_ROW, _as_rows, _number, _only
+
+
+def accuracy_by_method(
+    table: Iterable[Mapping],
+    *,
+    metric: str = "top-1 accuracy (%)",
+    note: str | None = None,
+    width: float = COLUMN_WIDTH,
+) -> Figure:
+    """A dot a method (``row``) with its 95 % interval, the best on top.
+
+    Args:
+        table: rows as in `accuracy_by_setting`, of one column; those without a mean are left out,
+            a row named "chance" becomes the dashed line.
+        metric: label of the x axis.
+        note: the grey line at the bottom right; by default the table's data set and scale.
+        width: of the figure, in inches.
+
+    Raises:
+        ValueError: nothing to plot, a method twice, or rows of several scales or data sets.
+    """
+    rows = [row for row in _as_rows(table) if _number(row.get("mean")) is not None]
+    named = sorted((r for r in rows if r["row"] != CHANCE_ROW), key=lambda r: float(r["mean"]))
+    names = [str(row["row"]) for row in named]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"table must have one row with a mean for each method, got {names}")
+    if note is None:
+        note = " · ".join(_only(rows, key) for key in ("dataset", "scale") if _only(rows, key))
+    means = [100 * float(row["mean"]) for row in named]
+    halves = [100 * (_number(row.get("ci95")) or 0.0) for row in named]
+    with paper_style():
+        figure = new_figure(width, 0.19 * len(names) + 0.5 + 0.15 * bool(note))
+        axis = figure.subplots()
+        style = {"color": COLORS[0], "capsize": 2, "elinewidth": 0.9, "capthick": 0.9}
+        axis.errorbar(means, range(len(names)), xerr=halves, fmt="o", **style)
+        for row in rows:
+            if row["row"] == CHANCE_ROW:
+                level = 100 * float(row["mean"])
+                axis.axvline(level, color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
+                edge = axis.get_xaxis_transform()
+                axis.text(level, 1.01, "chance", color=FAINT, fontsize=7, transform=edge)
+        axis.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+        axis.set(xlabel=metric, xlim=(0, None), ylim=(-0.6, len(names) - 0.4))
+        axis.grid(axis="x", color="0.92", lw=0.6)
+        axis.set_axisbelow(True)
+        add_note(figure, note)
+    return figure
