@@ -134,7 +134,7 @@ network = motionfit.MultiClipNetwork(
 )
 if pretrained:
     about = load_pretrained(network.backbone, pretrained)
-    print(f"weights pretrained on {about['dataset']}, seed {about['seed']}")
+    print(f"weights pretrained by {about['method']} on {about['dataset']}, seed {about['seed']}")
 epochs = max(1, round(steps / max(1, len(training) // batch_size)))
 result = fit(
     network,
@@ -159,8 +159,9 @@ result = fit(
     log=run.log,
 )
 weights = save_pretrained(
-    network.backbone, run.folder / "motion_model.pt", method="motionfit", modality=modality,
-    backbone=backbone, width=width, dataset=splits.name, seed=seed,
+    network.backbone, run.folder / "motion_model.pt", modality=modality, backbone=backbone,
+    width=width, method="multi-clip" if multi_clip_weight else "clip order", dataset=splits.name,
+    seed=seed,
 )  # fmt: skip
 print(f"{result.steps} steps in {result.seconds:.0f} s; weights in {weights.name}")
 
@@ -177,7 +178,7 @@ figure
 # test; its weights are what `pretrained` is for.
 
 # %%
-metrics, failed = {}, list(result.failed)
+metrics, failed = {"pretrained_by": about["method"] if pretrained else ""}, list(result.failed)
 if multi_clip_weight:
     outputs = predict(network.backbone, seen.even(splits.test, test_clips), seen.prepare)
     np.savez(run.folder / "predictions.npz", video_id=outputs.video_ids, probability=outputs.values)

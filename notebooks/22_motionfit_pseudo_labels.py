@@ -91,7 +91,7 @@ else:
     table, failed = motionfit.clip_features(
         model, seen.dense(splits.train, dense_step), prepare=seen.prepare, num_workers=num_workers
     )
-    table.save(run.folder / "features.npz", "feature", **about, frames=frames)
+    table.save(run.folder / "features.npz", "feature", **about)
 counts = np.array([len(rows) for rows in table.rows_of.values()])
 print(
     f"{len(table)} clips of {len(counts)} videos ({counts.min()} to {counts.max()} a video), "
@@ -105,7 +105,13 @@ print(
 labels, clusters = motionfit.pseudo_label_table(
     table, num_clusters, level=level, percentile=percentile, seed=seed
 )
-labels.save(run.folder / "pseudo_labels.npz", "label", level=level, num_clusters=num_clusters)
+labels.save(
+    run.folder / "pseudo_labels.npz",
+    "label",
+    level=level,
+    num_clusters=num_clusters,
+    modality=modality,
+)
 classes = np.array([records[name].label for name in table.video_id])
 known = classes >= 0
 metrics = {

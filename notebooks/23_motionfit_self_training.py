@@ -141,8 +141,9 @@ result = fit(
     log=run.log,
 )
 weights = save_pretrained(
-    network.backbone, run.folder / "backbone.pt", method=f"motionfit, {target}", backbone=backbone,
-    width=width, dataset=splits.name, seed=seed,
+    network.backbone, run.folder / "backbone.pt", method="motionfit", backbone=backbone, width=width,
+    dataset=splits.name, seed=seed, target=target, taught_by=about["modality"],
+    level=about.get("level", ""), num_clusters=num_clusters,
 )  # fmt: skip
 print(f"{result.steps} steps in {result.seconds:.0f} s; weights in {weights.name}")
 

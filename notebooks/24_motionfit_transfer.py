@@ -107,6 +107,9 @@ figure
 
 
 # %%
+origin = {}
+
+
 def initialised(name, num_classes):
     """A fresh network: the same draw of the weights for every initialisation."""
     torch.manual_seed(derive_seed(seed, "weights"))
@@ -114,6 +117,7 @@ def initialised(name, num_classes):
     if name not in FROM_SCRATCH:
         file = pretrained[name] or run.explored("23_motionfit_self_training") / "backbone.pt"
         about = load_pretrained(model, file)
+        origin[name] = {k: about[k] for k in ("taught_by", "level", "num_clusters") if k in about}
         print(f"{name}: weights pretrained on {about['dataset']}, seed {about['seed']}")
     return model
 
@@ -314,6 +318,7 @@ for found in reports.values():
 if scale == "mini" and dataset == "embedded" and {"scratch", "motionfit"} <= set(initialisations):
     assert reports["motionfit"].top1_accuracy > reports["scratch"].top1_accuracy
 
+metrics |= {f"{name}_{key}": value for name, told in origin.items() for key, value in told.items()}
 metrics |= {f"{name}_top1_accuracy": found.top1_accuracy for name, found in reports.items()}
 metrics |= {f"{name}_top5_accuracy": reports[name].top5_accuracy for name in initialisations}
 metrics |= {

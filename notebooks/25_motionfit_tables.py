@@ -34,7 +34,6 @@ run = runs.start("25_motionfit_tables", globals())
 
 # %%
 from collections import defaultdict
-from pathlib import Path
 
 import pandas as pd
 from IPython.display import display
@@ -58,43 +57,33 @@ found = {
 }
 
 
-def made_by(path):
-    """The record of the run that wrote a file; empty for files that no run wrote."""
-    return found.get(f"{scale}-{Path(path).parent.name}", {}) if path else {}
-
-
 def settings(record):
-    """What tells one run from another: its own parameters, and those of the runs before it."""
-    told = record.get("parameters", {})
-    labels = {"videos_per_class": 0, "label_fraction": 0.0, "clips": 0, "frames": 0}
-    return {name: told.get(name, value) for name, value in labels.items()} | {
-        "backbone": told.get("backbone"), "seed": told.get("seed"), "run": record.get("run"),
-        "metrics": record.get("metrics", {}),
-    }  # fmt: skip
+    """What tells one run from another."""
+    named = ("videos_per_class", "label_fraction", "clips", "frames", "backbone", "seed")
+    told = {name: record["parameters"][name] for name in named}
+    return told | {"run": record["run"], "metrics": record["metrics"]}
 
 
 # %% [markdown]
 # ## What has been run
 #
-# A motion model (21) has a modality, R and lambda. A transfer (24) has an initialisation; where that
-# came from is read off the records of the runs that made its weights.
+# A motion model (21) has a modality, R and lambda. A transfer (24) has an initialisation; the weights
+# it starts from say what taught them.
 
 # %%
 motion_models, transfers = [], []
 for record in found.values():
     told = record["parameters"]
     if record["notebook"] == "21_motionfit_motion_model":
-        before = made_by(told["pretrained"])
-        weight = 0.0 if before else told["multi_clip_weight"]
+        ordered = record["metrics"]["pretrained_by"] == "clip order"
+        weight = 0.0 if ordered else told["multi_clip_weight"]
         about = {"modality": told["modality"], "weight": weight}
         if told["multi_clip_weight"]:
             motion_models.append(settings(record) | about)
     if record["notebook"] == "24_motionfit_transfer":
         for name in told["initialisations"]:
-            student = made_by(told["pretrained"].get(name, ""))
-            clusters = made_by(student.get("parameters", {}).get("pseudo_labels", ""))
             taught = {
-                key: clusters.get("parameters", {}).get(key) for key in ("level", "num_clusters")
+                key: record["metrics"].get(f"{name}_{key}") for key in ("level", "num_clusters")
             }
             transfers.append(settings(record) | {"name": name} | taught)
 print(f"{len(motion_models)} motion models and {len(transfers)} fine-tuned networks in the records")
@@ -163,7 +152,7 @@ def transfer():
     for t in transfers:
         if t["name"] in ("scratch", "appearance", "mers", "mars", "motionfit") and main(t):
             yield t["name"], "top-1", t, f"{t['name']}_top1_accuracy"
-            if "motionfit_two_stream_top1_accuracy" in t["metrics"]:
+            if t["name"] == "motionfit":
                 yield "with flow too", "top-1", t, "motionfit_two_stream_top1_accuracy"
         whole = t["name"] == "scratch" and not t["videos_per_class"] and not t["label_fraction"]
         if whole and main(t, "videos_per_class"):

@@ -247,6 +247,8 @@ def short(path: Path, project: Path) -> str:
 def portable(value: Any, project: Path) -> Any:
     """A parameter's value as records keep it: paths inside the project relative to it, others
     by their last part only, so that a record says nothing about somebody's disk."""
+    if isinstance(value, dict):
+        return {name: portable(part, project) for name, part in value.items()}
     if not isinstance(value, str) or not value.startswith(os.sep):
         return value
     path = Path(value)
