@@ -72,10 +72,10 @@ from vidssl import models, visualize
 from vidssl.core import derive_seed, one_of
 from vidssl.data import collate, read_clip, resize_short_side
 from vidssl.data.clip_table import load_clip_table
-from vidssl.evaluation import nearest, retrieval_recall
+from vidssl.evaluation import nearest, retrieval_recall, retrieval_rows
 from vidssl.inference import predict, report
 from vidssl.methods import motionfit
-from vidssl.methods.baselines import linear_baseline
+from vidssl.methods.baselines import KINDS, linear_baseline, pictures
 from vidssl.models.pretrained import load_pretrained
 from vidssl.training import TrainConfig, fit
 from vidssl.visualize.widgets import progress_report
@@ -154,6 +154,12 @@ def as_videos(table):
     return np.stack(means), [class_of[name] for name in table.rows_of]
 
 
+def tell(name, recalls):
+    for kind, recall in recalls.items():
+        metrics.update({f"{name}_{kind}_recall_at_{k}": value for k, value in recall.items()})
+        print(f"{name}, {kind} to {kind}:", *(f"R@{k} {v:.1%}" for k, v in recall.items()))
+
+
 if retrieval_clips:
     for name in initialisations:
         if name == "mars":
@@ -165,9 +171,27 @@ if retrieval_clips:
             kind: retrieval_recall(*rows(query), *rows(gallery), ks=recall_at)
             for kind, rows in {"clip": as_clips, "video": as_videos}.items()
         }
-        for kind, recall in recalls.items():
-            metrics |= {f"{name}_{kind}_recall_at_{k}": value for k, value in recall.items()}
-            print(f"{name}, {kind} to {kind}:", *(f"R@{k} {v:.1%}" for k, v in recall.items()))
+        tell(name, recalls)
+
+# %% [markdown]
+# Pictures without learning ask the same: a grey frame, and the mean absolute difference of frames.
+
+# %%
+if retrieval_clips and baselines:
+    for name in KINDS:
+        query, gallery = (
+            pictures(name, seen.even(records, retrieval_clips))
+            for records in (splits.test, splits.train)
+        )
+        recalls = {
+            kind: retrieval_recall(
+                *retrieval_rows(query.values, query.labels, f"{kind}-to-{kind}"),
+                *retrieval_rows(gallery.values, gallery.labels, f"{kind}-to-{kind}"),
+                ks=recall_at,
+            )
+            for kind in ("clip", "video")
+        }
+        tell(name, recalls)
 
 # %%
 asking_of = next((name for name in galleries if name != "scratch"), None) or next(
@@ -279,7 +303,7 @@ if motion_predictions:
             replace(tested[name], values=both / both.sum(1, keepdims=True)), splits.class_names
         )
 if baselines:
-    for kind in ("static_frame", "frame_difference"):
+    for kind in KINDS:
         outputs = linear_baseline(kind, labelled_set, test_set, splits.num_classes)
         reports[kind] = report(outputs, splits.class_names)
 for name, found in reports.items():

@@ -13,6 +13,7 @@ from vidssl.core import one_of
 from vidssl.evaluation import linear_probe
 from vidssl.inference import Outputs, run_videos
 
+KINDS = ("static_frame", "frame_difference")
 GRID = 16  # features are images of GRID x GRID cells
 
 
@@ -25,9 +26,8 @@ def linear_baseline(
     absolute difference of neighbouring frames; both shrunk to 16 x 16. ``train`` and ``test`` are
     `MultiClipDataset`s: every clip is fitted, the clips of a test video are averaged.
     """
-    one_of("kind", kind, ("static_frame", "frame_difference"))
-    fitted = _pictures(kind, train, progress)
-    tested = _pictures(kind, test, progress)
+    fitted = pictures(kind, train, progress)
+    tested = pictures(kind, test, progress)
     probabilities = linear_probe(
         np.concatenate(fitted.values),
         np.repeat(fitted.labels, fitted.values.shape[1]),
@@ -41,8 +41,12 @@ def linear_baseline(
     )
 
 
-def _pictures(kind: str, dataset: Dataset, progress: bool) -> Outputs:
-    """Flat pictures (V, N, GRID * GRID) of the clips of every readable video."""
+def pictures(kind: str, dataset: Dataset, progress: bool = True) -> Outputs:
+    """What `linear_baseline` sees: flat pictures (V, N, 256) of the clips of every readable video.
+
+    Features without learning, to hold a network's against.
+    """
+    one_of("kind", kind, KINDS)
 
     def picture(_: nn.Module, clip: Tensor) -> Tensor:
         grey = clip.mean(dim=1)  # (N, T, H, W)
