@@ -28,6 +28,8 @@ data_seed = 0
 seed = 0
 modality = "flow"  # flow or rgb
 flow = ""  # folder of extracted flow; empty: beside the data, made where it is missing
+flow_method = "fast"  # reference, fast, torch, dis, farneback
+flow_side = 64  # px of the short side that flow is computed at
 videos_per_class = 5  # labelled videos; 0: no limit
 label_fraction = 0.0  # or a share of each class; 0: no limit
 validation = 0.0  # share held out, whole groups; only with 10 labelled videos a class or more
@@ -61,16 +63,19 @@ from vidssl import runs
 run = runs.start("21_motionfit_motion_model", globals())
 
 # %%
+import time
+
 import numpy as np
 import torch
 
 from vidssl import models, visualize
 from vidssl.core import derive_seed
-from vidssl.data import collate, validation_split
+from vidssl.data import collate, read_clip, resize_short_side, validation_split
 from vidssl.inference import predict, report
 from vidssl.methods import motionfit
 from vidssl.methods.baselines import linear_baseline
 from vidssl.models.pretrained import load_pretrained, save_pretrained
+from vidssl.motion.flow import optical_flow
 from vidssl.training import TrainConfig, fit
 from vidssl.visualize.flow import flow_to_rgb
 from vidssl.visualize.widgets import progress_report
@@ -180,7 +185,9 @@ figure
 # %%
 metrics, failed = {"pretrained_by": about["method"] if pretrained else ""}, list(result.failed)
 if multi_clip_weight:
+    began = time.perf_counter()
     outputs = predict(network.backbone, seen.even(splits.test, test_clips), seen.prepare)
+    metrics["seconds_a_video"] = (time.perf_counter() - began) / len(splits.test)
     np.savez(run.folder / "predictions.npz", video_id=outputs.video_ids, probability=outputs.values)
     tested = report(outputs, splits.class_names)
     fitted = predict(network.backbone, seen.even(training, 2), seen.prepare)
@@ -201,6 +208,18 @@ if multi_clip_weight and held_out:
 if multi_clip_weight < 1:
     metrics["order_accuracy"] = result.mean("order_accuracy")
     print(f"order of training clips: {metrics['order_accuracy']:.1%}")
+
+# %% [markdown]
+# Flow is what the motion model costs at test time: here it is computed once more for a few videos.
+
+# %%
+if modality == "flow":
+    timed = splits.test[:: max(1, len(splits.test) // 4)][:4]
+    began = time.perf_counter()
+    for record in timed:
+        optical_flow(resize_short_side(read_clip(record.path, np.arange), flow_side), flow_method)
+    metrics["flow_seconds_a_video"] = (time.perf_counter() - began) / len(timed)
+    print(f"flow by {flow_method}: {metrics['flow_seconds_a_video']:.2f} s a video")
 
 # %%
 chance = 1 / splits.num_classes

@@ -46,7 +46,7 @@ from vidssl.evaluation import (
     smallest_detectable_difference,
     table_row,
 )
-from vidssl.visualize.methods import accuracy_by_method
+from vidssl.visualize.methods import accuracy_by_cost, accuracy_by_method
 
 found = {
     record["run"]: record
@@ -377,6 +377,44 @@ run.save_figure(
     from_runs=sorted(behind),
     publish=True,
 )
+figure
+
+# %% [markdown]
+# ## What flow costs
+#
+# With the transfer table, accuracy against the time that a test video takes: the student needs no flow,
+# the motion model and both together do.
+
+# %%
+cost = {}
+if table == "motionfit_transfer":
+    mean = {row: sum(each.values()) / len(each) for (row, _), each in values.items()}
+    students = [t["metrics"] for row, _, t, _ in cells if row == "motionfit"]
+    moving = [m["metrics"] for row, _, m, _ in cells if row == "motion model"]
+    if students and moving:
+        own_seconds = sum(m["motionfit_seconds_a_video"] for m in students) / len(students)
+        flow_seconds = sum(m["seconds_a_video"] + m["flow_seconds_a_video"] for m in moving) / len(
+            moving
+        )
+        cost = {
+            "motionfit": own_seconds,
+            "motion model": flow_seconds,
+            "with flow too": own_seconds + flow_seconds,
+        }
+        cost = {name: value for name, value in cost.items() if name in mean}
+if cost:
+    figure = accuracy_by_cost(
+        {name: mean[name] for name in cost}, cost, note=f"{dataset} · {scale}"
+    )
+    run.save_figure(
+        figure,
+        "motionfit_cost",
+        data=[{"method": n, "top1_accuracy": mean[n], "seconds_a_video": cost[n]} for n in cost],
+        alt="Accuracy against seconds a video: the RGB student, the motion model with its flow, both.",
+        dataset=f"{dataset}, data seed {data_seed}",
+        from_runs=sorted(behind),
+        publish=True,
+    )
 figure
 
 # %% [markdown]

@@ -128,7 +128,7 @@ def motionfit_table(name, jobs):
         "25_motionfit_tables",
         name,
         after=list(dict.fromkeys(jobs)),
-        figures=[name],
+        figures=[name, *(["motionfit_cost"] if name == "motionfit_transfer" else [])],
         table=name,
         records=graph.path("records"),
     )

@@ -301,6 +301,12 @@ def test_missing_records_folder_says_what_to_do(tmp_path):
         runs.load_records(tmp_path / "none")
 
 
+def test_records_say_nothing_of_the_disk_also_inside_a_parameter(tmp_path):
+    given = {"mosi": str(tmp_path / "runs" / "a.pt"), "mers": "/home/somebody/b.pt", "none": ""}
+    found = provenance.portable(given, tmp_path)
+    assert found == {"mosi": "runs/a.pt", "mers": ".../b.pt", "none": ""}
+
+
 # --- the graph -----------------------------------------------------------------------------------
 
 

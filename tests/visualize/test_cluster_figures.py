@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vidssl.visualize.clusters import cluster_sizes, embedding_panels
-from vidssl.visualize.methods import accuracy_by_method
+from vidssl.visualize.methods import accuracy_by_cost, accuracy_by_method
 
 
 def points(count=30):
@@ -39,6 +39,14 @@ def test_clusters_are_drawn_from_the_largest_to_the_smallest():
 def row(name, mean, ci95=None):
     about = {"column": "top-1", "scale": "mini", "dataset": "embedded"}
     return {"row": name, "mean": mean, "ci95": ci95, **about}
+
+
+def test_costs_are_named_beside_their_dots():
+    axis = accuracy_by_cost({"a": 0.5, "b_c": 0.6}, {"a": 0.01, "b_c": 1.0}).axes[0]
+    assert [text.get_text() for text in axis.texts] == ["a", "b c"]
+    assert axis.get_xscale() == "log"
+    with pytest.raises(ValueError, match="must name the same methods"):
+        accuracy_by_cost({"a": 0.5}, {"b": 1.0})
 
 
 def test_methods_stand_by_their_accuracy():

@@ -65,10 +65,36 @@ def _videos_root(params: Mapping[str, Any]) -> str | Path:
 def open_flow(params: Mapping[str, Any], splits: Splits) -> dict[str, str]:
     """Where the optical flow of ``splits`` lies: ``flow``, its folder, and ``root``, the videos'.
 
-    An empty ``flow`` in ``params`` means ``<root>-flow<short_side>`` beside the videos, extracted
-    now with the fast preset where it is missing; a run beside this one waits for it.
+    An empty ``flow`` in ``params`` means a folder beside the videos, named after ``flow_method``
+    and ``flow_side`` (px of the short side that flow is computed at). What is missing there is
+    extracted now; a run beside this one waits for it. A video that cannot be read gets no flow.
     """
     root = _videos_root(params)
-    if params["flow"]:
-        return {"flow": str(params["flow"]), "root": str(root)}
-    raise NotImplementedError
+    folder = Path(params["flow"] or f"{root}-flow-{params['flow_method']}{params['flow_side']}")
+    if not params["flow"]:
+        records = [*splits.train, *splits.test]
+        _extract_flow(records, folder, root, params["flow_method"], params["flow_side"])
+    return {"flow": str(folder), "root": str(root)}
+
+
+def _extract_flow(records, folder: Path, root: str | Path, method: str, side: int) -> None:
+    import numpy as np
+    from tqdm.auto import tqdm
+
+    from vidssl.core import UnreadableVideo
+    from vidssl.data import read_clip, resize_short_side
+    from vidssl.data.flow_files import encode_flow, flow_path, write_flow
+    from vidssl.data.workers import alone
+    from vidssl.motion.flow import optical_flow
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        missing = [r for r in records if not flow_path(folder, root, r.path).exists()]
+        for record in tqdm(missing, desc="optical flow", unit="video", mininterval=5, disable=None):
+            try:
+                frames = resize_short_side(read_clip(record.path, np.arange), side)
+            except UnreadableVideo as error:
+                print(f"no flow of {error}")
+                continue
+            codes = encode_flow(optical_flow(frames, method))
+            write_flow(flow_path(folder, root, record.path), codes, method=method)

@@ -1,4 +1,4 @@
-"""One number a method, with its interval."""
+"""Methods beside each other: their accuracies with intervals, and what they cost."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
     FAINT,
+    MARKERS,
     add_note,
     new_figure,
     paper_style,
@@ -59,6 +60,45 @@ def accuracy_by_method(
         axis.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
         axis.set(xlabel=metric, xlim=(0, None), ylim=(-0.6, len(names) - 0.4))
         axis.grid(axis="x", color="0.92", lw=0.6)
+        axis.set_axisbelow(True)
+        add_note(figure, note)
+    return figure
+
+
+def accuracy_by_cost(
+    accuracy: Mapping[str, float],
+    seconds: Mapping[str, float],
+    *,
+    note: str = "",
+    width: float = COLUMN_WIDTH,
+) -> Figure:
+    """What a right answer costs: a dot a method, time on a logarithmic axis.
+
+    Args:
+        accuracy: method -> fraction in [0, 1]. seconds: the same methods -> seconds a video.
+        note: a grey line at the bottom right.
+        width: of the figure, in inches.
+    """
+    if not accuracy or set(accuracy) != set(seconds):
+        raise ValueError(
+            f"accuracy and seconds must name the same methods, got {sorted(accuracy)} and "
+            f"{sorted(seconds)}"
+        )
+    with paper_style():
+        figure = new_figure(width, 2.0 + 0.15 * bool(note))
+        axis = figure.subplots()
+        for place, name in enumerate(accuracy):
+            at = (seconds[name], 100 * accuracy[name])
+            style = {"color": COLORS[place % 7], "marker": MARKERS[place % 7]}
+            axis.plot(*at, ls="", **style)
+            axis.annotate(
+                name.replace("_", " "), at, xytext=(0, 5), textcoords="offset points",
+                ha="center", fontsize=7.5, color=style["color"],
+            )  # fmt: skip
+        axis.set_xscale("log")
+        axis.margins(x=0.25, y=0.2)
+        axis.set(xlabel="seconds a video at inference, flow included", ylabel="top-1 accuracy (%)")
+        axis.grid(color="0.92", lw=0.6)
         axis.set_axisbelow(True)
         add_note(figure, note)
     return figure
