@@ -124,6 +124,8 @@ figure
 
 # %% [markdown]
 # ## Training
+#
+# Every R gets the same number of steps, as in the paper; with R = 3 a step holds three times the clips.
 
 # %%
 config = motionfit.MotionFitConfig(clips=clips, multi_clip_weight=multi_clip_weight)

@@ -56,6 +56,8 @@ from vidssl import runs
 run = runs.start("23_motionfit_self_training", globals())
 
 # %%
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -75,7 +77,8 @@ table, about = load_clip_table(
     source or run.explored("22_motionfit_pseudo_labels") / f"{target}.npz", column
 )
 splits = run.open_dataset()
-known = [record for record in splits.train if record.video_id in table.rows_of]
+unlabelled = [replace(record, label=-1) for record in splits.train]
+known = [record for record in unlabelled if record.video_id in table.rows_of]
 assert known, f"{source}: no video of this data set is in it"
 training, held_out = validation_split(known, validation, seed) if validation else (known, [])
 print(
