@@ -6,6 +6,7 @@ from tiny_project import REPOSITORY, make_project
 
 from vidssl import cli
 from vidssl.data import read_frames, write_video
+from vidssl.data.flow_files import read_flow
 from vidssl.runs.doctor import Finding, normalised, read_constraints
 
 
@@ -53,6 +54,9 @@ def test_run_makes_a_target_reruns_what_changed_and_prints_where_it_is(project, 
         (["trace", "none"], "no origin of figure none"),
         (["runs"], "run something first"),
         (["prepare", "nowhere", "copies"], "root='nowhere' is not a folder"),
+        (["flow", "nowhere", "flow"], "root='nowhere' is not a folder"),
+        (["flow", ".", "flow", "--method", "fats"], "did you mean 'fast'?"),
+        (["flow", ".", "flow", "--shard", "3"], "shard='3' must be I/N, for example 3/8"),
     ],
 )
 def test_refusals_are_one_line_that_names_the_nearest(project, capsys, words, message):
@@ -110,6 +114,15 @@ def test_prepare_copies_and_fails_where_a_video_has_no_copy(tmp_path, capsys):
     assert told[0] == f"{folder}: 2 videos, 0 copied, 1 kept"
     assert told[1] == f"1 failed and have no copy; all are listed in {folder / 'failures.txt'}:"
     assert told[2].startswith("  wave/b.mp4: the file is empty")
+
+
+def test_flow_extracts_a_shard(tmp_path, capsys):
+    for name in "abc":
+        write_video(tmp_path / f"in/{name}.mp4", np.zeros((3, 48, 64, 3), np.uint8))
+    words = ["flow", str(tmp_path / "in"), str(tmp_path / "out"), "--method", "torch", "-j", "1"]
+    assert cli.main([*words, "--short-side", "24", "--shard", "2/2"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out'}: 1 videos, 1 extracted, 0 kept\n"
+    assert read_flow(tmp_path / "out" / "b.mp4.npz").shape == (2, 24, 32, 2)
 
 
 def test_pair_writes_what_changed_once(project, capsys):

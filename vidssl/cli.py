@@ -59,6 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--gop", type=int, default=12, help="frames to a key frame (default 12)")
     prepare.add_argument("--crf", type=int, default=18, help="quality, 0 is best (default 18)")
     prepare.add_argument("-j", "--jobs", type=int, default=2, help="videos at once (default 2)")
+    flow = _command(commands, "flow", _flow, "compute the optical flow of videos, in shards")
+    flow.add_argument("root", help="folder of the videos, in any layout")
+    flow.add_argument("folder", help="where the flow goes, under the same names and .npz")
+    flow.add_argument("--method", default="fast", help="reference, fast, torch, dis or farneback")
+    flow.add_argument("--short-side", type=int, default=128, help="pixels (default 128)")
+    flow.add_argument("--shard", default="1/1", help="I/N: every N-th video from the I-th on")
+    flow.add_argument("-j", "--jobs", type=int, default=2, help="processes (default 2)")
     listing = _command(commands, "runs", _runs, "list the records of finished runs")
     trace = _command(commands, "trace", _trace, "say what made a figure")
     trace.add_argument("figure", help="its name, or the path of one of its files")
@@ -163,6 +170,24 @@ def _prepare(args: argparse.Namespace) -> int:
 
     settings = {name: getattr(args, name) for name in ("short_side", "gop", "crf")}
     done = prepare(args.root, args.folder, **settings, workers=args.jobs)
+    print(done)
+    return int(bool(done.failed))
+
+
+def _flow(args: argparse.Namespace) -> int:
+    from vidssl.motion.extract import extract_flow
+
+    shard = re.fullmatch(r"(\d+)/(\d+)", args.shard)
+    if shard is None:
+        raise ValueError(f"shard={args.shard!r} must be I/N, for example 3/8")
+    done = extract_flow(
+        args.root,
+        args.folder,
+        method=args.method,
+        short_side=args.short_side,
+        shard=(int(shard[1]), int(shard[2])),
+        workers=args.jobs,
+    )
     print(done)
     return int(bool(done.failed))
 

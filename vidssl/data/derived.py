@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ class Job:
     root: Path
     folder: Path
     file: str  # the video's name below root
-    settings: Any
+    settings: Any = field(hash=False)
     suffix: str = ""  # what the made file's name has in addition
 
     @property
