@@ -100,7 +100,7 @@ print(
 # %%
 settings = {"frames": frames, "stride": frame_stride, "size": size, "short_side": short_side}
 if modality == "flow":
-    settings |= run.open_flow(splits)
+    settings |= run.open_flow()
 seen = motionfit.ClipSettings(modality, **settings, flip=flip, cache_mb=cache_mb)
 training_set = seen.training(training, clips, seed)
 

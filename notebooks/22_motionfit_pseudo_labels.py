@@ -85,7 +85,7 @@ if features:
     table, about = load_clip_table(features, "feature")
 else:
     if modality == "flow":
-        settings |= run.open_flow(splits)
+        settings |= run.open_flow()
     seen = motionfit.ClipSettings(modality, **settings)
     model = models.build(backbone, num_classes=0, in_channels=seen.channels, width=width)
     source = motion_model or run.explored("21_motionfit_motion_model") / "motion_model.pt"

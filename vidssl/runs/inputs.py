@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -62,39 +63,17 @@ def _videos_root(params: Mapping[str, Any]) -> str | Path:
     return root or embedded_data(params["scale"], params.get("data_seed", 0))
 
 
-def open_flow(params: Mapping[str, Any], splits: Splits) -> dict[str, str]:
-    """Where the optical flow of ``splits`` lies: ``flow``, its folder, and ``root``, the videos'.
+def open_flow(params: Mapping[str, Any]) -> dict[str, str]:
+    """Where the optical flow of a notebook's videos lies: ``flow``, and ``root``, the videos'.
 
     An empty ``flow`` in ``params`` means a folder beside the videos, named after ``flow_method``
     and ``flow_side`` (px of the short side that flow is computed at). What is missing there is
     extracted now; a run beside this one waits for it. A video that cannot be read gets no flow.
     """
-    root = _videos_root(params)
-    folder = Path(params["flow"] or f"{root}-flow-{params['flow_method']}{params['flow_side']}")
+    from vidssl.motion.extract import extract_flow
+
+    root, method, side = _videos_root(params), params["flow_method"], params["flow_side"]
+    folder = params["flow"] or f"{root}-flow-{method}{side}"
     if not params["flow"]:
-        records = [*splits.train, *splits.test]
-        _extract_flow(records, folder, root, params["flow_method"], params["flow_side"])
+        print(extract_flow(root, folder, method=method, short_side=side, workers=os.cpu_count()))
     return {"flow": str(folder), "root": str(root)}
-
-
-def _extract_flow(records, folder: Path, root: str | Path, method: str, side: int) -> None:
-    import numpy as np
-    from tqdm.auto import tqdm
-
-    from vidssl.core import UnreadableVideo
-    from vidssl.data import read_clip, resize_short_side
-    from vidssl.data.flow_files import encode_flow, flow_path, write_flow
-    from vidssl.data.workers import alone
-    from vidssl.motion.flow import optical_flow
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder):
-        missing = [r for r in records if not flow_path(folder, root, r.path).exists()]
-        for record in tqdm(missing, desc="optical flow", unit="video", mininterval=5, disable=None):
-            try:
-                frames = resize_short_side(read_clip(record.path, np.arange), side)
-            except UnreadableVideo as error:
-                print(f"no flow of {error}")
-                continue
-            codes = encode_flow(optical_flow(frames, method))
-            write_flow(flow_path(folder, root, record.path), codes, method=method)

@@ -72,9 +72,9 @@ class Run:
         """The data set that this run's parameters name, see `inputs.open_inputs`."""
         return open_inputs(self.params, labelled)
 
-    def open_flow(self, splits: Splits) -> dict[str, str]:
-        """The flow of the data set that this run's parameters name, see `inputs.open_flow`."""
-        return open_flow(self.params, splits)
+    def open_flow(self) -> dict[str, str]:
+        """Where the flow of this run's videos lies, see `inputs.open_flow`."""
+        return open_flow(self.params)
 
     def scene_of(self, record: VideoRecord) -> Scene:
         """The scene behind a video of the embedded data, from which its truth follows."""
