@@ -5,8 +5,8 @@ all of scikit-learn's time goes into seeding, one row after the other over all r
 a sample and by the thousand, moves centroids that serve no group of their own, and only then goes
 over all rows, where an iteration is one matrix product. On mixtures of groups it finds clusters
 of the same or lower inertia (`tests/benchmarks/test_kmeans_speed.py` has the numbers). faiss has
-the fastest iterations but starts from random rows, and stays with groups merged: measured at 12
-to 180 % more inertia than scikit-learn, so it is not used.
+the fastest iterations but starts from random rows, and stays with groups merged: 10 and 160 % more
+inertia than scikit-learn on 20,000 x 128 features of 200 groups, so it is not used.
 """
 
 from __future__ import annotations
