@@ -42,20 +42,34 @@ from vidssl.data.sampling import (
     uniform_clips,
 )
 from vidssl.data.transforms import TestTransform, TrainTransform, resize_short_side
+from vidssl.data.views import (
+    ConsecutiveClipsDataset,
+    PairedDataset,
+    ViewsDataset,
+    ViewTransform,
+    WeakStrong,
+    consecutive_clips,
+)
 
 __all__ = [
     "ClipDataset",
     "ClipsDataset",
     "ColorJitter",
+    "ConsecutiveClipsDataset",
     "ImageDataset",
     "MultiClipDataset",
+    "PairedDataset",
     "Splits",
     "TestTransform",
     "TrainTransform",
     "VideoRecord",
+    "ViewTransform",
+    "ViewsDataset",
+    "WeakStrong",
     "backend",
     "clip_span",
     "collate",
+    "consecutive_clips",
     "dense_clips",
     "global_local_clips",
     "label_fraction",
