@@ -1,0 +1,206 @@
+"""Semi-supervised baselines on video: what TimeBalance's student is held against.
+
+All train one network of the same kind on the same batches, labelled and unlabelled clips side by
+side (`vidssl.data.PairedDataset`); they differ in what unlabelled clips are for.
+
+=======================  =====================================================================
+Pseudo-Label             Lee, ICML workshops 2013: cross-entropy with the network's own label
+Mean Teacher             Tarvainen and Valpola, NeurIPS 2017: agree with one's averaged self
+FixMatch                 Sohn et al., NeurIPS 2020: label the weak view, learn the strong one
+TG-FixMatch              Xiao et al., CVPR 2022: FixMatch, labels from RGB and temporal gradients
+=======================  =====================================================================
+
+Differs from the papers
+-----------------------
+- Made for images, the first three see clips here; augmentations hold for a whole clip.
+- Pseudo-Label keeps confident labels only, with FixMatch's threshold, and its weight rises
+  linearly over the first ``ramp`` of the training; the same ramp serves Mean Teacher.
+- FixMatch's weak and strong views are those of `vidssl.data.WeakStrong`, not RandAugment.
+- TG-FixMatch is two networks, one on RGB and one on temporal gradients, that share the labels
+  which their averaged weak views give; Xiao et al. add an alignment of features between the two.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from vidssl.core import expect_shape, normalise
+from vidssl.losses import distillation_loss, pseudo_label_loss
+from vidssl.models import VideoNetwork
+from vidssl.training import Batch, Metrics, StepContext, TrainingStep
+
+
+@dataclass(frozen=True)
+class SemiSupervisedConfig:
+    """``threshold`` of confidence and ``weight`` of the unlabelled loss, which rises linearly over
+    the first ``ramp`` of the training; ``decay`` of Mean Teacher's average."""
+
+    threshold: float = 0.95
+    weight: float = 1.0
+    ramp: float = 0.0
+    decay: float = 0.99
+
+    def __post_init__(self):
+        for name in ("threshold", "ramp", "decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        if self.weight < 0:
+            raise ValueError(f"weight must not be negative, got {self.weight}")
+
+    def weight_at(self, progress: float) -> float:
+        """The unlabelled loss's weight at a trained share in [0, 1]."""
+        return self.weight * (min(1.0, progress / self.ramp) if self.ramp else 1.0)
+
+
+def pseudo_label_step(config: SemiSupervisedConfig) -> TrainingStep:
+    """Batches with ``unlabelled`` (B, 3, T, H, W): the view is labelled and learned as it is."""
+
+    def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
+        known = len(batch["clip"])
+        logits = model(normalise(torch.cat([batch["clip"], batch["unlabelled"]])))
+        unlabelled = logits[known:]
+        guessed, kept = pseudo_label_loss(unlabelled, unlabelled.softmax(dim=1), config.threshold)
+        return _joined(
+            logits[:known], batch["label"], guessed, config.weight_at(context.progress), kept
+        )
+
+    return step
+
+
+def fixmatch_step(config: SemiSupervisedConfig) -> TrainingStep:
+    """Batches with ``unlabelled`` (B, 2, 3, T, H, W): the weak view, then the strong one."""
+
+    def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
+        weak, strong = _two_views(batch["unlabelled"])
+        clip = normalise(torch.cat([batch["clip"], weak, strong]))
+        logits, on_weak, on_strong = model(clip).split([len(batch["clip"]), len(weak), len(strong)])
+        guessed, kept = pseudo_label_loss(on_strong, on_weak.softmax(dim=1), config.threshold)
+        return _joined(logits, batch["label"], guessed, config.weight_at(context.progress), kept)
+
+    return step
+
+
+class MeanTeacher(nn.Module):
+    """A network and the moving average of its weights and batch statistics, which is tested.
+
+    The average takes no gradient and stays in eval mode. It is part of the state, so that a
+    training that is continued goes on with it.
+    """
+
+    def __init__(self, student: VideoNetwork):
+        super().__init__()
+        self.student = student
+        self.teacher = copy.deepcopy(student).requires_grad_(False)
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    def train(self, mode: bool = True) -> MeanTeacher:
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def forward(self, clip: Tensor, other_view: Tensor) -> tuple[Tensor, Tensor]:
+        """The student's logits for ``clip`` and the teacher's for ``other_view``, (B, K) each."""
+        with torch.no_grad():
+            averaged = self.teacher(other_view)
+        return self.student(clip), averaged
+
+    @torch.no_grad()
+    def update(self, decay: float) -> None:
+        """Move the average towards the student; the first updates weigh more (1 - 1/(n + 1))."""
+        self.updates += 1
+        share = 1 - min(decay, 1 - 1 / (self.updates.item() + 1))
+        state = self.student.state_dict()
+        for name, value in self.teacher.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(state[name], share)
+            else:
+                value.copy_(state[name])
+
+
+def mean_teacher_step(config: SemiSupervisedConfig) -> TrainingStep:
+    """For a `MeanTeacher` and batches with ``unlabelled`` (B, 2, 3, T, H, W), two views.
+
+    The squared difference of the softmax of the student's view and of the teacher's is the loss;
+    weights are averaged before a step, so that each step finds those of the one before in it.
+    """
+
+    def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
+        getattr(model, "module", model).update(config.decay)  # model.module where it is wrapped
+        first, second = _two_views(batch["unlabelled"])
+        known = len(batch["clip"])
+        logits, averaged = model(normalise(torch.cat([batch["clip"], first])), normalise(second))
+        apart = distillation_loss(logits[known:], averaged.softmax(dim=1))
+        return _joined(logits[:known], batch["label"], apart, config.weight_at(context.progress))
+
+    return step
+
+
+def temporal_gradient(clip: Tensor) -> Tensor:
+    """Differences of neighbouring frames of (..., 3, T, H, W) in [0, 1], mapped to [0, 1].
+
+    Grey (0.5) is no change; the last difference is repeated, so that T frames stay T. A clip of
+    one frame is refused.
+    """
+    if clip.ndim < 4 or clip.shape[-3] < 2:
+        raise ValueError(
+            f"clip must be (..., 3, T, H, W) with T of 2 or more, got {tuple(clip.shape)}"
+        )
+    change = clip.diff(dim=-3)
+    return (torch.cat([change, change[..., -1:, :, :]], dim=-3) + 1) / 2
+
+
+class TwoStreams(nn.Module):
+    """A network on RGB, which is tested, and one on temporal gradients."""
+
+    def __init__(self, rgb: VideoNetwork, gradient: VideoNetwork):
+        super().__init__()
+        self.rgb, self.gradient = rgb, gradient
+
+    def forward(self, clip: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, K) of both for clips (B, 3, T, H, W) in [0, 1]."""
+        return self.rgb(normalise(clip)), self.gradient(normalise(temporal_gradient(clip)))
+
+
+def gradient_fixmatch_step(config: SemiSupervisedConfig) -> TrainingStep:
+    """For `TwoStreams`: as `fixmatch_step`, labels from both networks' averaged weak views."""
+
+    def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
+        weak, strong = _two_views(batch["unlabelled"])
+        parts = [len(batch["clip"]), len(weak), len(strong)]
+        streams = [
+            logits.split(parts) for logits in model(torch.cat([batch["clip"], weak, strong]))
+        ]
+        agreed = sum(on_weak.softmax(dim=1) for _, on_weak, _ in streams) / 2
+        weight, total = config.weight_at(context.progress), 0.0
+        for logits, _, on_strong in reversed(streams):  # RGB last: its metrics are reported
+            guessed, kept = pseudo_label_loss(on_strong, agreed, config.threshold)
+            loss, metrics = _joined(logits, batch["label"], guessed, weight, kept)
+            total = total + loss
+        return total, metrics
+
+    return step
+
+
+def _two_views(clips: Tensor) -> tuple[Tensor, Tensor]:
+    expect_shape(clips, "B V C T H W", "unlabelled", V=2)
+    return clips[:, 0], clips[:, 1]
+
+
+def _joined(
+    logits: Tensor, label: Tensor, guessed: Tensor, weight: float, kept: Tensor | None = None
+) -> tuple[Tensor, Metrics]:
+    """Cross-entropy on the labels plus ``weight`` times the unlabelled loss, and both apart."""
+    known = cross_entropy(logits, label)
+    metrics = {
+        "cross_entropy_loss": known.item(),
+        "unlabelled_loss": guessed.item(),
+        "train_accuracy": (logits.argmax(dim=1) == label).float().mean().item(),
+    }
+    if kept is not None:
+        metrics["confident_score"] = kept.item()
+    return known + weight * guessed, metrics
