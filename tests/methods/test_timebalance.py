@@ -22,8 +22,6 @@ from vidssl.methods.timebalance import (
 )
 from vidssl.training import StepContext, TrainConfig, fit
 
-CONTEXT = StepContext(0, 0.0, torch.Generator())
-
 
 def network(num_classes=3, seed=0, name="r3d_10_dilated"):
     torch.manual_seed(seed)
@@ -346,6 +344,19 @@ def test_other_blends_do_not_need_scores(blend, weights):
         student, pairs(), context()
     )
     torch.testing.assert_close(loss, same)
+
+
+def test_of_pairs_the_teachers_see_the_weak_view_and_the_student_the_strong_one():
+    teachers = FrozenTeachers(network(seed=1), network(seed=2), 3)
+    student, batch = network(seed=3).eval(), pairs()
+    weak, strong = batch["unlabelled"], pairs(seed=1)["unlabelled"]
+    seen = {}
+    teachers.networks[0].register_forward_pre_hook(lambda _, x: seen.update(teacher=x[0][2:]))
+    student.register_forward_pre_hook(lambda _, x: seen.update(student=x[0][2:]))
+    step = timebalance.student_step(teachers, SCORES, StudentConfig())
+    step(student, {**batch, "unlabelled": torch.stack([weak, strong], dim=1)}, context())
+    torch.testing.assert_close(seen["teacher"], timebalance.normalise(weak))
+    torch.testing.assert_close(seen["student"], timebalance.normalise(strong))
 
 
 def test_teachers_of_other_classes_are_refused():

@@ -49,12 +49,7 @@ from torch.utils.data import Dataset
 
 from vidssl.core import expect_shape, normalise, one_of
 from vidssl.inference import run_videos
-from vidssl.losses import (
-    distillation_loss,
-    global_local,
-    instance_contrast,
-    local_local,
-)
+from vidssl.losses import distillation_loss, global_local, instance_contrast, local_local
 from vidssl.models import Projector, VideoNetwork
 from vidssl.training import Batch, Metrics, StepContext, TrainingStep
 
@@ -429,37 +424,46 @@ def student_step(
 ) -> TrainingStep:
     """The step that `vidssl.training.fit` calls on batches of `vidssl.data.PairedDataset`.
 
-    ``scores`` maps each video's id to its s; only "similarity" looks into it. Student and teachers
-    get the same tensor, labelled and unlabelled clips in one forward. L = cross-entropy
-    (labelled) + labelled_weight D(labelled) + unlabelled_weight D(unlabelled).
+    ``scores`` maps each video's id to its s; only "similarity" looks into it. L = cross-entropy
+    (labelled) + labelled_weight D(labelled) + unlabelled_weight D(unlabelled), labelled and
+    unlabelled clips in one forward. Student and teachers get the same tensor; of unlabelled pairs
+    (B, 2, 3, T, H, W) the teachers get the first, weak view and the student the second.
     """
 
     def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
-        clip = normalise(torch.cat([batch["clip"], batch["unlabelled"]]))
-        p_invariant, p_distinctive = teachers.predict(clip)
+        known, label, unlabelled = batch["clip"], batch["label"], batch["unlabelled"]
+        weak, seen = unlabelled.unbind(1) if unlabelled.ndim == 6 else (unlabelled, unlabelled)
+        p_invariant, p_distinctive = teachers.predict(normalise(torch.cat([known, weak])))
         s = _weights([*batch["video_id"], *batch["unlabelled_id"]], scores, config.blend)
-        target = blend_teachers(p_invariant, p_distinctive, s.to(clip.device))
-        logits, known, label = model(clip), len(batch["clip"]), batch["label"]
-        terms = {
-            "cross_entropy": cross_entropy(logits[:known], label),
-            "labelled_distillation": distillation_loss(
-                logits[:known], target[:known], config.distance
-            ),
-            "unlabelled_distillation": distillation_loss(
-                logits[known:], target[known:], config.distance
-            ),
-        }
-        weights = (1.0, config.labelled_weight, config.unlabelled_weight)
-        loss = sum(weight * term for weight, term in zip(weights, terms.values()))
+        target = blend_teachers(p_invariant, p_distinctive, s.to(known.device))
+        logits = model(normalise(torch.cat([known, seen])))
+        loss, metrics = _student_loss(logits, label, target, config)
         said = [p.argmax(dim=1) for p in (logits, p_invariant, p_distinctive, target)]
         return loss, {
-            **{f"{name}_loss": term.item() for name, term in terms.items()},
-            "train_accuracy": _share(said[0][:known] == label),
+            **metrics,
             "teachers_agree_score": _share(said[1] == said[2]),
             "student_follows_score": _share(said[0] == said[3]),
         }
 
     return step
+
+
+def _student_loss(
+    logits: Tensor, label: Tensor, target: Tensor, config: StudentConfig
+) -> tuple[Tensor, Metrics]:
+    """The three terms, weighted; the first rows of ``logits`` are those with a ``label``."""
+    known = len(label)
+    terms = {
+        "cross_entropy": cross_entropy(logits[:known], label),
+        "labelled_distillation": distillation_loss(logits[:known], target[:known], config.distance),
+        "unlabelled_distillation": distillation_loss(
+            logits[known:], target[known:], config.distance
+        ),
+    }
+    weights = (1.0, config.labelled_weight, config.unlabelled_weight)
+    loss = sum(weight * term for weight, term in zip(weights, terms.values()))
+    metrics = {f"{name}_loss": term.item() for name, term in terms.items()}
+    return loss, {**metrics, "train_accuracy": _share(logits[:known].argmax(dim=1) == label)}
 
 
 def _weights(video_ids: Sequence[str], scores: Mapping[str, float], blend: str) -> Tensor:

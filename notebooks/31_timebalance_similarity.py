@@ -1,0 +1,288 @@
+# %% [markdown]
+# # TimeBalance: temporal similarity
+#
+# **Question.** How alike do the times of a video look to each teacher, and does that tell
+# repetitive videos from those made of ordered sub-actions?
+#
+# Consecutive clips of a video go through both self-supervised teachers (with projectors, before
+# fine-tuning). $C_I$ and $C_D$ are the cosine similarities of each time with each other, $C$ is
+# their average, and the score $s$ is the mean of its off-diagonal entries. $s$ weighs the
+# invariant teacher, $1 - s$ the distinctive one.
+#
+# | | |
+# | --- | --- |
+# | input | runs of `30_timebalance_teachers` with `objective` invariant and distinctive |
+# | output | `similarities.npz`: both matrices of every video; how well $s$ tells the class groups |
+# | time | smoke 15 s, mini 2 min on two cores |
+
+# %% tags=["parameters"]
+scale = "mini"
+run_folder = ""
+dataset = "embedded"  # embedded, folder, ucf101, hmdb51, kinetics
+root = ""
+annotations = ""
+split = 1
+group_pattern = ""
+test_groups = []
+data_seed = 0
+validation = 0.0  # share of the training videos tested on instead of the test set, by whole groups
+seed = 0
+invariant = ""  # folder of a run of 30_timebalance_teachers with this objective
+distinctive = ""
+fraction = 0.1  # the labelled share behind the fine-tuned teachers that are shown
+backbone = "r3d_10_dilated"
+width = 0.25
+frames = 8
+local_stride = 1  # of the consecutive clips: the teachers' local clips
+clips = 4  # consecutive clips of a video
+frame_stride = 7  # of the clip that is classified
+size = 32  # px
+short_side = 40  # px
+num_workers = 0
+
+# %%
+from vidssl import runs
+
+run = runs.start("31_timebalance_similarity", globals())
+
+# %%
+import io
+from pathlib import Path
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+from IPython.display import display
+from sklearn.metrics import roc_auc_score
+
+from vidssl import models
+from vidssl.core import VideoRecord, normalise
+from vidssl.data import (
+    ConsecutiveClipsDataset,
+    TestTransform,
+    clip_span,
+    consecutive_clips,
+    mirror_index,
+    read_clip,
+)
+from vidssl.data.synthetic import scene_class
+from vidssl.methods import timebalance
+from vidssl.models.pretrained import load_pretrained
+from vidssl.visualize import paper_style
+from vidssl.visualize.teachers import teacher_predictions, temporal_similarity, weights_by_class
+from vidssl.visualize.widgets import controls
+
+if not (invariant and distinctive):
+    raise runs.ParameterError(
+        "invariant and distinctive must be folders of two runs of 30_timebalance_teachers: run it "
+        "with objective='invariant' and with objective='distinctive' first"
+    )
+splits = run.open_dataset(labelled=True)
+videos: list[VideoRecord] = [*splits.train, *splits.test]
+
+
+def self_supervised(folder):
+    network = timebalance.Teacher(models.build(backbone, num_classes=0, width=width))
+    load_pretrained(network, Path(folder) / "teacher.pt")
+    return network.eval()
+
+
+def finetuned(folder):
+    network = models.build(backbone, num_classes=splits.num_classes, width=width)
+    load_pretrained(network, Path(folder) / f"finetuned-{100 * fraction:g}.pt", classifier=True)
+    return network
+
+
+teachers = [self_supervised(invariant), self_supervised(distinctive)]
+predictors = timebalance.FrozenTeachers(
+    finetuned(invariant), finetuned(distinctive), splits.num_classes
+)
+
+# %% [markdown]
+# ## Every video, once
+#
+# The clips stand in the middle of the video; a video too short for them is mirrored at its end.
+# Matrices are kept, so that scores of fewer clips or another aggregate need no second pass.
+
+# %%
+plain = TestTransform(size=size, short_side=short_side)
+tiles = ConsecutiveClipsDataset(
+    videos, frames=frames, stride=local_stride, count=clips, transform=plain
+)
+similarities = timebalance.measure_similarities(*teachers, tiles, num_workers=num_workers)
+similarities.save(run.folder / "similarities.npz")
+scores = similarities.scores()
+train_ids = {record.video_id for record in splits.train}
+training = np.array([video_id in train_ids for video_id in similarities.video_ids])
+degenerate = timebalance.warn_if_alike(scores[training])
+low, middle, high = np.percentile(scores[training], [5, 50, 95])
+print(
+    f"s of {training.sum()} training videos: {low:.2f} to {high:.2f} for nine in ten, median "
+    f"{middle:.2f}; {len(similarities.failed)} videos could not be read"
+)
+
+# %% [markdown]
+# ## By class
+#
+# If the premise holds, repetitive classes have a high $s$ and ordered sub-actions a low one. The
+# area under the curve (AUC) is the chance that a repetitive video has a higher score than an
+# ordered one; 0.5 is a coin.
+
+# %%
+by_id = {record.video_id: record for record in videos}
+named = [by_id[video_id].class_name for video_id in similarities.video_ids]
+groups = {name: scene_class(name).group for name in splits.class_names if dataset == "embedded"}
+note = f"{splits.name} · {scale} scale · {clips} clips a video · seed {seed}"
+figure = weights_by_class(scores, named, groups, note=note)
+run.save_figure(
+    figure,
+    "timebalance_scores",
+    data=[
+        {"video_id": v, "class": c, "group": groups.get(c, ""), "s": float(s)}
+        for v, c, s in zip(similarities.video_ids, named, scores)
+    ],
+    alt="Temporal similarity score of every video, a row a class, sorted by the classes' means.",
+    dataset=splits.name,
+)
+figure
+
+# %%
+metrics = {"s_mean": float(scores[training].mean()), "s_low": low, "s_high": high}
+kinds = np.array([groups.get(name, "") for name in named])
+told_apart = np.isin(kinds, ["repetitive", "ordered"])
+if len(set(kinds[told_apart])) == 2:
+    both = {
+        "both teachers": scores,
+        "invariant alone": timebalance.score_of_matrices(torch.from_numpy(similarities.invariant)),
+        "distinctive alone": timebalance.score_of_matrices(
+            torch.from_numpy(similarities.distinctive)
+        ),
+        "two clips": similarities.scores(2),
+    }
+    for name, values in both.items():
+        auc = roc_auc_score(kinds[told_apart] == "repetitive", np.asarray(values)[told_apart])
+        metrics[f"{name.replace(' ', '_')}_auc_score"] = float(auc)
+        print(f"{name}: repetitive above ordered with an AUC of {auc:.2f}")
+    metrics |= {f"s_{kind}": float(scores[kinds == kind].mean()) for kind in sorted(set(kinds))}
+
+# %% [markdown]
+# ## Extremes
+#
+# The training videos with the highest and the lowest score.
+
+# %%
+ranked = np.flatnonzero(training)[np.argsort(scores[training])]
+chosen = [int(ranked[-1]), int(ranked[len(ranked) // 2]), int(ranked[0])]
+
+
+def strips(record, start=None, stride=local_stride):
+    """The consecutive clips of a video as frames (clips, T, H, W, 3)."""
+    frame_numbers = []
+
+    def choose(length):
+        frame_numbers.append(consecutive_clips(length, frames, stride, clips, start))
+        return frame_numbers[0].ravel()
+
+    shown = read_clip(record.path, choose)
+    return shown.reshape(*frame_numbers[0].shape, *shown.shape[1:])
+
+
+figure = temporal_similarity(
+    [list(strips(by_id[similarities.video_ids[i]])) for i in chosen],
+    similarities.invariant[chosen],
+    similarities.distinctive[chosen],
+    scores[chosen],
+    titles=[named[i] for i in chosen],
+    note=note,
+)
+run.save_figure(
+    figure,
+    "timebalance_matrices",
+    data=[{"video_id": similarities.video_ids[i], "s": float(scores[i])} for i in chosen],
+    alt="Film strips of three videos beside the temporal similarity matrices of both teachers and "
+    "their average; from the highest score to the lowest.",
+    dataset=splits.name,
+)
+figure
+
+# %% [markdown]
+# ## Playground
+#
+# Choose a test video and move its clips along the timeline, or spread them (`stride`). The matrices
+# are the self-supervised teachers'; the bars are what the fine-tuned teachers say of the clip that
+# is classified, which begins at the same frame, and of their blend.
+
+# %%
+pictures = {name: widgets.Image(format="png") for name in ("matrices", "predictions")}
+first_of_class = {record.class_name: record for record in reversed(splits.test)}
+
+
+def draw(image, figure):
+    buffer = io.BytesIO()
+    with paper_style():
+        figure.savefig(buffer, format="png", dpi=110)
+    image.value = buffer.getvalue()
+
+
+@torch.inference_mode()
+def look(video, start, stride):
+    record = first_of_class[video]
+    shown = strips(record, start, stride)
+    clip = torch.stack([plain(frames) for frames in shown])
+    device = next(teachers[0].parameters()).device
+    embedded = [network(normalise(clip.to(device))).pooled[None] for network in teachers]
+    s = timebalance.temporal_similarity(*embedded)
+    matrices = [timebalance.similarity_matrices(z)[0].cpu().numpy() for z in embedded]
+    classified = read_clip(
+        record.path, lambda length: mirror_index(start + frame_stride * np.arange(frames), length)
+    )
+    p_invariant, p_distinctive = predictors.predict(normalise(plain(classified))[None].to(device))
+    blend = timebalance.blend_teachers(p_invariant, p_distinctive, s)
+    draw(
+        pictures["matrices"],
+        temporal_similarity(
+            [list(shown)], matrices[0][None], matrices[1][None], s.tolist(), titles=[video]
+        ),
+    )
+    bars = {"invariant": p_invariant, "distinctive": p_distinctive, "blend": blend}
+    draw(
+        pictures["predictions"],
+        teacher_predictions(
+            {name: p[0].cpu().numpy() for name, p in bars.items()},
+            splits.class_names,
+            true_class=video,
+        ),
+    )
+    last = start + clip_span(clips * frames, stride) - 1
+    said = splits.class_names[int(blend.argmax())]
+    return f"frames {start} to {last}: s = {s.item():.2f}; the blend says {said}"
+
+
+panel = controls(
+    look,
+    video=widgets.Dropdown(options=list(first_of_class), description="test video of class"),
+    start=widgets.IntSlider(0, 0, 32, description="first frame"),
+    stride=widgets.IntSlider(local_stride, 1, 4, description="stride"),
+)
+display(widgets.VBox([panel, *pictures.values()]))
+
+# %% [markdown]
+# ## What one should see
+#
+# Times of a repetitive video look alike, above all to the invariant teacher. How far $s$ tells the
+# groups apart depends on how well the teachers are trained: a distinctive teacher that still sits
+# on its plateau finds all times alike. Where nearly all scores are the same, blending is a fixed
+# mixture, and a warning above says so.
+
+# %%
+assert len(similarities.video_ids) + len(similarities.failed) == len(videos), "a video is missing"
+assert ((scores >= 0) & (scores <= 1)).all()
+diagonals = np.diagonal(similarities.invariant, axis1=1, axis2=2)
+assert np.allclose(diagonals, 1, atol=1e-3), "a clip is not like itself"
+
+run.finish(
+    {**metrics, "degenerate": degenerate, "videos": len(similarities.video_ids)},
+    seeds=[seed],
+    failed=list(similarities.failed),
+    data_hash=splits.fingerprint,
+)

@@ -1,0 +1,265 @@
+# %% [markdown]
+# # TimeBalance: what the weights do
+#
+# **Question.** Does the temporal similarity of a video say which teacher to believe?
+#
+# No student is trained here. Two fine-tuned teachers predict the test videos; their blend by $s$ is
+# held against their plain average, against each alone, and against an oracle that always believes
+# the teacher that is right. Then one video is walked through, window by window.
+#
+# | | |
+# | --- | --- |
+# | input | two runs of `30_timebalance_teachers`, `similarities.npz` of `31_timebalance_similarity` |
+# | output | accuracy of the blends, weights by class group and along a video |
+# | time | smoke 15 s, mini 3 min on two cores |
+
+# %% tags=["parameters"]
+scale = "mini"
+run_folder = ""
+dataset = "embedded"  # embedded, folder, ucf101, hmdb51, kinetics
+root = ""
+annotations = ""
+split = 1
+group_pattern = ""
+test_groups = []
+data_seed = 0
+validation = 0.0  # share of the training videos tested on instead of the test set, by whole groups
+seed = 0
+invariant = ""  # folders of runs of 30_timebalance_teachers
+distinctive = ""
+similarities = ""  # similarities.npz of 31_timebalance_similarity
+fraction = 0.1  # labelled share behind the fine-tuned teachers
+video = ""  # video_id whose windows are shown; empty: the first one of ordered sub-actions
+window_step = 2  # frames from one window to the next
+backbone = "r3d_10_dilated"
+width = 0.25
+frames = 8
+local_stride = 1
+clips = 4  # of a window
+frame_stride = 7  # of the clips that are classified
+size = 32  # px
+short_side = 40  # px
+num_workers = 0
+test_clips = 10
+
+# %%
+from vidssl import runs
+
+run = runs.start("33_timebalance_weights", globals())
+
+# %%
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import display
+
+from vidssl import models, visualize
+from vidssl.core import normalise, one_of
+from vidssl.data import (
+    MultiClipDataset,
+    TestTransform,
+    clip_span,
+    consecutive_clips,
+    read_clip,
+)
+from vidssl.data.scenes import trajectory
+from vidssl.data.synthetic import scene_class
+from vidssl.inference import predict
+from vidssl.methods import timebalance
+from vidssl.models.pretrained import load_pretrained
+from vidssl.visualize.teachers import weights_along_video, weights_by_class
+
+if not (invariant and distinctive and similarities):
+    raise runs.ParameterError(
+        "invariant and distinctive must be folders of two runs of 30_timebalance_teachers, "
+        "similarities the file that 31_timebalance_similarity wrote"
+    )
+splits = run.open_dataset(labelled=True)
+percent = f"{100 * fraction:g}"
+note = f"{splits.name} · {scale} scale · {percent} % labels · seed {seed}"
+
+# %% [markdown]
+# ## Predictions of both teachers, and the scores of the same videos
+#
+# Calibrated scores are ranked against the training videos: what they would have weighed there.
+
+# %%
+plain = TestTransform(size=size, short_side=short_side)
+test_set = MultiClipDataset(
+    splits.test, frames=frames, stride=frame_stride, count=test_clips, transform=plain
+)
+
+
+def finetuned(folder):
+    network = models.build(backbone, num_classes=splits.num_classes, width=width)
+    load_pretrained(network, Path(folder) / f"finetuned-{percent}.pt", classifier=True)
+    return network
+
+
+said = {name: predict(finetuned(folder), test_set) for name, folder in
+        {"invariant": invariant, "distinctive": distinctive}.items()}  # fmt: skip
+labels, video_ids = said["invariant"].labels, said["invariant"].video_ids
+assert video_ids == said["distinctive"].video_ids
+kept = timebalance.load_similarities(similarities)
+training = kept.of([r.video_id for r in splits.train if r.video_id in set(kept.video_ids)])
+scores = kept.of(video_ids).scores()
+weights = {
+    "invariant": np.ones(len(scores)),
+    "distinctive": np.zeros(len(scores)),
+    "average": np.full(len(scores), 0.5),
+    "s": scores,
+    "s, ranked": timebalance.calibrate(scores, "rank", training.scores()),
+    "s, min-max": timebalance.calibrate(scores, "minmax", training.scores()),
+    "1 - s, ranked": 1 - timebalance.calibrate(scores, "rank", training.scores()),
+}
+degenerate = timebalance.warn_if_alike(scores)
+
+# %% [markdown]
+# ## Whom to believe
+#
+# *1 - s* is the control: were $s$ of no use, it would do as well. The oracle is the share of videos
+# that at least one teacher gets right, the most that any weight could reach.
+
+# %%
+p_invariant, p_distinctive = (torch.from_numpy(said[k].values) for k in said)
+groups = {name: scene_class(name).group for name in splits.class_names if dataset == "embedded"}
+kinds = np.array([groups.get(splits.class_names[label], "all") for label in labels])
+rows = []
+
+
+def accuracies(name, right):
+    """Share of right videos in all and in each class group; unreadable ones count as wrong."""
+    total = len(labels) + len(said["invariant"].failed)
+    row = {"weights": name, "all": right.sum() / total}
+    return row | {kind: right[kinds == kind].mean() for kind in sorted(set(kinds))}
+
+
+right = {}
+for name, weight in weights.items():
+    s = torch.from_numpy(weight.astype(np.float32))
+    blended = timebalance.blend_teachers(p_invariant, p_distinctive, s).numpy()
+    right[name] = blended.argmax(1) == labels
+    rows.append(accuracies(name, right[name]))
+rows.append(accuracies("oracle", right["invariant"] | right["distinctive"]))
+display(pd.DataFrame(rows).style.format(precision=3).hide())
+
+# %% [markdown]
+# ## Is the invariant teacher better where $s$ is high?
+#
+# Test videos in quarters of $s$: accuracy of both teachers in each.
+
+# %%
+quarters = np.array_split(np.argsort(scores, kind="stable"), 4)
+by_quarter = [
+    {
+        "table": "", "row": name, "column": f"{scores[part].min():.2f} to {scores[part].max():.2f}",
+        "mean": right[name][part].mean(), "ci95": None, "scale": scale, "dataset": splits.name,
+    }
+    for name in ("invariant", "distinctive")
+    for part in quarters if len(part)
+]  # fmt: skip
+if len({row["column"] for row in by_quarter}) == 4:
+    figure = visualize.accuracy_by_setting(by_quarter, setting="s of the test videos, by quarters")
+    run.save_figure(
+        figure,
+        "timebalance_quarters",
+        data=by_quarter,
+        alt="Accuracy of both teachers on test videos from the lowest to the highest quarter of s.",
+        dataset=splits.name,
+    )
+    display(figure)
+better = np.array(
+    [right["invariant"][part].mean() - right["distinctive"][part].mean() for part in quarters]
+)
+print(f"invariant minus distinctive, from low to high s: {np.round(100 * better, 1)} points")
+
+# %%
+figure = weights_by_class(
+    weights["s, ranked"], [splits.class_names[k] for k in labels], groups,
+    note=f"{note} · test videos, ranked against training videos",
+)  # fmt: skip
+run.save_figure(
+    figure,
+    "timebalance_weights",
+    data=[
+        {"video_id": v, "s": float(a), "ranked": float(b)}
+        for v, a, b in zip(video_ids, scores, weights["s, ranked"])
+    ],
+    alt="Weight of the invariant teacher for every test video, a row a class.",
+    dataset=splits.name,
+)
+figure
+
+# %% [markdown]
+# ## Along one video
+#
+# The same score for windows that slide over a test video, from both matrices and from each alone.
+# Dashed lines are where one sub-action of the scene ends and the next begins.
+
+# %%
+by_id = {record.video_id: record for record in splits.test}
+ordered = [r.video_id for r in splits.test if groups.get(r.class_name) == "ordered"]
+video = video or (ordered or list(by_id))[0]
+record = by_id[one_of("video", video, list(by_id))]
+whole = read_clip(record.path, np.arange)
+span = clip_span(clips * frames, local_stride)
+starts = np.arange(0, max(1, len(whole) - span + 1), window_step)
+
+
+def self_supervised(folder):
+    network = timebalance.Teacher(models.build(backbone, num_classes=0, width=width))
+    load_pretrained(network, Path(folder) / "teacher.pt")
+    return network.eval()
+
+
+@torch.inference_mode()
+def windows(network):
+    """Embeddings (W, clips, P) of the clips of every window."""
+    shown = [consecutive_clips(len(whole), frames, local_stride, clips, start) for start in starts]
+    clip = torch.stack([plain(whole[row]) for window in shown for row in window])
+    return network(normalise(clip)).pooled.unflatten(0, (len(starts), clips))
+
+
+z_invariant, z_distinctive = (windows(self_supervised(f)) for f in (invariant, distinctive))
+lines = {
+    "both": timebalance.temporal_similarity(z_invariant, z_distinctive).numpy(),
+    "invariant": timebalance.temporal_similarity(z_invariant, z_invariant).numpy(),
+    "distinctive": timebalance.temporal_similarity(z_distinctive, z_distinctive).numpy(),
+}
+boundaries = trajectory(run.scene_of(record)).boundaries if dataset == "embedded" else ()
+figure = weights_along_video(
+    starts + (span - 1) / 2, lines, whole, boundaries=boundaries, title=video, note=note
+)
+run.save_figure(
+    figure,
+    "timebalance_along_video",
+    data=[
+        {"first_frame": int(start), **{name: float(line[i]) for name, line in lines.items()}}
+        for i, start in enumerate(starts)
+    ],
+    alt="Temporal similarity of sliding windows over one video, below its film strip.",
+    dataset=splits.name,
+)
+figure
+
+# %% [markdown]
+# ## What one should see
+#
+# If the premise holds, the line of the invariant teacher crosses that of the distinctive one from
+# low to high $s$, the blend by $s$ beats *1 - s*, and neither comes near the oracle. Where it does
+# not hold at this scale, the table above shows which part fails.
+
+# %%
+table = {row["weights"]: row for row in rows}
+assert all(0 <= row["all"] <= table["oracle"]["all"] for name, row in table.items()
+           if name in ("invariant", "distinctive"))  # fmt: skip
+metrics = {f"{name}_accuracy": float(row["all"]) for name, row in table.items()}
+metrics |= {f"quarter_{i + 1}_gain": float(gain) for i, gain in enumerate(better)}
+run.finish(
+    {**metrics, "degenerate": degenerate, "test_videos": len(splits.test)},
+    seeds=[seed],
+    failed=list(said["invariant"].failed),
+    data_hash=splits.fingerprint,
+)

@@ -1,0 +1,179 @@
+# TimeBalance: teachers, temporal similarities, students and baselines, tables. Names of runs say
+# what they vary, and 34_timebalance_tables finds them by these names. Shares are texts in per cent.
+
+BASELINES = ["pseudo_label", "mean_teacher", "fixmatch", "tg_fixmatch"]
+VARIANTS = {  # what a student changes, by the name that its runs carry
+    "timebalance": {},
+    "average": {"blend": "average"},
+    "invariant": {"blend": "invariant"},
+    "distinctive": {"blend": "distinctive"},
+    "ranked": {"calibration": "rank"},
+    "minmax": {"calibration": "minmax"},
+    "clips2": {"similarity_clips": 2},
+    "kl": {"distance": "kl", "labelled_weight": 1.0, "unlabelled_weight": 2.0},
+    "average_kl": {
+        "blend": "average", "distance": "kl", "labelled_weight": 1.0, "unlabelled_weight": 2.0
+    },
+}
+
+
+def timebalance_settings():
+    """Seeds of all rows and of the headline rows, and the labelled shares teachers learn."""
+    return graph.settings(
+        "timebalance_main",
+        seeds=[0, 1, 2],
+        headline_seeds=[0, 1, 2, 3, 4],
+        percents=["5", "10", "20"],
+    )
+
+
+def timebalance_teacher(seed, objective):
+    shares = timebalance_settings()["percents"]
+    return graph.run(
+        "30_timebalance_teachers",
+        f"timebalance_teacher-{objective}-s{seed}",
+        produces=["teacher.pt", "backbone.pt", *(f"finetuned-{share}.pt" for share in shares)],
+        objective=objective,
+        fractions=[float(share) / 100 for share in shares],
+        seed=seed,
+    )
+
+
+def timebalance_teachers(seed):
+    """Both teachers' runs, and the parameters that point at them."""
+    pair = {name: timebalance_teacher(seed, name) for name in ("invariant", "distinctive")}
+    folders = {name: graph.path(job.file("")) for name, job in pair.items()}
+    return list(pair.values()), folders
+
+
+def timebalance_similarity(seed):
+    teachers, folders = timebalance_teachers(seed)
+    return graph.run(
+        "31_timebalance_similarity",
+        f"timebalance_similarity-s{seed}",
+        after=teachers,
+        produces=["similarities.npz"],
+        fraction=float(timebalance_settings()["percents"][0]) / 100,
+        seed=seed,
+        **folders,
+    )
+
+
+def timebalance_weights(seed, share):
+    teachers, folders = timebalance_teachers(seed)
+    scores = timebalance_similarity(seed)
+    return graph.run(
+        "33_timebalance_weights",
+        f"timebalance_weights-f{share}-s{seed}",
+        after=[*teachers, scores],
+        similarities=graph.path(scores.file("similarities.npz")),
+        fraction=float(share) / 100,
+        seed=seed,
+        **folders,
+    )
+
+
+def timebalance_student(seed, share, variant="timebalance"):
+    """A student of both teachers, started from TCLR's backbone."""
+    teachers, given = timebalance_teachers(seed)
+    start = timebalance_teacher(seed, "tclr")
+    after = [*teachers, start]
+    given = {**given, "pretrained": graph.path(start.file("backbone.pt")), **VARIANTS[variant]}
+    if "blend" not in VARIANTS[variant]:
+        scores = timebalance_similarity(seed)
+        after.append(scores)
+        given["similarities"] = graph.path(scores.file("similarities.npz"))
+    return graph.run(
+        "32_timebalance_student",
+        f"timebalance_student-{variant}-f{share}-s{seed}",
+        after=after,
+        fraction=float(share) / 100,
+        seed=seed,
+        **given,
+    )
+
+
+def timebalance_baseline(seed, share, method):
+    """A baseline from scratch; the supervised one brings the linear classifiers."""
+    return graph.run(
+        "32_timebalance_student",
+        f"timebalance_student-{method}-f{share}-s{seed}",
+        method=method,
+        baselines=method == "supervised",
+        fraction=float(share) / 100,
+        seed=seed,
+    )
+
+
+def timebalance_table(table, *finished, **parameters):
+    return graph.run(
+        "34_timebalance_tables",
+        table,
+        after=finished,
+        figures=[table],
+        table=table,
+        records=graph.path("records"),
+        **parameters,
+    )
+
+
+def timebalance_main():
+    wanted = timebalance_settings()
+    finished = [timebalance_teacher(seed, "tclr") for seed in wanted["headline_seeds"]]
+    for share in wanted["percents"]:
+        for seed in wanted["headline_seeds"]:
+            finished += [timebalance_student(seed, share)]
+            finished += [timebalance_baseline(seed, share, "supervised")]
+        for seed in wanted["seeds"]:
+            finished += [timebalance_student(seed, share, "average")]
+            finished += [timebalance_baseline(seed, share, method) for method in BASELINES]
+    return timebalance_table("timebalance_main", *finished, percents=wanted["percents"])
+
+
+def timebalance_ablation():
+    wanted = graph.settings("timebalance_ablation", seeds=[0, 1, 2], percent="10")
+    finished = [
+        timebalance_student(seed, wanted["percent"], variant)
+        for seed in wanted["seeds"]
+        for variant in VARIANTS
+    ]
+    finished += [timebalance_baseline(s, wanted["percent"], "supervised") for s in wanted["seeds"]]
+    return timebalance_table("timebalance_ablation", *finished, percent=wanted["percent"])
+
+
+def timebalance_classwise():
+    wanted = graph.settings("timebalance_classwise", seeds=[0, 1, 2, 3, 4], percent="10")
+    finished = []
+    for seed in wanted["seeds"]:
+        finished += [*timebalance_teachers(seed)[0], timebalance_similarity(seed)]
+        finished += [timebalance_weights(seed, wanted["percent"])]
+        finished += [timebalance_baseline(seed, wanted["percent"], "supervised")]
+    return timebalance_table("timebalance_classwise", *finished, percent=wanted["percent"])
+
+
+def timebalance_tables():
+    return [timebalance_main(), timebalance_ablation(), timebalance_classwise()]
+
+
+rule timebalance:
+    """Every table and figure of TimeBalance."""
+    input:
+        graph.target("timebalance", *timebalance_tables()),
+
+
+rule timebalance_main:
+    """Accuracy with few labels: TimeBalance beside supervised and semi-supervised baselines."""
+    input:
+        graph.target("timebalance_main", timebalance_main()),
+
+
+rule timebalance_ablation:
+    """Whom the student listens to: each teacher, their average, their blend; MSE or KL."""
+    input:
+        graph.target("timebalance_ablation", timebalance_ablation()),
+
+
+rule timebalance_classwise:
+    """Which classes each teacher is better at, and whether s tells them apart."""
+    input:
+        graph.target("timebalance_classwise", timebalance_classwise()),

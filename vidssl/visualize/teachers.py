@@ -1,0 +1,310 @@
+"""Two teachers in pictures: where each is better, how alike a video's times look to them, and what
+weight follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from vidssl.visualize.clips import Clip, as_frames
+from vidssl.visualize.style import (
+    COLORS,
+    COLUMN_WIDTH,
+    FAINT,
+    MARKERS,
+    PAGE_WIDTH,
+    add_note,
+    new_figure,
+    paper_style,
+)
+
+MATRICES = "viridis"  # even steps of lightness, also without colours
+WEIGHT = "s (weight of the invariant teacher)"
+
+
+def class_differences(
+    difference: Sequence[float],
+    class_names: Sequence[str],
+    *,
+    half_width: Sequence[float] = (),
+    groups: Sequence[str] = (),
+    extremes: int = 25,
+    names: tuple[str, str] = ("distinctive", "invariant"),
+    note: str = "",
+    width: float = COLUMN_WIDTH,
+) -> Figure:
+    """One teacher's accuracy minus the other's, class by class, sorted: the motivation plot.
+
+    Args:
+        difference: (K,) fractions, ``names[0]`` minus ``names[1]``.
+        class_names: K names.
+        half_width: (K,) of 95 % intervals over seeds; NaN where there is none.
+        groups: the group of each class, told by colour.
+        extremes: so many classes are shown at either end; all where there are no more.
+        names: of the two teachers.
+        note: a grey line at the bottom right.
+        width: of the figure, in inches.
+    """
+    values = 100 * np.asarray(difference, dtype=float)
+    bars = 100 * np.asarray(half_width if len(half_width) else np.full(len(values), np.nan))
+    if values.shape != (len(class_names),) or bars.shape != values.shape:
+        raise ValueError(
+            f"difference, half_width and class_names must have one entry a class, got "
+            f"{values.shape}, {bars.shape} and {len(class_names)}"
+        )
+    order = np.argsort(-values, kind="stable")
+    if len(order) > 2 * extremes:
+        order = np.concatenate([order[:extremes], order[-extremes:]])
+    colors = _group_colors(groups)
+    with paper_style():
+        figure = new_figure(width, 0.145 * len(order) + 0.75 + 0.2 * bool(groups))
+        axis = figure.subplots()
+        places = np.arange(len(order))
+        shades = [colors[groups[k]] if groups else COLORS[0] for k in order]
+        axis.barh(places, values[order], color=shades, height=0.72)
+        axis.errorbar(
+            values[order], places, xerr=np.nan_to_num(bars[order]), fmt="none", ecolor="0.2",
+            elinewidth=0.7,
+        )  # fmt: skip
+        axis.axvline(0, color="0.2", lw=0.6)
+        axis.set_yticks(places, [class_names[k] for k in order])
+        axis.tick_params(axis="y", length=0)
+        axis.set(ylim=(len(order) - 0.4, -0.6), xlabel=f"{names[0]} minus {names[1]} (points)")
+        for text, side in ((f"← {names[1]}", "left"), (f"{names[0]} →", "right")):
+            axis.set_title(text, loc=side, color=FAINT)
+        _name_group_colors(figure, colors)
+        add_note(figure, note)
+    return figure
+
+
+def temporal_similarity(
+    clips: Sequence[Sequence[Clip]],
+    invariant: np.ndarray,
+    distinctive: np.ndarray,
+    scores: Sequence[float],
+    *,
+    titles: Sequence[str] = (),
+    note: str = "",
+    width: float = PAGE_WIDTH,
+) -> Figure:
+    """Film strips beside their temporal similarity matrices; a row is a video.
+
+    Args:
+        clips: V lists of N clips, each uint8 (T, H, W, 3) or float (3, T, H, W); of each clip its
+            first, middle and last frame are shown, one below the other.
+        invariant, distinctive: C_I and C_D, (V, N, N).
+        scores: s of each video.
+        titles: a line above each row.
+        note: a grey line at the bottom right.
+        width: of the figure, in inches.
+    """
+    invariant, distinctive = np.asarray(invariant), np.asarray(distinctive)
+    count, times = len(clips), len(clips[0]) if len(clips) else 0
+    if not count or {invariant.shape, distinctive.shape} != {(count, times, times)}:
+        raise ValueError(
+            f"invariant and distinctive must be ({count}, {times}, {times}) for {count} videos of "
+            f"{times} clips, got {invariant.shape} and {distinctive.shape}"
+        )
+    strips = [_thirds(video) for video in clips]
+    ratio = strips[0].shape[1] / strips[0].shape[0]
+    with paper_style():
+        side = width / (ratio + 3.9)
+        figure = new_figure(width, count * (side + 0.32) + 0.35 + 0.15 * bool(note))
+        grid = figure.subplots(count, 4, squeeze=False, width_ratios=(ratio, 1, 1, 1))
+        for row, strip in enumerate(strips):
+            _show_strip(grid[row, 0], strip, times)
+            averaged = (invariant[row] + distinctive[row]) / 2
+            named = {"$C_I$": invariant[row], "$C_D$": distinctive[row], "$C$": averaged}
+            for axis, (name, matrix) in zip(grid[row, 1:], named.items()):
+                image = _show_matrix(axis, matrix, name)
+            grid[row, 0].set_title(titles[row] if len(titles) else "")
+            grid[row, 3].set_title(f"$C$,  s = {scores[row]:.2f}")
+        bar = figure.colorbar(image, ax=grid[:, 3], shrink=0.7, aspect=14 * count, pad=0.03)
+        bar.outline.set_visible(False)
+        bar.set_label("cosine similarity")
+        add_note(figure, note)
+    return figure
+
+
+def teacher_predictions(
+    probabilities: Mapping[str, np.ndarray],
+    class_names: Sequence[str],
+    *,
+    true_class: str = "",
+    top: int = 5,
+    note: str = "",
+    width: float = COLUMN_WIDTH,
+) -> Figure:
+    """What each teacher and their blend say of one video: bars of the likeliest classes.
+
+    Args:
+        probabilities: name -> (K,), e.g. invariant, distinctive, blend.
+        class_names: K names.
+        true_class: is marked with an asterisk and always shown.
+        top: so many classes, by the highest probability that anyone gives them.
+        note: a grey line at the bottom right.
+        width: of the figure, in inches.
+    """
+    table = np.array([np.asarray(p, dtype=float) for p in probabilities.values()])
+    if table.ndim != 2 or table.shape[1] != len(class_names):
+        raise ValueError(f"probabilities must have {len(class_names)} classes, got {table.shape}")
+    shown = list(np.argsort(-table.max(0), kind="stable")[:top])
+    if true_class in class_names and list(class_names).index(true_class) not in shown:
+        shown[-1] = list(class_names).index(true_class)
+    with paper_style():
+        figure = new_figure(width, 0.4 * len(shown) + 0.75)
+        axis = figure.subplots()
+        height = 0.8 / len(table)
+        for index, (name, row) in enumerate(zip(probabilities, table)):
+            places = np.arange(len(shown)) + (index - (len(table) - 1) / 2) * height
+            axis.barh(places, row[shown], height=0.9 * height, color=COLORS[index], label=name)
+        stars = [class_names[k] + (" *" if class_names[k] == true_class else "") for k in shown]
+        axis.set_yticks(range(len(shown)), stars)
+        axis.tick_params(axis="y", length=0)
+        axis.set(xlim=(0, 1), ylim=(len(shown) - 0.5, -0.5))
+        axis.set_xlabel("probability   (* true class)" if true_class else "probability")
+        figure.legend(loc="outside upper center", ncols=len(table))
+        add_note(figure, note)
+    return figure
+
+
+def weights_by_class(
+    scores: Sequence[float],
+    video_classes: Sequence[str],
+    groups: Mapping[str, str] | None = None,
+    *,
+    note: str = "",
+    width: float = COLUMN_WIDTH,
+) -> Figure:
+    """s of every video, a row a class, sorted by the classes' means (black strokes).
+
+    Args:
+        scores: (V,) in [0, 1].
+        video_classes: (V,) the class of each video.
+        groups: class -> group, told by colour.
+        note: a grey line at the bottom right.
+        width: of the figure, in inches.
+    """
+    values, named = np.asarray(scores, dtype=float), np.asarray(video_classes)
+    if values.shape != named.shape or not len(values):
+        raise ValueError(f"scores and video_classes must agree, got {values.shape}, {named.shape}")
+    groups = groups or {}
+    colors = _group_colors([groups[name] for name in dict.fromkeys(video_classes) if groups])
+    means = {name: values[named == name].mean() for name in dict.fromkeys(video_classes)}
+    order = sorted(means, key=means.get, reverse=True)
+    rng = np.random.default_rng(0)  # where the dots stand within a row
+    with paper_style():
+        figure = new_figure(width, 0.17 * len(order) + 0.6 + 0.2 * bool(groups))
+        axis = figure.subplots()
+        for place, name in enumerate(order):
+            own = values[named == name]
+            shade = colors[groups[name]] if groups else COLORS[0]
+            shift = rng.uniform(-0.28, 0.28, len(own))
+            axis.scatter(own, place + shift, s=3, color=shade, alpha=0.45, lw=0)
+            axis.plot([means[name]] * 2, [place - 0.36, place + 0.36], color="black", lw=1.2)
+        axis.set_yticks(range(len(order)), order)
+        axis.tick_params(axis="y", length=0)
+        axis.set(ylim=(len(order) - 0.4, -0.6), xlabel=WEIGHT)
+        _name_group_colors(figure, colors)
+        add_note(figure, note)
+    return figure
+
+
+def weights_along_video(
+    centres: Sequence[float],
+    weights: Mapping[str, Sequence[float]],
+    frames: Clip,
+    *,
+    boundaries: Sequence[float] = (),
+    shown: int = 10,
+    title: str = "",
+    note: str = "",
+    width: float = PAGE_WIDTH,
+) -> Figure:
+    """How the teachers' weight follows a video: s of windows over time, below its film strip.
+
+    Args:
+        centres: (W,) the middle frame of each window.
+        weights: name -> (W,) scores of the windows, e.g. of both teachers and of their average.
+        frames: the whole video, uint8 (T, H, W, 3) or float (3, T, H, W).
+        boundaries: frames where one sub-action ends and another begins, as dashed lines.
+        shown: so many frames of the film strip.
+        title: a line above.
+        note: a grey line at the bottom right.
+        width: of the figure, in inches.
+    """
+    video = as_frames(frames)
+    shown = min(shown, len(video))
+    places = ((np.arange(shown) + 0.5) / shown * (len(video) - 1)).round().astype(int)
+    strip = np.concatenate(list(video[places]), axis=1)
+    with paper_style():
+        tall = (width - 0.6) * strip.shape[0] / strip.shape[1]
+        figure = new_figure(width, tall + 1.75 + 0.15 * bool(note))
+        top, axis = figure.subplots(2, 1, height_ratios=(tall, 1.4))
+        top.imshow(strip, aspect="auto", interpolation="nearest")
+        top.set_xticks((np.arange(len(places)) + 0.5) * video.shape[2], places)
+        top.tick_params(length=0, pad=1)
+        top.set(yticks=[])
+        top.spines[:].set_visible(False)
+        top.set_title(title)
+        for index, (name, values) in enumerate(weights.items()):
+            style = {"color": COLORS[index % 7], "marker": MARKERS[index % 7], "markersize": 3}
+            axis.plot(centres, values, label=name, **style)
+        for boundary in boundaries:
+            axis.axvline(boundary, color=FAINT, ls=(0, (4, 3)), lw=0.8)
+        axis.set(xlim=(0, len(video) - 1), ylim=(-0.03, 1.03), xlabel="frame", ylabel="s")
+        axis.grid(axis="y", color="0.92", lw=0.6)
+        axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        add_note(figure, note)
+    return figure
+
+
+def _thirds(clips: Sequence[Clip]) -> np.ndarray:
+    """First, middle and last frame of each clip, one below the other; clips side by side."""
+    columns = []
+    for clip in clips:
+        frames = as_frames(clip)
+        picked = frames[[0, len(frames) // 2, len(frames) - 1]]
+        gap = max(1, round(0.03 * frames.shape[2]))
+        framed = np.pad(picked, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255)
+        columns.append(np.concatenate(list(framed), axis=0))
+    return np.concatenate(columns, axis=1)
+
+
+def _show_strip(axis: Axes, strip: np.ndarray, times: int) -> None:
+    axis.imshow(strip, interpolation="nearest")
+    axis.set(yticks=[])
+    axis.set_xticks((np.arange(times) + 0.5) * strip.shape[1] / times, np.arange(1, times + 1))
+    axis.tick_params(length=0, pad=1)
+    axis.spines[:].set_visible(False)
+
+
+def _show_matrix(axis: Axes, matrix: np.ndarray, name: str):
+    image = axis.imshow(matrix, cmap=MATRICES, vmin=-1, vmax=1)
+    axis.set_title(name)
+    labels = np.arange(1, len(matrix) + 1)
+    axis.set_xticks(labels - 1, labels)
+    axis.set_yticks(labels - 1, labels)
+    axis.tick_params(length=0, pad=1)
+    axis.spines[:].set_visible(False)
+    if len(matrix) <= 6:
+        for (row, column), value in np.ndenumerate(matrix):
+            color = "black" if value > 0.45 else "white"
+            axis.text(
+                column, row, f"{value:.1f}", ha="center", va="center", color=color, fontsize=5.5
+            )
+    return image
+
+
+def _group_colors(groups: Sequence[str]) -> dict[str, str]:
+    return {name: COLORS[index % 7] for index, name in enumerate(sorted(set(groups)))}
+
+
+def _name_group_colors(figure: Figure, colors: Mapping[str, str]) -> None:
+    if colors:
+        handles = [Patch(color=color, label=name) for name, color in colors.items()]
+        figure.legend(handles=handles, loc="outside upper center", ncols=3)
