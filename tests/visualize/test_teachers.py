@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from vidssl.visualize import teachers
+
+NAMES = ["Shuttle", "Spin", "RightThenDown", "Striped"]
+GROUPS = ["repetitive", "repetitive", "ordered", "appearance"]
+
+
+def labels(axis):
+    return [label.get_text() for label in axis.get_yticklabels()]
+
+
+def legend(figure):
+    return [text.get_text() for each in figure.legends for text in each.get_texts()]
+
+
+def video(frames=12):
+    return np.random.default_rng(0).integers(0, 256, (frames, 6, 8, 3), dtype=np.uint8)
+
+
+def test_class_differences_are_sorted_and_in_points():
+    figure = teachers.class_differences([0.1, -0.2, 0.3, 0.0], NAMES, groups=GROUPS, note="mini")
+    [axis] = figure.axes
+    assert labels(axis) == ["RightThenDown", "Shuttle", "Striped", "Spin"]
+    assert [round(bar.get_width(), 6) for bar in axis.patches] == [30, 10, 0, -20]
+    assert legend(figure) == ["appearance", "ordered", "repetitive"]
+    assert axis.get_xlabel() == "distinctive minus invariant (points)"
+
+
+def test_of_many_classes_the_extremes_are_shown():
+    difference = np.linspace(-0.5, 0.5, 101)
+    figure = teachers.class_differences(difference, [f"c{k}" for k in range(101)], extremes=3)
+    assert labels(figure.axes[0]) == ["c100", "c99", "c98", "c2", "c1", "c0"]
+
+
+def test_matrices_stand_beside_their_video():
+    matrix = np.array([[1.0, 0.2], [0.2, 1.0]])
+    figure = teachers.temporal_similarity(
+        [[video(), video()]], matrix[None], 0 * matrix[None], [0.1], titles=["Shuttle"]
+    )
+    strip, invariant, _, averaged = figure.axes[:4]
+    assert strip.get_title("left") == "Shuttle"
+    assert [text.get_text() for text in invariant.texts] == ["1.0", "0.2", "0.2", "1.0"]
+    assert [text.get_text() for text in averaged.texts] == ["0.5", "0.1", "0.1", "0.5"]
+    assert "s = 0.10" in averaged.get_title("left")
+
+
+def test_predictions_always_show_the_true_class():
+    likely = {"invariant": np.array([0.5, 0.4, 0.1, 0.0]), "blend": np.array([0.5, 0.3, 0.2, 0.0])}
+    figure = teachers.teacher_predictions(likely, NAMES, true_class="Striped", top=3)
+    assert labels(figure.axes[0]) == ["Shuttle", "Spin", "Striped *"]
+    assert legend(figure) == ["invariant", "blend"]
+
+
+def test_weights_by_class_are_sorted_by_their_means():
+    classes = ["Spin", "Spin", "Striped", "Striped"]
+    figure = teachers.weights_by_class([0.2, 0.4, 0.8, 1.0], classes, dict(zip(NAMES, GROUPS)))
+    [axis] = figure.axes
+    assert labels(axis) == ["Striped", "Spin"]
+    assert [line.get_xdata()[0] for line in axis.lines] == pytest.approx([0.9, 0.3])
+    assert legend(figure) == ["appearance", "repetitive"]
+
+
+def test_weights_along_a_video():
+    figure = teachers.weights_along_video(
+        [2, 6], {"both": [0.2, 0.4], "invariant": [0.5, 0.5]}, video(), boundaries=[5], shown=4
+    )
+    strip, axis = figure.axes
+    assert [label.get_text() for label in strip.get_xticklabels()] == ["1", "4", "7", "10"]
+    assert axis.lines[0].get_ydata().tolist() == [0.2, 0.4]
+    assert axis.lines[2].get_xdata() == [5, 5]
+    assert axis.get_xlim() == (0, 11)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: teachers.class_differences([0.1], NAMES), "one entry a class"),
+        (lambda: teachers.temporal_similarity([[video()]], np.ones((1, 2, 2)), np.ones((1, 1, 1)),
+                                              [1.0]), "invariant and distinctive must be"),
+        (lambda: teachers.temporal_similarity([], [], [], []), "for 0 videos"),
+        (lambda: teachers.teacher_predictions({"a": np.ones(3)}, NAMES), "4 classes"),
+        (lambda: teachers.weights_by_class([0.1], NAMES), "must agree"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(call, told):
+    with pytest.raises(ValueError, match=told):
+        call()
