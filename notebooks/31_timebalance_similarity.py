@@ -30,15 +30,15 @@ seed = 0
 invariant = ""  # folder of a run of 30_timebalance_teachers with this objective
 distinctive = ""
 fraction = 0.1  # the labelled share behind the fine-tuned teachers that are shown
-backbone = "r3d_10_dilated"
-width = 0.25
 frames = 8
 local_stride = 1  # of the consecutive clips: the teachers' local clips
 clips = 4  # consecutive clips of a video
-frame_stride = 7  # of the clip that is classified
+tuning_frames = 8  # of the clip that is classified
+frame_stride = 7
 size = 32  # px
 short_side = 40  # px
 num_workers = 0
+publish = False  # put the figures among the project's
 
 # %%
 from vidssl import runs
@@ -47,7 +47,6 @@ run = runs.start("31_timebalance_similarity", globals())
 
 # %%
 import io
-from pathlib import Path
 
 import ipywidgets as widgets
 import numpy as np
@@ -55,7 +54,6 @@ import torch
 from IPython.display import display
 from sklearn.metrics import roc_auc_score
 
-from vidssl import models
 from vidssl.core import VideoRecord, normalise
 from vidssl.data import (
     ConsecutiveClipsDataset,
@@ -67,7 +65,6 @@ from vidssl.data import (
 )
 from vidssl.data.synthetic import scene_class
 from vidssl.methods import timebalance
-from vidssl.models.pretrained import load_pretrained
 from vidssl.visualize import paper_style
 from vidssl.visualize.teachers import teacher_predictions, temporal_similarity, weights_by_class
 from vidssl.visualize.widgets import controls
@@ -81,22 +78,8 @@ splits = run.open_dataset(labelled=True)
 videos: list[VideoRecord] = [*splits.train, *splits.test]
 
 
-def self_supervised(folder):
-    network = timebalance.Teacher(models.build(backbone, num_classes=0, width=width))
-    load_pretrained(network, Path(folder) / "teacher.pt")
-    return network.eval()
-
-
-def finetuned(folder):
-    network = models.build(backbone, num_classes=splits.num_classes, width=width)
-    load_pretrained(network, Path(folder) / f"finetuned-{100 * fraction:g}.pt", classifier=True)
-    return network
-
-
-teachers = [self_supervised(invariant), self_supervised(distinctive)]
-predictors = timebalance.FrozenTeachers(
-    finetuned(invariant), finetuned(distinctive), splits.num_classes
-)
+teachers = [timebalance.load_teacher(folder) for folder in (invariant, distinctive)]
+predictors = timebalance.load_finetuned(invariant, distinctive, fraction, splits.num_classes)
 
 # %% [markdown]
 # ## Every video, once
@@ -143,6 +126,7 @@ run.save_figure(
     ],
     alt="Temporal similarity score of every video, a row a class, sorted by the classes' means.",
     dataset=splits.name,
+    publish=publish,
 )
 figure
 
@@ -202,6 +186,7 @@ run.save_figure(
     alt="Film strips of three videos beside the temporal similarity matrices of both teachers and "
     "their average; from the highest score to the lowest.",
     dataset=splits.name,
+    publish=publish,
 )
 figure
 
@@ -233,9 +218,8 @@ def look(video, start, stride):
     embedded = [network(normalise(clip.to(device))).pooled[None] for network in teachers]
     s = timebalance.temporal_similarity(*embedded)
     matrices = [timebalance.similarity_matrices(z)[0].cpu().numpy() for z in embedded]
-    classified = read_clip(
-        record.path, lambda length: mirror_index(start + frame_stride * np.arange(frames), length)
-    )
+    timeline = start + frame_stride * np.arange(tuning_frames)
+    classified = read_clip(record.path, lambda length: mirror_index(timeline, length))
     p_invariant, p_distinctive = predictors.predict(normalise(plain(classified))[None].to(device))
     blend = timebalance.blend_teachers(p_invariant, p_distinctive, s)
     draw(
@@ -279,6 +263,11 @@ assert len(similarities.video_ids) + len(similarities.failed) == len(videos), "a
 assert ((scores >= 0) & (scores <= 1)).all()
 diagonals = np.diagonal(similarities.invariant, axis1=1, axis2=2)
 assert np.allclose(diagonals, 1, atol=1e-3), "a clip is not like itself"
+said, drawn = panel.children[-1].value, pictures["matrices"].value
+panel.children[1].value = 8  # as if the slider of the first frame was moved
+assert panel.children[-1].value != said, "moving the clips changed nothing"
+assert pictures["matrices"].value != drawn, "the matrices were not redrawn"
+panel.children[1].value = 0
 
 run.finish(
     {**metrics, "degenerate": degenerate, "videos": len(similarities.video_ids)},

@@ -12,7 +12,7 @@
 # | --- | --- |
 # | input | labelled fraction or list; for timebalance two runs of `30_timebalance_teachers` and `similarities.npz` of `31_timebalance_similarity` |
 # | output | top-1, top-5 and per-class accuracy with the denominator, learning curves |
-# | time | smoke 15 s, mini 3 min on two cores |
+# | time | smoke 15 s, mini 5 min on two cores |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -51,7 +51,7 @@ size = 32  # px
 short_side = 40  # px
 flip = 0.5
 weak_strong = False  # timebalance: teachers see the weak view, the student the strong one
-steps = 600
+steps = 1000  # as many as the teachers' fine-tuning: one budget for all rows
 batch_size = 16  # labelled videos a step, and as many without label
 lr = 0.001
 warmup = 0.03  # share of the training
@@ -61,6 +61,7 @@ cache_mb = 1500
 num_workers = 0
 test_clips = 10
 train_clips = 2  # clips of a labelled video for its accuracy and for the baselines
+publish = False  # put the curves among the project's figures
 baselines = False  # linear classifiers of a static frame and of frame differences
 
 # %%
@@ -70,7 +71,6 @@ run = runs.start("32_timebalance_student", globals())
 
 # %%
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -165,13 +165,6 @@ def new_network(name="weights"):
     return network
 
 
-def finetuned(folder):
-    network = models.build(backbone, num_classes=splits.num_classes, width=width)
-    path = Path(folder) / f"finetuned-{100 * fraction:g}.pt"
-    load_pretrained(network, path, classifier=True)
-    return network
-
-
 def video_weights():
     """video_id -> s of all training videos, and whether they are all alike."""
     if blend != "similarity":
@@ -193,9 +186,7 @@ if method == "timebalance":
         raise runs.ParameterError(
             "invariant and distinctive must be folders of two runs of 30_timebalance_teachers"
         )
-    teachers = timebalance.FrozenTeachers(
-        finetuned(invariant), finetuned(distinctive), splits.num_classes
-    )
+    teachers = timebalance.load_finetuned(invariant, distinctive, fraction, splits.num_classes)
     scores, degenerate = video_weights()
     config = timebalance.StudentConfig(blend, distance, labelled_weight, unlabelled_weight)
     step = timebalance.student_step(teachers, scores, config)
@@ -253,6 +244,7 @@ run.save_figure(
     alt="Losses, accuracy on labelled videos, agreement of the teachers and of the student with "
     "them, over the training steps.",
     dataset=splits.name,
+    publish=publish,
 )
 figure
 

@@ -31,16 +31,16 @@ similarities = ""  # similarities.npz of 31_timebalance_similarity
 fraction = 0.1  # labelled share behind the fine-tuned teachers
 video = ""  # video_id whose windows are shown; empty: the first one of ordered sub-actions
 window_step = 2  # frames from one window to the next
-backbone = "r3d_10_dilated"
-width = 0.25
 frames = 8
 local_stride = 1
 clips = 4  # of a window
-frame_stride = 7  # of the clips that are classified
+tuning_frames = 8  # of the clips that are classified
+frame_stride = 7
 size = 32  # px
 short_side = 40  # px
 num_workers = 0
 test_clips = 10
+publish = False  # put the figures among the project's
 
 # %%
 from vidssl import runs
@@ -48,14 +48,13 @@ from vidssl import runs
 run = runs.start("33_timebalance_weights", globals())
 
 # %%
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from IPython.display import display
 
-from vidssl import models, visualize
+from vidssl import visualize
 from vidssl.core import normalise, one_of
 from vidssl.data import (
     MultiClipDataset,
@@ -68,7 +67,6 @@ from vidssl.data.scenes import trajectory
 from vidssl.data.synthetic import scene_class
 from vidssl.inference import predict
 from vidssl.methods import timebalance
-from vidssl.models.pretrained import load_pretrained
 from vidssl.visualize.teachers import weights_along_video, weights_by_class
 
 if not (invariant and distinctive and similarities):
@@ -88,18 +86,13 @@ note = f"{splits.name} · {scale} scale · {percent} % labels · seed {seed}"
 # %%
 plain = TestTransform(size=size, short_side=short_side)
 test_set = MultiClipDataset(
-    splits.test, frames=frames, stride=frame_stride, count=test_clips, transform=plain
+    splits.test, frames=tuning_frames, stride=frame_stride, count=test_clips, transform=plain
 )
 
 
-def finetuned(folder):
-    network = models.build(backbone, num_classes=splits.num_classes, width=width)
-    load_pretrained(network, Path(folder) / f"finetuned-{percent}.pt", classifier=True)
-    return network
-
-
-said = {name: predict(finetuned(folder), test_set) for name, folder in
-        {"invariant": invariant, "distinctive": distinctive}.items()}  # fmt: skip
+predictors = timebalance.load_finetuned(invariant, distinctive, fraction, splits.num_classes)
+networks = dict(zip(("invariant", "distinctive"), predictors.networks))
+said = {name: predict(network, test_set) for name, network in networks.items()}
 labels, video_ids = said["invariant"].labels, said["invariant"].video_ids
 assert video_ids == said["distinctive"].video_ids
 kept = timebalance.load_similarities(similarities)
@@ -151,25 +144,24 @@ display(pd.DataFrame(rows).style.format(precision=3).hide())
 # Test videos in quarters of $s$: accuracy of both teachers in each.
 
 # %%
-quarters = np.array_split(np.argsort(scores, kind="stable"), 4)
-by_quarter = [
-    {
-        "table": "", "row": name, "column": f"{scores[part].min():.2f} to {scores[part].max():.2f}",
-        "mean": right[name][part].mean(), "ci95": None, "scale": scale, "dataset": splits.name,
-    }
-    for name in ("invariant", "distinctive")
-    for part in quarters if len(part)
-]  # fmt: skip
-if len({row["column"] for row in by_quarter}) == 4:
-    figure = visualize.accuracy_by_setting(by_quarter, setting="s of the test videos, by quarters")
-    run.save_figure(
-        figure,
-        "timebalance_quarters",
-        data=by_quarter,
-        alt="Accuracy of both teachers on test videos from the lowest to the highest quarter of s.",
-        dataset=splits.name,
-    )
-    display(figure)
+QUARTERS = ("lowest", "second", "third", "highest")
+quarters = np.array_split(np.argsort(scores, kind="stable"), len(QUARTERS))
+by_quarter = []
+for name in ("invariant", "distinctive"):
+    for quarter, part in zip(QUARTERS, quarters):
+        measured = {"mean": right[name][part].mean(), "ci95": None, "s": scores[part].mean()}
+        about = {"row": name, "column": quarter, "scale": scale, "dataset": splits.name}
+        by_quarter.append({**about, **measured})
+figure = visualize.accuracy_by_setting(by_quarter, setting="quarter of the test videos by s")
+run.save_figure(
+    figure,
+    "timebalance_quarters",
+    data=by_quarter,
+    alt="Accuracy of both teachers on test videos from the lowest to the highest quarter of s.",
+    dataset=splits.name,
+    publish=publish,
+)
+display(figure)
 better = np.array(
     [right["invariant"][part].mean() - right["distinctive"][part].mean() for part in quarters]
 )
@@ -189,6 +181,7 @@ run.save_figure(
     ],
     alt="Weight of the invariant teacher for every test video, a row a class.",
     dataset=splits.name,
+    publish=publish,
 )
 figure
 
@@ -208,12 +201,6 @@ span = clip_span(clips * frames, local_stride)
 starts = np.arange(0, max(1, len(whole) - span + 1), window_step)
 
 
-def self_supervised(folder):
-    network = timebalance.Teacher(models.build(backbone, num_classes=0, width=width))
-    load_pretrained(network, Path(folder) / "teacher.pt")
-    return network.eval()
-
-
 @torch.inference_mode()
 def windows(network):
     """Embeddings (W, clips, P) of the clips of every window."""
@@ -222,7 +209,9 @@ def windows(network):
     return network(normalise(clip)).pooled.unflatten(0, (len(starts), clips))
 
 
-z_invariant, z_distinctive = (windows(self_supervised(f)) for f in (invariant, distinctive))
+z_invariant, z_distinctive = (
+    windows(timebalance.load_teacher(folder)) for folder in (invariant, distinctive)
+)
 lines = {
     "both": timebalance.temporal_similarity(z_invariant, z_distinctive).numpy(),
     "invariant": timebalance.temporal_similarity(z_invariant, z_invariant).numpy(),
@@ -241,6 +230,7 @@ run.save_figure(
     ],
     alt="Temporal similarity of sliding windows over one video, below its film strip.",
     dataset=splits.name,
+    publish=publish,
 )
 figure
 

@@ -1,6 +1,7 @@
 # TimeBalance: teachers, temporal similarities, students and baselines, tables. Names of runs say
 # what they vary, and 34_timebalance_tables finds them by these names. Shares are texts in per cent.
 
+PUBLISHED_SHARE = "10"
 BASELINES = ["pseudo_label", "mean_teacher", "fixmatch", "tg_fixmatch"]
 VARIANTS = {  # what a student changes, by the name that its runs carry
     "timebalance": {},
@@ -15,6 +16,11 @@ VARIANTS = {  # what a student changes, by the name that its runs carry
         "blend": "average", "distance": "kl", "labelled_weight": 1.0, "unlabelled_weight": 2.0
     },
 }
+
+
+def timebalance_published(seed, *figures):
+    """Of runs that differ by their seed, the first one's figures go among the project's."""
+    return {"figures": figures, "publish": True} if seed == 0 else {}
 
 
 def timebalance_settings():
@@ -56,6 +62,7 @@ def timebalance_similarity(seed):
         fraction=float(timebalance_settings()["percents"][0]) / 100,
         seed=seed,
         **folders,
+        **timebalance_published(seed, "timebalance_scores", "timebalance_matrices"),
     )
 
 
@@ -70,6 +77,9 @@ def timebalance_weights(seed, share):
         fraction=float(share) / 100,
         seed=seed,
         **folders,
+        **timebalance_published(
+            seed, "timebalance_weights", "timebalance_quarters", "timebalance_along_video"
+        ),
     )
 
 
@@ -83,6 +93,8 @@ def timebalance_student(seed, share, variant="timebalance"):
         scores = timebalance_similarity(seed)
         after.append(scores)
         given["similarities"] = graph.path(scores.file("similarities.npz"))
+    if variant == "timebalance" and share == PUBLISHED_SHARE:
+        given |= timebalance_published(seed, "timebalance_student_curves")
     return graph.run(
         "32_timebalance_student",
         f"timebalance_student-{variant}-f{share}-s{seed}",
@@ -105,12 +117,12 @@ def timebalance_baseline(seed, share, method):
     )
 
 
-def timebalance_table(table, *finished, **parameters):
+def timebalance_table(table, *finished, figures=(), **parameters):
     return graph.run(
         "34_timebalance_tables",
         table,
         after=finished,
-        figures=[table],
+        figures=[table, *figures],
         table=table,
         records=graph.path("records"),
         **parameters,
@@ -127,7 +139,12 @@ def timebalance_main():
         for seed in wanted["seeds"]:
             finished += [timebalance_student(seed, share, "average")]
             finished += [timebalance_baseline(seed, share, method) for method in BASELINES]
-    return timebalance_table("timebalance_main", *finished, percents=wanted["percents"])
+    return timebalance_table(
+        "timebalance_main",
+        *finished,
+        figures=["timebalance_baselines"],
+        percents=wanted["percents"],
+    )
 
 
 def timebalance_ablation():

@@ -20,6 +20,7 @@ from vidssl.methods.timebalance import (
     load_similarities,
     temporal_similarity,
 )
+from vidssl.models.pretrained import save_pretrained
 from vidssl.training import StepContext, TrainConfig, fit
 
 
@@ -104,6 +105,7 @@ def test_a_plateau_is_told_from_a_collapse():
     assert state(chance, chance, timebalance.feature_spread(varied)) == "plateau"
     assert state(chance, chance, timebalance.feature_spread(same)) == "collapsed"
     assert state(0.4 * chance, chance, timebalance.feature_spread(varied)) == "learning"
+    assert state(1.6 * chance, chance, timebalance.feature_spread(varied)) == "early"
 
 
 def test_a_backbone_without_a_slice_for_each_local_clip_is_refused():
@@ -115,6 +117,22 @@ def test_a_backbone_without_a_slice_for_each_local_clip_is_refused():
         teacher, {"views": views()}, context()
     )
     assert torch.isfinite(loss)
+
+
+def test_what_a_pretraining_leaves_is_found_again(tmp_path):
+    teacher, about = Teacher(network(0)).eval(), {"backbone": "r3d_10_dilated", "width": 0.125}
+    save_pretrained(teacher, tmp_path / "teacher.pt", **about)
+    save_pretrained(teacher.backbone, tmp_path / "backbone.pt", **about)
+    again = timebalance.load_teacher(tmp_path)
+    clip = timebalance.normalise(views()[:, 0, 0])
+    torch.testing.assert_close(again(clip).pooled, teacher(clip).pooled)
+    save_pretrained(network(3), tmp_path / timebalance.finetuned_name(0.07), **about)
+    both = timebalance.load_finetuned(tmp_path, tmp_path, 0.07, num_classes=3)
+    assert [net.num_classes for net in both.networks] == [3, 3]
+    with pytest.raises(ValueError, match="the invariant teacher knows 3 classes, the student 4"):
+        timebalance.load_finetuned(tmp_path, tmp_path, 0.07, num_classes=4)
+    with pytest.raises(FileNotFoundError, match=r"finetuned-5\.pt"):
+        timebalance.load_finetuned(tmp_path, tmp_path, 0.05, num_classes=3)
 
 
 def test_unknown_objectives_and_weights_are_refused():

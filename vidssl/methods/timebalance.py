@@ -51,6 +51,7 @@ from vidssl.core import expect_shape, normalise, one_of
 from vidssl.inference import run_videos
 from vidssl.losses import distillation_loss, global_local, instance_contrast, local_local
 from vidssl.models import Projector, VideoNetwork
+from vidssl.models.pretrained import load_pretrained, load_with_head
 from vidssl.training import Batch, Metrics, StepContext, TrainingStep
 
 OBJECTIVES = {
@@ -62,7 +63,7 @@ BLENDS = ("similarity", "average", "invariant", "distinctive")
 CALIBRATIONS = ("none", "rank", "minmax")
 ALIKE = 0.02  # a spread of s (5th to 95th percentile) below this weighs all videos alike
 COLLAPSED = 0.01  # spread of features below which all clips look the same to a network
-NEAR_CHANCE = 0.95  # share of the chance loss above which nothing has been learned yet
+NEAR_CHANCE = 0.05  # relative distance from the chance loss within which nothing is told apart
 
 
 # --- self-supervised teachers -------------------------------------------------------------------
@@ -133,6 +134,26 @@ class Teacher(nn.Module):
         rows = torch.cat([features, in_time[:sliced].flatten(0, 1)])
         pooled, slices = self.projector(rows).split([len(features), len(rows) - len(features)])
         return Embedded(features, pooled, slices.unflatten(0, (sliced, in_time.shape[1])))
+
+
+def load_teacher(folder: str | Path) -> Teacher:
+    """The self-supervised teacher, with projector, that 30_timebalance_teachers left in ``folder``.
+
+    Errors as `vidssl.models.pretrained.load_pretrained`.
+    """
+    backbone, _ = load_with_head(Path(folder) / "backbone.pt")
+    teacher = Teacher(backbone)
+    load_pretrained(teacher, Path(folder) / "teacher.pt")
+    return teacher.eval()
+
+
+def finetuned_name(fraction: float) -> str:
+    """File of a teacher fine-tuned on this labelled share.
+
+    >>> finetuned_name(0.05)
+    'finetuned-5.pt'
+    """
+    return f"finetuned-{100 * fraction:g}.pt"
 
 
 class Views(NamedTuple):
@@ -209,14 +230,21 @@ def feature_spread(features: Tensor) -> float:
 
 
 def learning_state(loss: float, chance: float, spread: float) -> str:
-    """ "collapsed" (all clips alike), "plateau" (nothing learned so far) or "learning".
+    """How far a teacher has come, by its loss, the chance loss and the spread of its features.
 
-    A distinctive teacher stays near chance for its first few hundred steps before it falls: a run
-    stopped there looks like a collapse by its loss, but its features still tell videos apart.
+    "collapsed": all clips look alike to it. "early": the loss is above chance, for embeddings
+    differ, but not yet by what is asked. "plateau": at chance. "learning": below.
+
+    A distinctive teacher first unlearns its random differences and then stays at chance for some
+    hundred steps before the loss falls. A run stopped there looks like a collapse by its loss, but
+    its features still tell videos apart.
     """
     if spread < COLLAPSED:
         return "collapsed"
-    return "plateau" if loss > NEAR_CHANCE * chance else "learning"
+    apart = loss / chance - 1
+    if abs(apart) <= NEAR_CHANCE:
+        return "plateau"
+    return "early" if apart > 0 else "learning"
 
 
 # --- temporal similarity ------------------------------------------------------------------------
@@ -394,6 +422,17 @@ class StudentConfig:
         one_of("distance", self.distance, ("mse", "kl"))
         if min(self.labelled_weight, self.unlabelled_weight) < 0:
             raise ValueError("labelled_weight and unlabelled_weight must not be negative")
+
+
+def load_finetuned(
+    invariant: str | Path, distinctive: str | Path, fraction: float, num_classes: int
+) -> FrozenTeachers:
+    """Both teachers fine-tuned on a labelled share, from their runs' folders."""
+    networks = [
+        load_with_head(Path(folder) / finetuned_name(fraction))[0]
+        for folder in (invariant, distinctive)
+    ]
+    return FrozenTeachers(*networks, num_classes)
 
 
 class FrozenTeachers:

@@ -73,7 +73,9 @@ def class_differences(
         axis.axvline(0, color="0.2", lw=0.6)
         axis.set_yticks(places, [class_names[k] for k in order])
         axis.tick_params(axis="y", length=0)
-        axis.set(ylim=(len(order) - 0.4, -0.6), xlabel=f"{names[0]} minus {names[1]} (points)")
+        far = 1.05 * max(np.max(np.abs(values[order]) + np.nan_to_num(bars[order])), 1)
+        axis.set(ylim=(len(order) - 0.4, -0.6), xlim=(-far, far))
+        axis.set_xlabel(f"{names[0]} minus {names[1]} (points)")
         for text, side in ((f"← {names[1]}", "left"), (f"{names[0]} →", "right")):
             axis.set_title(text, loc=side, color=FAINT)
         _name_group_colors(figure, colors)
