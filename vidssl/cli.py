@@ -100,7 +100,7 @@ def _run(args: argparse.Namespace) -> int:
     project = runs.find_project()
     known = targets(project / "papermill_runs")
     if args.target is None:
-        print(*(f"{name:16} {text}" for name, text in known.items()), sep="\n")
+        print(*(f"{name:22} {text}" for name, text in known.items()), sep="\n")
         return 0
     one_of("target", args.target, list(known))
     own_scale = args.target if args.target in runs.scale_names(project) else "mini"
