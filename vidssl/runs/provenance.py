@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tokenize
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,7 @@ def _git(project: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
+@cache
 def meaning(source: str) -> str:
     """Python source without comments, docstrings and blank lines: what an edit must touch to
     make a run's result doubtful. The same text on every Python version."""
@@ -140,8 +141,13 @@ def modules_used(names: Iterable[str], package: Path = PACKAGE) -> dict[str, Pat
         name = _defining_module(waiting.pop(), package)
         if name and name not in used:
             used[name] = module_file(name, package)
-            waiting += used_names(used[name].read_text(), name)
+            waiting += _uses(used[name].read_text(), name)
     return used
+
+
+@cache
+def _uses(source: str, module: str) -> tuple[str, ...]:
+    return tuple(used_names(source, module))
 
 
 def used_names(source: str, module: str = "") -> Iterator[str]:
@@ -166,7 +172,7 @@ def _bindings(tree: ast.AST, module: str, is_package: bool = False) -> Iterator[
             )
 
 
-@lru_cache
+@cache
 def _passed_on(source: str, package: str) -> dict[str, str]:
     """Name -> dotted name, of what a package's ``__init__`` passes on."""
     return dict(_bindings(ast.parse(source), package, is_package=True))
