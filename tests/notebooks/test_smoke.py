@@ -82,6 +82,12 @@ def test_pseudo_motion(place):
     assert (place / "figures" / "smoke_mosi_pseudo_motion.png").exists()
 
 
+def test_optical_flow(place):
+    done = execute("20_motionfit_flow", place, "motionfit_flow")
+    assert done["metrics"]["fast_end_point_error"] > 0
+    assert (place / "figures" / "smoke_motionfit_flow.png").exists()
+
+
 def test_pretrain_transfer_and_table(place):
     """Weights, transfers with them and without, and the table of these records."""
     pretrained = execute("11_mosi_pretrain", place, "mosi_pretrain-xy-s0")

@@ -1,8 +1,8 @@
-"""Optical flow as colours, and the known truth of an embedded video drawn over its frames."""
+"""Optical flow as colours or arrows, and the known truth of an embedded video over its frames."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
+from vidssl.visualize.clips import as_frames
 from vidssl.visualize.style import COLORS, PAGE_WIDTH, add_note, new_figure, paper_style
+
+ARROW = (255, 235, 60)  # seen on dark and, with its black rim, on bright pictures
 
 
 def flow_to_rgb(flow: np.ndarray, largest: float = 0.0) -> np.ndarray:
@@ -26,6 +29,133 @@ def flow_to_rgb(flow: np.ndarray, largest: float = 0.0) -> np.ndarray:
     hue = np.arctan2(flow[1], flow[0]) / (2 * np.pi) % 1.0
     saturation = np.clip(speed / largest, 0, 1)
     return (hsv_to_rgb(np.stack([hue, saturation, np.ones_like(hue)], -1)) * 255).astype(np.uint8)
+
+
+def flow_colors(flow: np.ndarray, largest: float) -> np.ndarray:
+    """`flow_to_rgb` of each field: (T, 2, H, W) px -> frames (T, H, W, 3) uint8 for a player."""
+    return np.stack([flow_to_rgb(field, largest) for field in flow])
+
+
+def largest_speed(flow: np.ndarray) -> float:
+    """The speed (px) that nearly all of a flow (..., 2, H, W) stays below: for a common scale."""
+    speed = np.hypot(flow[..., 0, :, :], flow[..., 1, :, :])
+    return float(np.quantile(speed, 0.995)) or 1.0
+
+
+def arrows_over(
+    frames: np.ndarray, flow: np.ndarray, *, spacing: int = 8, gain: float = 4.0, zoom: int = 4
+) -> np.ndarray:
+    """Frames enlarged ``zoom`` times, with an arrow every ``spacing`` px.
+
+    Args:
+        frames: (T, H, W, 3) uint8; each with its flow (T, 2, H, W) px.
+        gain: an arrow is so many times as long as the motion; below half a pixel it is a dot.
+
+    Returns:
+        (T, zoom H, zoom W, 3) uint8.
+    """
+    frames = as_frames(frames)
+    if flow.shape != (len(frames), 2, *frames.shape[1:3]):
+        raise ValueError(f"flow must be (T, 2, H, W) of the frames {frames.shape}: {flow.shape}")
+    large = frames.repeat(zoom, axis=1).repeat(zoom, axis=2)
+    return np.stack([_with_arrows(*pair, spacing, gain, zoom) for pair in zip(large, flow)])
+
+
+def _with_arrows(picture, field, spacing: int, gain: float, zoom: int) -> np.ndarray:
+    from PIL import Image, ImageDraw
+
+    image = Image.fromarray(picture)
+    draw = ImageDraw.Draw(image)
+    for y in range(spacing // 2, field.shape[1], spacing):
+        for x in range(spacing // 2, field.shape[2], spacing):
+            motion = field[:, y, x] * gain * zoom
+            tail = np.array([x + 0.5, y + 0.5]) * zoom
+            for color, width in (((0, 0, 0), 3), (ARROW, 1)):
+                _draw_arrow(draw, tail, motion, color, width)
+    return np.asarray(image)
+
+
+def _draw_arrow(draw, tail: np.ndarray, motion: np.ndarray, color, width: int) -> None:
+    length = float(np.hypot(*motion))
+    if length < 2:
+        draw.circle(tuple(tail), width / 2, fill=color)
+        return
+    tip, back = tail + motion, motion / length * min(length, 6)
+    aside = np.array([-back[1], back[0]]) * 0.5
+    draw.line([tuple(tail), tuple(tip)], fill=color, width=width)
+    for barb in (tip - back + aside, tip - back - aside):
+        draw.line([tuple(barb), tuple(tip)], fill=color, width=width)
+
+
+def flow_strips(
+    frames: np.ndarray,
+    flows: Mapping[str, np.ndarray],
+    *,
+    shown: int = 6,
+    spacing: int = 10,
+    crop: tuple[slice, slice] = (slice(None), slice(None)),
+    note: str = "",
+) -> Figure:
+    """RGB frames with the arrows of the first flow, above each flow in colours; a colour wheel.
+
+    Args:
+        frames: (T, H, W, 3) uint8. flows: row title -> (T-1, 2, H, W) px, one scale for all.
+        shown: number of frames drawn, evenly spread. spacing: px between arrows.
+        crop: the rows and columns that are drawn.
+    """
+    first = next(iter(flows.values()))
+    chosen = np.linspace(0, len(first) - 1, shown).round().astype(int)
+    largest = max(largest_speed(flow) for flow in flows.values())
+    frames = as_frames(frames)[:, crop[0], crop[1]]
+    flows = {title: flow[:, :, crop[0], crop[1]] for title, flow in flows.items()}
+    height = (PAGE_WIDTH - 0.25) / (shown + 0.9) * frames.shape[1] / frames.shape[2]
+    with paper_style():
+        figure = new_figure(
+            PAGE_WIDTH, (len(flows) + 1) * (height + 0.03) + 0.2 + 0.15 * bool(note)
+        )
+        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
+        axes = figure.subplots(len(flows) + 1, shown + 1)
+        for column, frame in enumerate(chosen):
+            axes[0, column].imshow(frames[frame])
+            _draw_quiver(axes[0, column], next(iter(flows.values()))[frame], spacing, largest)
+            axes[0, column].set_title(f"frame {frame}", pad=2)
+            for axis, flow in zip(axes[1:, column], flows.values()):
+                axis.imshow(flow_to_rgb(flow[frame], largest))
+            for axis in axes[:, column]:
+                axis.set(xticks=[], yticks=[])
+                axis.spines[:].set(visible=True, color="0.7")
+        for axis, title in zip(axes[:, 0], ["RGB", *flows]):
+            axis.set_ylabel(title)
+        _draw_wheel(axes[1, shown], largest)
+        for axis in np.delete(axes[:, shown], 1):
+            axis.set_axis_off()
+        add_note(figure, note)
+    return figure
+
+
+def _draw_quiver(axis: Axes, field: np.ndarray, spacing: int, largest: float) -> None:
+    rows, columns = (np.arange(spacing // 2, side, spacing) for side in field.shape[1:])
+    u, v = field[:, rows[:, None], columns]
+    seen = np.hypot(u, v) > 0.1 * largest
+    x, y = np.meshgrid(columns, rows)
+    where = {"angles": "xy", "scale_units": "xy", "scale": largest / (1.5 * spacing)}
+    look = {"width": 0.012, "headwidth": 4, "headlength": 4, "headaxislength": 3.5}
+    color = [channel / 255 for channel in ARROW]
+    axis.quiver(
+        x[seen], y[seen], u[seen], v[seen], **where, **look, color=color, ec="black", lw=0.3
+    )
+
+
+def flow_legend(largest: float) -> Figure:
+    """The colour wheel alone, for the side of a player; ``largest`` is the speed at its rim."""
+    with paper_style():
+        figure = new_figure(1.2, 1.3)
+        axis = figure.subplots()
+        _draw_wheel(axis, largest)
+        for words, x, y in (("right", 1, 0.5), ("left", 0, 0.5), ("down", 0.5, 0), ("up", 0.5, 1)):
+            place = {"transform": axis.transAxes, "ha": "center", "va": "center", "fontsize": 7}
+            axis.text(0.5 + 0.68 * (x - 0.5), 0.5 + 0.68 * (y - 0.5), words, **place)
+    return figure
 
 
 def truth_strip(
@@ -45,7 +175,7 @@ def truth_strip(
         shown: number of frames drawn, evenly spread.
     """
     chosen = np.linspace(0, len(flow) - 1, shown).round().astype(int)
-    largest = float(np.quantile(np.hypot(flow[:, 0], flow[:, 1]), 0.995))
+    largest = largest_speed(flow)
     height = PAGE_WIDTH / (shown + 0.9) * frames.shape[1] / frames.shape[2]
     with paper_style():
         figure = new_figure(PAGE_WIDTH, 2 * height + 0.55 + 0.15 * bool(note))
