@@ -168,8 +168,8 @@ def comparison():
         if t["name"] in ("scratch", "clip_order", "mosi", "motionfit") and main(
             t, "backbone", "frames"
         ):
-            name = t["name"] if t["backbone"] == backbone else f"{t['name']}, {t['backbone']}"
-            name = name if t["frames"] == frames else f"{name}, {t['frames']} frames"
+            name = t["name"] if t["backbone"] == backbone else f"{t['name']} ({t['backbone']})"
+            name = name if t["frames"] == frames else f"{name} ({t['frames']} frames)"
             yield name, "top-1", t, f"{t['name']}_top1_accuracy"
 
 
@@ -179,7 +179,7 @@ def retrieval():
         for name in (t["name"], "static_frame", "frame_difference"):
             for kind in ("clip", "video"):
                 for k in (1, 5, 20) if main(t) else ():
-                    yield f"{name}, {kind}", k, t, f"{name}_{kind}_recall_at_{k}"
+                    yield f"{name} ({kind})", k, t, f"{name}_{kind}_recall_at_{k}"
 
 
 def semi_supervised():
@@ -235,15 +235,15 @@ TABLES = {
     ),
     "motionfit_comparison": (
         comparison,
-        {"motionfit": {"top-1": 0.889}, "motionfit, s3dg": {"top-1": 0.901},
+        {"motionfit": {"top-1": 0.889}, "motionfit (s3dg)": {"top-1": 0.901},
          "Han CoCLR": {"top-1": 0.879}, "Benaim": {"top-1": 0.811}},
         [("it beats clip order", ("motionfit", "top-1"), ("clip_order", "top-1")),
          ("it beats MoSI", ("motionfit", "top-1"), ("mosi", "top-1"))],
     ),
     "motionfit_retrieval": (
         retrieval,
-        {"motionfit, clip": {1: 0.616, 5: 0.756, 20: 0.855}},
-        [("motion beats appearance", ("motionfit, clip", 1), ("appearance, clip", 1))],
+        {"motionfit (clip)": {1: 0.616, 5: 0.756, 20: 0.855}},
+        [("motion beats appearance", ("motionfit (clip)", 1), ("appearance (clip)", 1))],
     ),
     "motionfit_semi": (
         semi_supervised,
