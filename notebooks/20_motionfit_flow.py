@@ -40,7 +40,7 @@ run = runs.start("20_motionfit_flow", globals())
 # %%
 import io
 import time
-from functools import lru_cache
+from functools import lru_cache, cache
 
 import ipywidgets as widgets
 import numpy as np
@@ -68,14 +68,14 @@ chosen = dict(list(one_each.items())[:: max(1, len(one_each) // videos_shown)][:
 print(f"{len(chosen)} videos: {', '.join(chosen)}")
 
 
-@lru_cache(maxsize=None)
+@cache
 def pictures(name):
     """The first frames of a video, (T, H, W, 3) uint8."""
     shown = read_clip(chosen[name].path, lambda length: np.arange(min(length, frames)))
     return resize_short_side(shown, short_side)
 
 
-@lru_cache(maxsize=None)
+@cache
 def truth(name):
     """The known flow (T-1, 2, H, W) in px and the sprite's mask (T-1, H, W), else None."""
     if dataset != "embedded":
