@@ -149,9 +149,10 @@ def _draw_quiver(axis: Axes, field: np.ndarray, spacing: int, largest: float) ->
 def flow_legend(largest: float) -> Figure:
     """The colour wheel alone, for the side of a player; ``largest`` is the speed at its rim."""
     with paper_style():
-        figure = new_figure(1.2, 1.3)
+        figure = new_figure(1.2, 1.35)
         axis = figure.subplots()
         _draw_wheel(axis, largest)
+        axis.title.set_in_layout(True)
         for words, x, y in (("right", 1, 0.5), ("left", 0, 0.5), ("down", 0.5, 0), ("up", 0.5, 1)):
             place = {"transform": axis.transAxes, "ha": "center", "va": "center", "fontsize": 7}
             axis.text(0.5 + 0.68 * (x - 0.5), 0.5 + 0.68 * (y - 0.5), words, **place)
@@ -197,13 +198,14 @@ def truth_strip(
 
 
 def _draw_wheel(axis: Axes, largest: float) -> None:
-    ramp = np.linspace(-1, 1, 101)
+    ramp = np.linspace(-1, 1, 301)
     v, u = np.meshgrid(ramp, ramp, indexing="ij")
     colors = flow_to_rgb(np.stack([u, v]), 1.0)
     colors[np.hypot(u, v) > 1] = 255
     axis.imshow(colors)
     axis.set_axis_off()
-    axis.set_title(f"{largest:.1f} px", fontsize=7, pad=1)
+    title = axis.set_title(f"rim: {largest:.1f} px", fontsize=7, pad=1, loc="center")
+    title.set_in_layout(False)  # or the rows of pictures would move apart
 
 
 def _draw_timeline(axis: Axes, length: int, chosen: np.ndarray, boundaries: Sequence[int]) -> None:

@@ -1,0 +1,79 @@
+"""Flow as colours and arrows: which colour is which direction, what is drawn where."""
+
+import numpy as np
+import pytest
+
+from vidssl.visualize.flow import (
+    arrows_over,
+    flow_colors,
+    flow_legend,
+    flow_strips,
+    flow_to_rgb,
+    largest_speed,
+)
+
+
+def constant(u, v, size=(24, 32), frames=3):
+    flow = np.empty((frames, 2, *size), np.float32)
+    flow[:, 0], flow[:, 1] = u, v
+    return flow
+
+
+@pytest.mark.parametrize(
+    ("motion", "color"),
+    [
+        ((0, 0), (255, 255, 255)),
+        ((2, 0), (255, 0, 0)),
+        ((-2, 0), (0, 255, 255)),
+        ((0, 2), (127, 255, 0)),
+        ((0, -2), (127, 0, 255)),
+        ((9, 0), (255, 0, 0)),
+        ((1, 0), (255, 127, 127)),
+    ],
+)
+def test_hue_is_the_direction_and_strength_the_speed(motion, color):
+    shown = flow_to_rgb(constant(*motion)[0], largest=2.0)
+    assert shown.shape == (24, 32, 3)
+    assert np.abs(shown[3, 5].astype(int) - color).max() <= 1
+    assert np.array_equal(flow_colors(constant(*motion), 2.0)[2], shown)
+
+
+def test_the_common_scale_leaves_a_few_pixels_out_and_is_never_zero():
+    flow = constant(0, 3)
+    flow[0, 0, 0, 0] = 500
+    assert largest_speed(flow) == pytest.approx(3)
+    assert largest_speed(constant(0, 0)) == 1
+
+
+def test_arrows_point_where_things_go():
+    frames = np.full((3, 24, 32, 3), 90, np.uint8)
+    changed = {}
+    for name, motion in (("right", (2, 0)), ("down", (0, 2)), ("none", (0, 0))):
+        drawn = arrows_over(frames, constant(*motion), spacing=24, gain=4, zoom=4)
+        assert drawn.shape == (3, 96, 128, 3)
+        changed[name] = np.argwhere((drawn[0] != 90).any(-1))
+    assert np.ptp(changed["right"][:, 1]) > 30 > np.ptp(changed["right"][:, 0])
+    assert changed["right"][:, 1].max() > 50 + 30, "from x = 50 to the right"
+    assert np.ptp(changed["down"][:, 0]) > 30 > np.ptp(changed["down"][:, 1])
+    assert changed["down"][:, 0].max() > 50 + 30
+    assert 0 < len(changed["none"]) < 20, "a dot"
+    assert (frames == 90).all()
+
+
+def test_wrong_shapes_are_refused():
+    frames = np.zeros((3, 24, 32, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"flow must be \(T, 2, H, W\) of the frames"):
+        arrows_over(frames, constant(1, 0, frames=2))
+    with pytest.raises(ValueError, match=r"flow must be \(2, H, W\)"):
+        flow_to_rgb(constant(1, 0))
+
+
+def test_strips_have_a_row_for_each_flow_and_a_wheel():
+    frames = np.zeros((4, 24, 32, 3), np.uint8)
+    figure = flow_strips(frames, {"true": constant(1, 0), "ours": constant(0, 1)}, shown=3)
+    figure.canvas.draw()
+    labels = [axis.get_ylabel() for axis in figure.axes if axis.get_ylabel()]
+    assert labels == ["RGB", "true", "ours"]
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title("center")]
+    assert "rim: 1.0 px" in titles
+    assert len(flow_legend(2.0).axes) == 1
