@@ -152,7 +152,7 @@ def flow_legend(largest: float) -> Figure:
         figure = new_figure(1.2, 1.35)
         axis = figure.subplots()
         _draw_wheel(axis, largest)
-        axis.title.set_in_layout(True)
+        axis.texts[0].set_in_layout(True)
         for words, x, y in (("right", 1, 0.5), ("left", 0, 0.5), ("down", 0.5, 0), ("up", 0.5, 1)):
             place = {"transform": axis.transAxes, "ha": "center", "va": "center", "fontsize": 7}
             axis.text(0.5 + 0.68 * (x - 0.5), 0.5 + 0.68 * (y - 0.5), words, **place)
@@ -204,8 +204,9 @@ def _draw_wheel(axis: Axes, largest: float) -> None:
     colors[np.hypot(u, v) > 1] = 255
     axis.imshow(colors)
     axis.set_axis_off()
-    title = axis.set_title(f"rim: {largest:.1f} px", fontsize=7, pad=1, loc="center")
-    title.set_in_layout(False)  # or the rows of pictures would move apart
+    above = {"transform": axis.transAxes, "ha": "center", "va": "bottom", "fontsize": 7}
+    # outside the layout, or the rows of pictures would move apart for it
+    axis.text(0.5, 1.01, f"rim: {largest:.1f} px", in_layout=False, **above)
 
 
 def _draw_timeline(axis: Axes, length: int, chosen: np.ndarray, boundaries: Sequence[int]) -> None:
