@@ -70,7 +70,7 @@ import torch
 
 from vidssl import models, visualize
 from vidssl.core import derive_seed
-from vidssl.data import collate, read_clip, resize_short_side, validation_split
+from vidssl.data import collate, labelled_videos, read_clip, resize_short_side, validation_split
 from vidssl.inference import predict, report
 from vidssl.methods import motionfit
 from vidssl.methods.baselines import linear_baseline
@@ -81,7 +81,7 @@ from vidssl.visualize.flow import flow_to_rgb
 from vidssl.visualize.widgets import progress_report
 
 splits = run.open_dataset(labelled=True)
-labelled = motionfit.labelled_videos(splits.train, videos_per_class, label_fraction, seed)
+labelled = labelled_videos(splits, per_class=videos_per_class, fraction=label_fraction, seed=seed)
 training, held_out = labelled, []
 if validation:
     assert len(labelled) >= 10 * splits.num_classes, "too few labels to hold some out"

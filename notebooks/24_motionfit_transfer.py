@@ -70,7 +70,7 @@ import torch
 
 from vidssl import models, visualize
 from vidssl.core import derive_seed, one_of
-from vidssl.data import collate, read_clip, resize_short_side
+from vidssl.data import collate, labelled_videos, read_clip, resize_short_side
 from vidssl.data.clip_table import load_clip_table
 from vidssl.evaluation import nearest, retrieval_recall, retrieval_rows
 from vidssl.inference import predict, report
@@ -84,7 +84,7 @@ FROM_SCRATCH = ("scratch", "mars")
 for name in initialisations:
     one_of("initialisations", name, [*FROM_SCRATCH, *pretrained])
 splits = run.open_dataset(labelled=True)
-labelled = motionfit.labelled_videos(splits.train, videos_per_class, label_fraction, seed)
+labelled = labelled_videos(splits, per_class=videos_per_class, fraction=label_fraction, seed=seed)
 print(
     f"{len(labelled)} labelled videos of {splits.num_classes} classes, {len(splits.test)} test "
     "videos"

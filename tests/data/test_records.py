@@ -12,6 +12,7 @@ from vidssl.data.records import (
     Splits,
     label_fraction,
     labelled_subset,
+    labelled_videos,
     missing_files,
     open_dataset,
     read_folder,
@@ -555,3 +556,13 @@ def test_official_validation_by_groups(shared_data, dataset, classes):
     assert not {r.group for r in train} & {r.group for r in validation}
     assert len({r.label for r in train}) == len({r.label for r in validation}) == classes
     assert 0.09 < len(validation) / len(records) < 0.13
+
+
+def test_labelled_videos_by_number_by_share_or_all():
+    train = [VideoRecord("", i % 2, f"v{i}", f"g{i}") for i in range(20)]
+    splits = Splits(train, [], ["a", "b"], "some")
+    assert len(labelled_videos(splits, per_class=3)) == 6
+    assert len(labelled_videos(splits, fraction=0.2)) == 4
+    assert labelled_videos(splits) == train
+    with pytest.raises(ValueError, match="give one of them"):
+        labelled_videos(splits, per_class=3, fraction=0.2)

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from vidssl import models
-from vidssl.core import VideoRecord, normalise
+from vidssl.core import normalise
 from vidssl.data.clip_table import ClipTable
 from vidssl.data.datasets import collate
 from vidssl.evaluation import purity_score
@@ -289,15 +289,6 @@ def test_features_of_another_width_cannot_be_matched():
 def test_impossible_configurations(options, message):
     with pytest.raises(ValueError, match=message):
         MotionFitConfig(**options)
-
-
-def test_labelled_videos_by_number_by_share_or_all():
-    records = [VideoRecord("", i % 2, f"v{i}", f"g{i}") for i in range(20)]
-    assert len(motionfit.labelled_videos(records, 3, 0, 0)) == 6
-    assert len(motionfit.labelled_videos(records, 0, 0.2, 0)) == 4
-    assert motionfit.labelled_videos(records, 0, 0, 0) == records
-    with pytest.raises(ValueError, match="give one of them"):
-        motionfit.labelled_videos(records, 3, 0.2, 0)
 
 
 def test_modalities():

@@ -570,11 +570,25 @@ def read_label_list(list_file: str | Path, splits: Splits) -> list[VideoRecord]:
 
 
 def labelled_videos(
-    splits: Splits, *, label_list: str | Path = "", per_class: int = 0, seed: int = 0
+    splits: Splits,
+    *,
+    label_list: str | Path = "",
+    per_class: int = 0,
+    fraction: float = 0.0,
+    seed: int = 0,
 ) -> list[VideoRecord]:
     """The videos whose labels a training may see: those of ``label_list``, else all training ones;
-    of these ``per_class`` of each class, drawn by ``seed`` (0: every one)."""
+    of these ``per_class`` of each class or a ``fraction`` of them, drawn by ``seed``.
+
+    0 means every one; ValueError where both numbers are given.
+    """
+    if per_class and fraction:
+        raise ValueError(
+            f"per_class={per_class} and fraction={fraction}: give one of them, the other 0"
+        )
     records = read_label_list(label_list, splits) if label_list else splits.train
+    if fraction:
+        return label_fraction(records, fraction, seed)
     return labelled_subset(records, per_class, seed) if per_class else records
 
 

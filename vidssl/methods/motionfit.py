@@ -51,8 +51,6 @@ from vidssl.data import (
     TestTransform,
     TrainTransform,
     dense_clips,
-    label_fraction,
-    labelled_subset,
     random_clips,
     uniform_clips,
 )
@@ -84,22 +82,6 @@ def flow_input(flow: Tensor) -> Tensor:
     if flow.ndim < 4 or flow.shape[-4] != 2:
         raise ValueError(f"flow must be (..., 2, T, H, W), got {tuple(flow.shape)}")
     return flow
-
-
-def labelled_videos(
-    records: Sequence[VideoRecord], videos_per_class: int, fraction: float, seed: int
-) -> list[VideoRecord]:
-    """The videos whose labels may be used: so many a class, or a share of each class, or all.
-
-    ``videos_per_class`` 0 and ``fraction`` 0 mean no limit; ValueError if both are given.
-    """
-    if videos_per_class and fraction:
-        raise ValueError(
-            f"videos_per_class={videos_per_class} and fraction={fraction}: give one of them"
-        )
-    if fraction:
-        return label_fraction(records, fraction, seed)
-    return labelled_subset(records, videos_per_class, seed) if videos_per_class else list(records)
 
 
 @dataclass(frozen=True)
