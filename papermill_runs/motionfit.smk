@@ -240,9 +240,14 @@ def motionfit_semi():
     return motionfit_table("motionfit_semi", jobs)
 
 
+def motionfit_flow():
+    return graph.run("20_motionfit_flow", "motionfit_flow", figures=["motionfit_flow"])
+
+
 def motionfit_tables():
-    """All of them; headline tables first."""
+    """All of them and a picture of flow; headline tables first."""
     return [
+        motionfit_flow(),
         motionfit_transfers(),
         motionfit_multiclip(),
         motionfit_granularity(),
@@ -253,6 +258,12 @@ def motionfit_tables():
         motionfit_comparison(),
         motionfit_semi(),
     ]
+
+
+rule motionfit_flow:
+    """Optical flow by each method beside the true one."""
+    input:
+        graph.target("motionfit_flow", motionfit_flow()),
 
 
 rule motionfit_transfer:
@@ -310,6 +321,6 @@ rule motionfit_semi:
 
 
 rule motionfit:
-    """Every table of MotionFit."""
+    """Every table and figure of MotionFit."""
     input:
         graph.target("motionfit", *motionfit_tables()),
