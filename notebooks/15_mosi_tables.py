@@ -38,12 +38,7 @@ from IPython.display import display
 from vidssl import visualize
 from vidssl.core import one_of
 from vidssl.data.synthetic import CLASSES
-from vidssl.evaluation import (
-    paired_difference,
-    paper_row,
-    smallest_detectable_difference,
-    table_row,
-)
+from vidssl.evaluation import compare_seeds, paper_row, table_row
 
 # %% [markdown]
 # ## What each table asks
@@ -304,27 +299,15 @@ display(shown[shown["paper"].isna()].drop(columns=["table", "scale", "paper"]))
 # On the same seeds; and the smallest true difference that these runs would have told from none.
 
 # %%
-differences = {}
+comparisons = {}
 for first, second in spec["compare"]:
     for column in dict.fromkeys(column for _, column in cells):
-        if not {(first, column), (second, column)} <= set(cells):
-            continue
-        a, b = (values(*cells[row, column])[1] for row in (first, second))
-        seeds = sorted(a.keys() & b.keys())
-        if not seeds:
-            continue
-        pair = [a[s] for s in seeds], [b[s] for s in seeds]
-        difference = paired_difference(*pair)
-        differences[f"{first} - {second}, {column}"] = difference
-        said = f"{first} - {second}, {column}: {100 * difference.mean:+.1f} points"
-        if difference.n > 1:
-            smallest = smallest_detectable_difference(*pair)
-            clear = "" if abs(difference.mean) > difference.ci95 else "; zero is not excluded"
-            said += (
-                f" ± {100 * difference.ci95:.1f} over {difference.n} seeds (a true difference of "
-                f"{100 * smallest:.1f} would have been seen){clear}"
-            )
-        print(said)
+        if {(first, column), (second, column)} <= set(cells):
+            compared = compare_seeds(*(values(*cells[row, column])[1] for row in (first, second)))
+            if compared:
+                comparisons[f"{first} - {second}, {column}"] = compared
+for name, compared in comparisons.items():
+    print(f"{name}: {compared}" + ("" if compared.sign else "; zero is not excluded"))
 
 # %%
 own = [r for r in rows if r["scale"] == scale and r["metric"] != "train_accuracy"]
@@ -379,6 +362,6 @@ if per_class and dataset == "embedded":
 # %%
 assert all(row["mean"] is None or 0 <= row["mean"] <= 1 for row in rows)
 run.finish(
-    {name: [d.mean, d.ci95, d.n] for name, d in differences.items()},
+    {name: list(compared.difference) for name, compared in comparisons.items()},
     seeds=sorted({seed for record in used.values() for seed in record["seeds"]}),
 )

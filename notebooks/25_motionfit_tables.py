@@ -40,12 +40,7 @@ from IPython.display import display
 
 from vidssl import visualize
 from vidssl.core import one_of
-from vidssl.evaluation import (
-    paired_difference,
-    paper_row,
-    smallest_detectable_difference,
-    table_row,
-)
+from vidssl.evaluation import compare_seeds, paper_row, table_row
 from vidssl.visualize.methods import accuracy_by_cost, accuracy_by_method
 
 found = {
@@ -325,28 +320,17 @@ display(pd.DataFrame(rows))
 # none.
 
 # %%
+VERDICTS = {1: "yes", 0: "not reproduced", -1: "the opposite"}
 metrics = {}
 for claim, one, other in claims:
-    shared = sorted(values.get(one, {}).keys() & values.get(other, {}).keys())
-    if not shared:
+    compared = compare_seeds(values.get(one, {}), values.get(other, {}))
+    if compared is None:
         print(f"{claim}: not run")
         continue
-    pairs = [(values[one][s], values[other][s]) for s in shared]
-    difference = paired_difference(*zip(*pairs))
     key = claim.replace(" ", "_").replace("-", "_")
-    metrics[key] = difference.mean
-    said = f"{claim}: {100 * difference.mean:+.1f} points"
-    if difference.n > 1:
-        metrics[f"{key}_ci95"] = difference.ci95
-        smallest = smallest_detectable_difference(*zip(*pairs))
-        verdict = "yes" if difference.mean > difference.ci95 else "not reproduced"
-        if difference.mean < -difference.ci95:
-            verdict = "the opposite"
-        said += (
-            f" ± {100 * difference.ci95:.1f} over {difference.n} seeds: {verdict}; a true difference "
-            f"of {100 * smallest:.1f} would have been seen"
-        )
-    print(said)
+    metrics[key], metrics[f"{key}_ci95"], seeds = compared.difference
+    verdict = f": {VERDICTS[compared.sign]}" if seeds > 1 else ""
+    print(f"{claim}: {compared}{verdict}")
 
 # %%
 own = [row for row in rows if row["scale"] == scale]

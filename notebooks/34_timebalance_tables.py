@@ -37,13 +37,7 @@ from IPython.display import display
 from vidssl import visualize
 from vidssl.core import one_of
 from vidssl.data.synthetic import CLASSES, scene_set
-from vidssl.evaluation import (
-    mean_ci95,
-    paired_difference,
-    paper_row,
-    smallest_detectable_difference,
-    table_row,
-)
+from vidssl.evaluation import compare_seeds, mean_ci95, paper_row, table_row
 from vidssl.visualize.teachers import class_differences
 
 # %% [markdown]
@@ -185,28 +179,15 @@ display(shown[shown["paper"].isna()].drop(columns=["table", "scale", "paper"]))
 # On the same seeds; and the smallest true difference that these runs would have told from none.
 
 # %%
-differences = {}
+comparisons = {}
 
 
-def note_difference(name, pair, unit=100):
-    """Print and keep a paired difference of two lists, a value a seed."""
-    difference = paired_difference(*pair)
-    differences[name] = difference
-    said = f"{name}: {unit * difference.mean:+.1f} points"
-    if difference.n > 1:
-        smallest = smallest_detectable_difference(*pair)
-        clear = "" if abs(difference.mean) > difference.ci95 else "; zero is not excluded"
-        said += (
-            f" ± {unit * difference.ci95:.1f} over {difference.n} seeds (a true difference of "
-            f"{unit * smallest:.1f} would have been seen){clear}"
-        )
-    print(said)
-
-
-def paired(first, second):
-    """Values of the seeds that both have."""
-    common = sorted(first.keys() & second.keys())
-    return [first[seed] for seed in common], [second[seed] for seed in common]
+def compare(name, first, second):
+    """Print and keep a difference of two rows, seed -> value each."""
+    compared = compare_seeds(first, second)
+    if compared:
+        comparisons[name] = compared
+        print(f"{name}: {compared}" + ("" if compared.sign else "; zero is not excluded"))
 
 
 ablating = table == "timebalance_ablation"
@@ -214,10 +195,8 @@ for first, second in spec["compare"]:
     for column in [""] if ablating else percents:
         places = [("student", r) if ablating else (r, column) for r in (first, second)]
         if set(places) <= set(cells):
-            pair = paired(*(values(place, "top1_accuracy") for place in places))
-            if pair[0]:
-                at = f", {column} %" if column else ""
-                note_difference(f"{first} - {second}{at}", pair)
+            at = f", {column} %" if column else ""
+            compare(f"{first} - {second}{at}", *(values(p, "top1_accuracy") for p in places))
 
 # %% [markdown]
 # ## The reasons, as hypotheses
@@ -230,6 +209,7 @@ for first, second in spec["compare"]:
 # %%
 GROUPS = {each.name: each.group for each in CLASSES}
 HYPOTHESES = {"ordered": 1, "repetitive": -1, "appearance": -1}  # sign of f_D minus f_I
+VERDICTS = {1: "holds", 0: "open", -1: "speaks against"}
 
 
 def class_lists(place):
@@ -250,17 +230,16 @@ if classwise and dataset == "embedded":
     class_names = list(scene_set(scale).classes)
     kinds = np.array([GROUPS[name] for name in class_names])
     for group, sign in HYPOTHESES.items():
-        pair = [
-            [np.nanmean(per_class[row][seed][kinds == group]) for seed in common]
-            for row in ("f_D", "f_I")
-        ]
         if (kinds == group).any():
-            note_difference(f"f_D - f_I, {group}", pair)
-            difference = differences[f"f_D - f_I, {group}"]
-            bounds = sorted(sign * (difference.mean + side * difference.ci95) for side in (-1, 1))
-            verdict = "holds" if bounds[0] > 0 else "speaks against" if bounds[1] < 0 else "open"
+            name = f"f_D - f_I, {group}"
+            means = [
+                {seed: np.nanmean(per_class[row][seed][kinds == group]) for seed in common}
+                for row in ("f_D", "f_I")
+            ]
+            compare(name, *means)
+            verdict = VERDICTS[sign * comparisons[name].sign]
             print(f"   expected {'above' if sign > 0 else 'below'} zero: {verdict}")
-            gains = [a - b for a, b in zip(*pair)]
+            gains = [means[0][seed] - means[1][seed] for seed in common]
             rows.append(
                 table_row(
                     f"f_D - f_I, {group}", "accuracy_difference", gains, column=percent, **about
@@ -370,6 +349,6 @@ print(f"parameters of our network: {', '.join(f'{count:,}' for count in sorted(c
 # %%
 assert all(row["mean"] is None or -1 <= row["mean"] <= 1 for row in rows)
 run.finish(
-    {name: [d.mean, d.ci95, d.n] for name, d in differences.items()},
+    {name: list(compared.difference) for name, compared in comparisons.items()},
     seeds=sorted({seed for record in used.values() for seed in record["seeds"]}),
 )

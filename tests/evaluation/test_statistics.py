@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vidssl.evaluation import mean_ci95, paired_difference, smallest_detectable_difference
+from vidssl.evaluation import (
+    compare_seeds,
+    mean_ci95,
+    paired_difference,
+    smallest_detectable_difference,
+)
 
 
 def test_mean_and_interval_of_three_values_by_hand():
@@ -67,3 +72,16 @@ def test_unpaired_seeds_and_impossible_power_are_refused():
         paired_difference([1.0, 2.0], [1.0])
     with pytest.raises(ValueError, match="power"):
         smallest_detectable_difference([1.0, 2.0], [1.0, 3.0], power=1.0)
+
+
+def test_a_comparison_takes_the_common_seeds_and_says_what_it_saw():
+    above = compare_seeds({0: 0.50, 1: 0.62, 2: 0.71, 9: 0.0}, {2: 0.60, 0: 0.40, 1: 0.51})
+    assert above.difference.n == 3
+    assert above.difference.mean == pytest.approx(0.32 / 3)
+    assert above.sign == 1
+    assert str(above).startswith("+10.7 ± 1.4 points over 3 seeds (a true difference of ")
+    unclear = compare_seeds({0: 0.5, 1: 0.3}, {0: 0.3, 1: 0.5})
+    assert unclear.sign == 0
+    alone = compare_seeds({0: 0.5}, {0: 0.3})
+    assert (str(alone), alone.sign) == ("+20.0 points, one seed", 0)
+    assert compare_seeds({0: 0.5}, {1: 0.3}) is None

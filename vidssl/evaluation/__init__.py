@@ -6,7 +6,9 @@ from vidssl.evaluation.clustering import Clusters, assign, kmeans, nmi, purity_s
 from vidssl.evaluation.probe import knn, linear_probe
 from vidssl.evaluation.retrieval import nearest, retrieval_recall, retrieval_rows
 from vidssl.evaluation.statistics import (
+    Comparison,
     Difference,
+    compare_seeds,
     mean_ci95,
     paired_difference,
     smallest_detectable_difference,
@@ -15,10 +17,12 @@ from vidssl.evaluation.tables import paper_row, table_row
 
 __all__ = [
     "Clusters",
+    "Comparison",
     "Difference",
     "Report",
     "assign",
     "classification_report",
+    "compare_seeds",
     "energy_inside_score",
     "kmeans",
     "knn",

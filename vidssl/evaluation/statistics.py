@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +59,43 @@ def smallest_detectable_difference(
         return float("nan")
     reach = stats.t.ppf(0.975, freedom) + stats.t.ppf(power, freedom)
     return float(reach * _standard_error(difference))
+
+
+class Comparison(NamedTuple):
+    """How far one row of a table is above another, over the seeds that both have.
+
+    ``smallest`` is the true difference that these seeds would have told from none; printed, all
+    are in points (hundredths).
+    """
+
+    difference: Difference
+    smallest: float
+
+    @property
+    def sign(self) -> int:
+        """1 above zero, -1 below, 0 where the interval holds zero or there is none."""
+        clear = abs(self.difference.mean) > self.difference.ci95
+        return int(np.sign(self.difference.mean)) if clear else 0
+
+    def __str__(self) -> str:
+        mean, ci95, n = self.difference
+        if n == 1:
+            return f"{100 * mean:+.1f} points, one seed"
+        seen = f"a true difference of {100 * self.smallest:.1f} would have been seen"
+        return f"{100 * mean:+.1f} ± {100 * ci95:.1f} points over {n} seeds ({seen})"
+
+
+def compare_seeds(first: Mapping[int, float], second: Mapping[int, float]) -> Comparison | None:
+    """``first`` minus ``second``, seed -> value each; None without a seed in common.
+
+    >>> compare_seeds({0: 0.5, 1: 0.6, 2: 0.5}, {0: 0.3, 1: 0.5})[0].n
+    2
+    """
+    common = sorted(first.keys() & second.keys())
+    if not common:
+        return None
+    pair = [first[seed] for seed in common], [second[seed] for seed in common]
+    return Comparison(paired_difference(*pair), smallest_detectable_difference(*pair))
 
 
 def _standard_error(sample: np.ndarray) -> float:
