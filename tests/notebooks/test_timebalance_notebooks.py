@@ -1,0 +1,49 @@
+"""Notebooks 30 to 34 at smoke scale."""
+
+import pytest
+from smoke import execute
+
+
+def test_timebalance_from_teachers_to_tables(place):
+    """Three pretrained networks, their similarities, students and baselines, tables of it all."""
+    runs_of = {
+        name: execute(
+            "30_timebalance_teachers", place, f"timebalance_teacher-{name}-s0", objective=name
+        )
+        for name in ("invariant", "distinctive", "tclr")
+    }
+    assert runs_of["tclr"]["metrics"]["labelled"] == {"50": 8}
+    home = place / "smoke"
+    folders = {n: str(home / f"timebalance_teacher-{n}-s0") for n in ("invariant", "distinctive")}
+    compared = execute("31_timebalance_similarity", place, "timebalance_similarity-s0", **folders)
+    assert compared["metrics"]["videos"] == 24
+    both = {**folders, "similarities": str(home / "timebalance_similarity-s0/similarities.npz")}
+    weighed = execute("33_timebalance_weights", place, "timebalance_weights-f50-s0", **both)
+    assert weighed["metrics"]["test_videos"] == 8
+    start = str(home / "timebalance_teacher-tclr-s0" / "backbone.pt")
+    student = "timebalance_student-{}-f50-s0".format
+    done = execute(
+        "32_timebalance_student", place, student("timebalance"), pretrained=start, **both
+    )
+    assert (done["metrics"]["labelled"], done["metrics"]["unlabelled"]) == (8, 8)
+    execute("32_timebalance_student", place, student("average"), blend="average", **folders)
+    execute(
+        "32_timebalance_student", place, student("supervised"), method="supervised", baselines=True
+    )
+    for table in ("timebalance_main", "timebalance_ablation", "timebalance_classwise"):
+        asked = {"table": table, "records": str(place / "records"), "data_seed": 0}
+        execute("34_timebalance_tables", place, table, **asked)
+        assert (place / "figures" / f"smoke_{table}.png").exists()
+    main = (place / "figures" / "smoke_timebalance_main.csv").read_text().splitlines()
+    for row in ("supervised", "TCLR", "f_I", "f_D", "average", "TimeBalance", "static frame"):
+        assert any(line.startswith(f"timebalance_main,{row},50,top1_accuracy,") for line in main)
+    assert any(",paper,ucf101,0.833" in line for line in main)
+    classwise = (place / "figures" / "smoke_timebalance_classwise.csv").read_text()
+    assert "Shuttle,50,accuracy_difference" in classwise
+    assert '"f_D - f_I, ordered"' in classwise
+
+
+@pytest.mark.parametrize("method", ["pseudo_label", "mean_teacher", "fixmatch", "tg_fixmatch"])
+def test_semi_supervised_baselines(place, method):
+    done = execute("32_timebalance_student", place, f"baseline-{method}", method=method)
+    assert 0 <= done["metrics"]["top1_accuracy"] <= 1
