@@ -15,6 +15,7 @@ MOSI = {  # what a pretraining changes, by the name that it and its transfers ca
     "unmasked": {"mask_ratio": []},
     "abrupt": {"mask_curriculum": 0.0},
 }
+STARTS = ("scratch", "xy", "x", "y")  # that fine-tuning is compared from
 STILLS = {  # still images as the source: which, and how many
     f"{source}{count}": (source, count)
     for source in ("photographs", "dead_leaves")
@@ -78,9 +79,8 @@ def mosi_table(table, *finished):
 
 def mosi_baseline():
     wanted = graph.settings("mosi_baseline", seeds=[0, 1, 2, 3, 4])
-    starts = ("scratch", "xy", "x", "y")
     return mosi_table(
-        "mosi_baseline", *(mosi_transfer(seed, s) for seed in wanted["seeds"] for s in starts)
+        "mosi_baseline", *(mosi_transfer(seed, s) for seed in wanted["seeds"] for s in STARTS)
     )
 
 
@@ -120,7 +120,7 @@ def mosi_frozen():
     finished = [
         mosi_transfer(seed, start, frozen=stages[:depth])
         for depth in (0, 2, 3, 4, 5)
-        for start in ("scratch", "xy", "x", "y")
+        for start in STARTS
         for seed in seeds
     ]
     return mosi_table("mosi_frozen", *finished)
