@@ -21,6 +21,7 @@ run_folder = ""
 records = ""  # folder of records; empty: the project's
 table = "mosi_lowshot"  # see TABLES below
 labels = 20  # labelled videos a class where a table varies something else; 0: all
+brief = False  # whether sweeps over many settings were fine-tuned more briefly than the rest
 dataset = "embedded"
 data_seed = 1  # methods are developed on data seed 0, reported on 1
 
@@ -53,10 +54,10 @@ START = {"scratch": "scratch", "MoSI": "xy", "MoSI, x only": "x", "MoSI, y only"
 VERSUS_SCRATCH = [(row, "scratch") for row in START if row != "scratch"]
 
 
-def transfers(start, number=labels, depth=0):
+def transfers(start, number=labels, depth=0, brief=False):
     """The runs that fine-tune ``start`` on ``number`` videos a class, ``depth`` stages frozen."""
     frozen = f"-frozen{depth}" if depth else ""
-    return f"mosi_transfer-{start}-n{number or 'all'}{frozen}-s*"
+    return f"mosi_transfer-{start}-n{number or 'all'}{frozen}{'-brief' if brief else ''}-s*"
 
 
 def pretrained_and_tuned(variants, kind=""):
@@ -64,7 +65,7 @@ def pretrained_and_tuned(variants, kind=""):
     cells = {}
     for column, variant in variants.items():
         cells[f"pretext task{kind}", column] = f"mosi_pretrain-{variant}-s*"
-        cells[f"fine-tuned{kind}", column] = transfers(variant)
+        cells[f"fine-tuned{kind}", column] = transfers(variant, brief=brief)
     return cells
 
 
@@ -195,7 +196,7 @@ TABLES = {
         "question": "How deep do the pretrained features reach (figure 6)",
         "setting": "frozen stages, of stem and four",
         "cells": {
-            (row, depth): transfers(start, depth=depth)
+            (row, depth): transfers(start, depth=depth, brief=brief)
             for depth in (0, 2, 3, 4, 5)
             for row, start in START.items()
         },

@@ -3,8 +3,10 @@
 
 import os
 
-# labelled videos a class where a table varies something else; 0: all
-LABELS = graph.settings("mosi", labels=20)["labels"]
+# labels: labelled videos a class where a table varies something else, 0: all. brief_steps: length of
+# the fine-tunings of sweeps over many settings, 0: as of the others
+SETTINGS = graph.settings("mosi", labels=20, brief_steps=0)
+LABELS, BRIEF = SETTINGS["labels"], SETTINGS["brief_steps"]
 MOSI = {  # what a pretraining changes, by the name that it and its transfers carry
     "xy": {},
     "x": {"axes": "x"},
@@ -47,21 +49,24 @@ def mosi_stills(source, count):
     return changed, [stills]
 
 
-def mosi_transfer(seed, start="xy", videos_per_class=LABELS, frozen=()):
+def mosi_transfer(seed, start="xy", videos_per_class=LABELS, frozen=(), steps=0):
     """One fine-tuning from ``start``: a variant of the pretraining, or "scratch"."""
     pretrained = [] if start == "scratch" else [mosi_pretrain(seed, start)]
-    weights = {"pretrained": graph.path(job.file("backbone.pt")) for job in pretrained}
+    given = {"pretrained": graph.path(job.file("backbone.pt")) for job in pretrained}
     depth = f"-frozen{len(frozen)}" if frozen else ""
+    brief = "-brief" if steps else ""
+    if steps:
+        given["steps"] = steps
     return graph.run(
         "12_mosi_transfer",
-        f"mosi_transfer-{start}-n{videos_per_class or 'all'}{depth}-s{seed}",
+        f"mosi_transfer-{start}-n{videos_per_class or 'all'}{depth}{brief}-s{seed}",
         after=pretrained,
         initialisations=["mosi" if pretrained else "scratch"],
         videos_per_class=videos_per_class,
         frozen_stages=list(frozen),
-        baselines=start == "scratch" and not frozen,
+        baselines=start == "scratch" and not frozen and not steps,
         seed=seed,
-        **weights,
+        **given,
     )
 
 
@@ -73,6 +78,7 @@ def mosi_table(table, *finished):
         figures=[table],
         table=table,
         labels=LABELS,
+        brief=bool(BRIEF),
         records=graph.path("records"),
     )
 
@@ -107,7 +113,8 @@ SWEEPS = {  # tables of pretrainings and of what they are worth after fine-tunin
 
 def mosi_sweep(table):
     seeds = graph.settings(table, seeds=[0, 1, 2])["seeds"]
-    return mosi_table(table, *(mosi_transfer(seed, v) for v in SWEEPS[table] for seed in seeds))
+    finished = [mosi_transfer(seed, v, steps=BRIEF) for v in SWEEPS[table] for seed in seeds]
+    return mosi_table(table, *finished)
 
 
 def mosi_comparison():
@@ -118,7 +125,7 @@ def mosi_frozen():
     seeds = graph.settings("mosi_frozen", seeds=[0, 1, 2])["seeds"]
     stages = ("stem", "conv2", "conv3", "conv4", "conv5")
     finished = [
-        mosi_transfer(seed, start, frozen=stages[:depth])
+        mosi_transfer(seed, start, frozen=stages[:depth], steps=BRIEF)
         for depth in (0, 2, 3, 4, 5)
         for start in STARTS
         for seed in seeds

@@ -37,6 +37,7 @@ class Architecture:
     stem_middle: int | None = None  # channels between the stem's two factors; None: by the formula
     stem_pool: bool = False
     shared_middle: bool = False  # one middle width a block, as torchvision; else one a convolution
+    middle_multiple: int = 1  # of middle widths; 8 trains 1.4 times faster on a CPU
     dilated_conv5: bool = False  # conv5 keeps its time steps and looks twice as far
     bottleneck: bool = False  # blocks of three convolutions, a quarter as wide inside
 
@@ -78,14 +79,19 @@ ARCHITECTURES = {
 }
 
 
-def middle_width(inputs: int, outputs: int, kernel: Triple) -> int:
+def middle_width(inputs: int, outputs: int, kernel: Triple, multiple: int = 1) -> int:
     """Channels between the factors of a (2+1)-D convolution.
 
     They give it as many weights as the full convolution (Tran et al. 2018, section 3.5):
-    floor(t h w in out / (h w in + t out)).
+    floor(t h w in out / (h w in + t out)), here as the nearest ``multiple``.
     """
     time, area = kernel[0], kernel[1] * kernel[2]
-    return time * area * inputs * outputs // (area * inputs + time * outputs)
+    width = time * area * inputs * outputs // (area * inputs + time * outputs)
+    return nearest_multiple(width, multiple)
+
+
+def nearest_multiple(width: int, multiple: int) -> int:
+    return max(multiple, multiple * round(width / multiple))
 
 
 def plain_convolution(
@@ -107,15 +113,17 @@ def convolution(
     space: int = 3,
     stride: Triple = (1, 1, 1),
     dilation: int = 1,
-    middle: int | None = None,
+    middle: int,
 ) -> nn.Module:
-    """One convolution of the given kind, 3 frames deep and ``space`` x ``space`` wide."""
+    """One convolution of the given kind, 3 frames deep and ``space`` x ``space`` wide.
+
+    ``middle`` is the width between the factors of kind "2+1d".
+    """
     if kind == "2d":
         return plain_convolution(inputs, outputs, (1, space, space), stride)
     kernel = (3, space, space)
     if kind == "3d":
         return plain_convolution(inputs, outputs, kernel, stride, dilation)
-    middle = middle or middle_width(inputs, outputs, kernel)
     return nn.Sequential(
         plain_convolution(inputs, middle, (1, space, space), (1, *stride[1:])),
         nn.BatchNorm3d(middle),
@@ -148,15 +156,19 @@ class Block(nn.Module):
         stride: Triple = (1, 1, 1),
         dilation: int = 1,
         shared_middle: bool = False,
+        middle_multiple: int = 1,
     ):
         super().__init__()
-        middle = middle_width(inputs, outputs, (3, 3, 3)) if shared_middle else None
+        first = middle_width(inputs, outputs, (3, 3, 3), middle_multiple)
+        second = middle_width(outputs, outputs, (3, 3, 3), middle_multiple)
         self.conv1 = nn.Sequential(
-            convolution(kind, inputs, outputs, stride=stride, dilation=dilation, middle=middle),
+            convolution(kind, inputs, outputs, stride=stride, dilation=dilation, middle=first),
             nn.BatchNorm3d(outputs),
             nn.ReLU(inplace=True),
         )
-        self.conv2 = normed(convolution(kind, outputs, outputs, middle=middle))
+        self.conv2 = normed(
+            convolution(kind, outputs, outputs, middle=first if shared_middle else second)
+        )
         self.downsample = make_shortcut(inputs, outputs, stride)
         self.relu = nn.ReLU(inplace=True)
 
@@ -186,7 +198,11 @@ class Bottleneck(nn.Module):
 def make_stem(architecture: Architecture, in_channels: int, width: float) -> nn.Sequential:
     """The first convolution, 7x7 and stride 2 in space, with norm, ReLU and maybe a max-pool."""
     outputs = scaled(architecture.stem_width, width)
-    middle = architecture.stem_middle and max(1, round(architecture.stem_middle * width))
+    multiple = architecture.middle_multiple
+    if architecture.stem_middle:
+        middle = nearest_multiple(round(architecture.stem_middle * width), multiple)
+    else:
+        middle = middle_width(in_channels, outputs, (3, 7, 7), multiple)
     first = convolution(
         architecture.stem_kind, in_channels, outputs, space=7, stride=(1, 2, 2), middle=middle
     )
@@ -207,7 +223,8 @@ def make_block(
     if architecture.bottleneck:
         return Bottleneck(1 if kind == "2d" else 3, inputs, outputs, stride)
     dilation = 2 if first and architecture.dilated_conv5 and index == 3 else 1
-    return Block(kind, inputs, outputs, stride, dilation, architecture.shared_middle)
+    middles = architecture.shared_middle, architecture.middle_multiple
+    return Block(kind, inputs, outputs, stride, dilation, *middles)
 
 
 def make_stage(architecture: Architecture, index: int, inputs: int, outputs: int) -> nn.Sequential:
@@ -221,7 +238,10 @@ def make_stage(architecture: Architecture, index: int, inputs: int, outputs: int
 
 
 class VideoResNet(VideoNetwork):
-    """A residual `VideoNetwork`: an `Architecture` at ``width`` times its channels."""
+    """A residual `VideoNetwork`: an `Architecture` at ``width`` times its channels.
+
+    At any other ``width`` than the published 1 all channels are multiples of 8.
+    """
 
     def __init__(
         self,
@@ -232,6 +252,8 @@ class VideoResNet(VideoNetwork):
         width: float = 1.0,
         dropout: float = 0.5,
     ):
+        if width != 1:
+            architecture = replace(architecture, middle_multiple=8)
         widths = [scaled(w, width) for w in (architecture.stem_width, *architecture.widths)]
         stem = make_stem(architecture, in_channels, width)
         stages = [
