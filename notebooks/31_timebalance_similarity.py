@@ -31,8 +31,8 @@ invariant = ""  # folder of a run of 30_timebalance_teachers with this objective
 distinctive = ""
 fraction = 0.1  # the labelled share behind the fine-tuned teachers that are shown
 frames = 8
-local_stride = 1  # of the consecutive clips: the teachers' local clips
-clips = 4  # consecutive clips of a video
+local_stride = 4  # of the consecutive clips: long enough for a period of what repeats itself
+clips = 2  # consecutive clips of a video
 tuning_frames = 8  # of the clip that is classified
 frame_stride = 7
 size = 32  # px
@@ -141,8 +141,9 @@ if len(set(kinds[told_apart])) == 2:
         "distinctive alone": timebalance.score_of_matrices(
             torch.from_numpy(similarities.distinctive)
         ),
-        "two clips": similarities.scores(2),
     }
+    if clips > 2:
+        both["two clips"] = similarities.scores(2)
     for name, values in both.items():
         auc = roc_auc_score(kinds[told_apart] == "repetitive", np.asarray(values)[told_apart])
         metrics[f"{name.replace(' ', '_')}_auc_score"] = float(auc)

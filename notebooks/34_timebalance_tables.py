@@ -21,6 +21,7 @@ records = ""  # folder of records; empty: the project's
 table = "timebalance_main"  # timebalance_main, timebalance_ablation, timebalance_classwise
 percents = ["5", "10", "20"]  # labelled shares of the main table
 percent = "10"  # the one share of the other two
+other_clips = 4  # clips behind s in the one row that differs in it
 dataset = "embedded"
 data_seed = 1  # methods are developed on data seed 0, reported on 1
 
@@ -79,7 +80,7 @@ ABLATION = {
     "s": "timebalance",
     "s, ranked": "ranked",
     "s, min-max": "minmax",
-    "s of 2 clips": "clips2",
+    f"s of {other_clips} clips": f"clips{other_clips}",
     "s, KL": "kl",
     "average, KL": "average_kl",
 }

@@ -2,6 +2,8 @@
 # what they vary, and 34_timebalance_tables finds them by these names. Shares are texts in per cent.
 
 PUBLISHED_SHARE = "10"
+# start: what teachers and baselines begin with, a variant of MoSI's pretraining; empty: from scratch
+START = graph.settings("timebalance", start="")["start"]
 BASELINES = ["pseudo_label", "mean_teacher", "fixmatch", "tg_fixmatch"]
 VARIANTS = {  # what a student changes, by the name that its runs carry
     "timebalance": {},
@@ -10,7 +12,6 @@ VARIANTS = {  # what a student changes, by the name that its runs carry
     "distinctive": {"blend": "distinctive"},
     "ranked": {"calibration": "rank"},
     "minmax": {"calibration": "minmax"},
-    "clips2": {"similarity_clips": 2},
     "kl": {"distance": "kl", "labelled_weight": 1.0, "unlabelled_weight": 2.0},
     "average_kl": {
         "blend": "average", "distance": "kl", "labelled_weight": 1.0, "unlabelled_weight": 2.0
@@ -33,15 +34,24 @@ def timebalance_settings():
     )
 
 
+def timebalance_start(seed):
+    """The job behind `START` and the parameter that points at its weights."""
+    first = [mosi_pretrain(seed, START)] if START else []
+    return first, {"pretrained": graph.path(job.file("backbone.pt")) for job in first}
+
+
 def timebalance_teacher(seed, objective):
+    first, given = timebalance_start(seed)
     shares = timebalance_settings()["percents"]
     return graph.run(
         "30_timebalance_teachers",
         f"timebalance_teacher-{objective}-s{seed}",
+        after=first,
         produces=["teacher.pt", "backbone.pt", *(f"finetuned-{share}.pt" for share in shares)],
         objective=objective,
         fractions=[float(share) / 100 for share in shares],
         seed=seed,
+        **given,
     )
 
 
@@ -52,17 +62,22 @@ def timebalance_teachers(seed):
     return list(pair.values()), folders
 
 
-def timebalance_similarity(seed):
+def timebalance_similarity(seed, clips=0, stride=0):
+    """s by the notebook's own clips, or by so many of another stride."""
     teachers, folders = timebalance_teachers(seed)
+    if clips:
+        changed = {"clips": clips, "local_stride": stride}
+    else:
+        changed = timebalance_published(seed, "timebalance_scores", "timebalance_matrices")
     return graph.run(
         "31_timebalance_similarity",
-        f"timebalance_similarity-s{seed}",
+        f"timebalance_similarity{f'-clips{clips}' if clips else ''}-s{seed}",
         after=teachers,
         produces=["similarities.npz"],
         fraction=float(timebalance_settings()["percents"][0]) / 100,
         seed=seed,
         **folders,
-        **timebalance_published(seed, "timebalance_scores", "timebalance_matrices"),
+        **changed,
     )
 
 
@@ -83,21 +98,22 @@ def timebalance_weights(seed, share):
     )
 
 
-def timebalance_student(seed, share, variant="timebalance"):
-    """A student of both teachers, started from TCLR's backbone."""
+def timebalance_student(seed, share, variant="timebalance", clips=0, stride=0):
+    """A student of both teachers, started from TCLR's backbone; s by so many clips, if given."""
     teachers, given = timebalance_teachers(seed)
     start = timebalance_teacher(seed, "tclr")
     after = [*teachers, start]
     given = {**given, "pretrained": graph.path(start.file("backbone.pt")), **VARIANTS[variant]}
+    name = f"clips{clips}" if clips else variant
     if "blend" not in VARIANTS[variant]:
-        scores = timebalance_similarity(seed)
+        scores = timebalance_similarity(seed, clips, stride)
         after.append(scores)
         given["similarities"] = graph.path(scores.file("similarities.npz"))
-    if variant == "timebalance" and share == PUBLISHED_SHARE:
+    if name == "timebalance" and share == PUBLISHED_SHARE:
         given |= timebalance_published(seed, "timebalance_student_curves")
     return graph.run(
         "32_timebalance_student",
-        f"timebalance_student-{variant}-f{share}-s{seed}",
+        f"timebalance_student-{name}-f{share}-s{seed}",
         after=after,
         fraction=float(share) / 100,
         seed=seed,
@@ -106,14 +122,17 @@ def timebalance_student(seed, share, variant="timebalance"):
 
 
 def timebalance_baseline(seed, share, method):
-    """A baseline from scratch; the supervised one brings the linear classifiers."""
+    """A baseline from `START`; the supervised one brings the linear classifiers."""
+    first, given = timebalance_start(seed)
     return graph.run(
         "32_timebalance_student",
         f"timebalance_student-{method}-f{share}-s{seed}",
+        after=first,
         method=method,
         baselines=method == "supervised",
         fraction=float(share) / 100,
         seed=seed,
+        **given,
     )
 
 
@@ -148,14 +167,18 @@ def timebalance_main():
 
 
 def timebalance_ablation():
-    wanted = graph.settings("timebalance_ablation", seeds=[0, 1, 2], percent="10")
-    finished = [
-        timebalance_student(seed, wanted["percent"], variant)
-        for seed in wanted["seeds"]
-        for variant in VARIANTS
-    ]
-    finished += [timebalance_baseline(s, wanted["percent"], "supervised") for s in wanted["seeds"]]
-    return timebalance_table("timebalance_ablation", *finished, percent=wanted["percent"])
+    wanted = graph.settings(
+        "timebalance_ablation", seeds=[0, 1, 2], percent="10", other_clips=4, other_stride=2
+    )
+    percent, other = wanted["percent"], (wanted["other_clips"], wanted["other_stride"])
+    finished = []
+    for seed in wanted["seeds"]:
+        finished += [timebalance_student(seed, percent, variant) for variant in VARIANTS]
+        finished += [timebalance_student(seed, percent, clips=other[0], stride=other[1])]
+        finished += [timebalance_baseline(seed, percent, "supervised")]
+    return timebalance_table(
+        "timebalance_ablation", *finished, percent=percent, other_clips=other[0]
+    )
 
 
 def timebalance_classwise():
