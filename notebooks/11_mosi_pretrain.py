@@ -8,7 +8,7 @@
 # | --- | --- |
 # | input | videos or still images, without labels (`dataset`, `root`) |
 # | output | `backbone.pt` for `12_mosi_transfer`, learning curves, pretext accuracy on held-out images |
-# | time | smoke 20 s, mini 3 min on two cores, gpu 10 min |
+# | time | smoke 20 s, mini 2 min on one core, gpu 10 min |
 
 # %% tags=["parameters"]
 scale = "mini"

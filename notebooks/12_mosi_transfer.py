@@ -12,7 +12,7 @@
 # | --- | --- |
 # | input | labelled videos, `pretrained` weights of `11_mosi_pretrain` |
 # | output | top-1, top-5 and per-class accuracy of each initialisation, with the denominator |
-# | time | smoke 20 s, mini 3 min a training on two cores |
+# | time | smoke 20 s, mini 3 min a training on one core |
 
 # %% tags=["parameters"]
 scale = "mini"

@@ -32,6 +32,7 @@ neighbours = False  # also predict the pseudo-labels of the clips right before a
 clips = 3  # R, clips of each video in a training sample
 multi_clip_weight = 1.0  # lambda of Eq. 3
 validation = 0.1  # share of the source videos held out, whole groups
+pretrained = ""  # backbone.pt to start from, e.g. of 11_mosi_pretrain; empty: from scratch
 backbone = "r2plus1d_10"
 width = 0.125
 frames = 8
@@ -66,7 +67,7 @@ from vidssl.core import derive_seed, one_of
 from vidssl.data import collate, validation_split
 from vidssl.data.clip_table import load_clip_table
 from vidssl.methods import motionfit
-from vidssl.models.pretrained import save_pretrained
+from vidssl.models.pretrained import load_pretrained, save_pretrained
 from vidssl.training import TrainConfig, fit
 from vidssl.visualize.widgets import progress_report
 
@@ -106,6 +107,10 @@ figure
 
 # %% [markdown]
 # ## Training
+#
+# From random weights a student spends the mini scale on its first plateau; from weights that see
+# motion in RGB already (MoSI's) it begins to tell clusters apart at once. What it is compared with
+# should then start from them, too.
 
 # %%
 num_clusters = about["num_clusters"] if target == "pseudo_labels" else 0
@@ -113,9 +118,10 @@ config = motionfit.MotionFitConfig(
     clips=clips, multi_clip_weight=multi_clip_weight, neighbours=neighbours
 )
 torch.manual_seed(derive_seed(seed, "weights"))
-network = motionfit.MultiClipNetwork(
-    models.build(backbone, num_classes=num_clusters, width=width), config
-)
+student = models.build(backbone, num_classes=num_clusters, width=width)
+if pretrained:
+    load_pretrained(student, pretrained)
+network = motionfit.MultiClipNetwork(student, config)
 step = (
     motionfit.training_step(config, pseudo_labels=table)
     if target == "pseudo_labels"

@@ -80,7 +80,7 @@ from vidssl.models.pretrained import load_pretrained
 from vidssl.training import TrainConfig, fit
 from vidssl.visualize.widgets import progress_report
 
-FROM_SCRATCH = ("scratch", "mars")
+FROM_SCRATCH = ("scratch", "mars")  # these train all stages; mars from weights if given some
 for name in initialisations:
     one_of("initialisations", name, [*FROM_SCRATCH, *pretrained])
 splits = run.open_dataset(labelled=True)
@@ -114,7 +114,7 @@ def initialised(name, num_classes):
     """A fresh network: the same draw of the weights for every initialisation."""
     torch.manual_seed(derive_seed(seed, "weights"))
     model = models.build(backbone, num_classes=num_classes, width=width)
-    if name not in FROM_SCRATCH:
+    if name in pretrained:
         file = pretrained[name] or run.explored("23_motionfit_self_training") / "backbone.pt"
         about = load_pretrained(model, file)
         origin[name] = {k: about[k] for k in ("taught_by", "level", "num_clusters") if k in about}

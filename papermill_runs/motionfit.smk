@@ -11,6 +11,8 @@ TAGS = {
     "num_clusters": "k",
     "videos_per_class": "n",
 }
+# start: what RGB students and MARS begin with, a variant of MoSI's pretraining; empty: from scratch
+BEGIN = graph.settings("motionfit", start="")["start"]
 STREAMS = {"flow": "motion", "rgb": "appearance"}
 
 
@@ -64,17 +66,24 @@ def motionfit_labels(seed, modality="flow", model={}, **changed):
     )
 
 
+def motionfit_start(seed, network={}):
+    """The job behind `BEGIN`, which is of MoSI's network: another begins from scratch."""
+    return [mosi_pretrain(seed, BEGIN)] if BEGIN and "backbone" not in network else []
+
+
 def motionfit_student(seed, modality="flow", target="pseudo_labels", model={}, made={}, **network):
     """Step 3, on pseudo-labels or on features (MERS)."""
-    source = motionfit_labels(seed, modality, model, **made)
+    source, start = motionfit_labels(seed, modality, model, **made), motionfit_start(seed, network)
+    weights = {"pretrained": graph.path(job.file("backbone.pt")) for job in start}
     kind = "mers" if target == "features" else f"student_{STREAMS[modality]}"
     return graph.run(
         "23_motionfit_self_training",
         motionfit_name(kind, seed, model, made, network),
-        after=[source],
+        after=[source, *start],
         produces=["backbone.pt"],
         target=target,
         seed=seed,
+        **weights,
         **{target: graph.path(source.file(f"{target}.npz"))},
         **network,
     )
@@ -92,8 +101,10 @@ def motionfit_transfer(seed, name, taught=None, made={}, both=False, **changed):
         weights = "motion_model.pt" if name == "clip_order" else "backbone.pt"
         after, given["pretrained"] = [taught], {name: graph.path(taught.file(weights))}
     if name == "mars":
-        after = [motionfit_labels(seed)]
+        start = motionfit_start(seed)
+        after = [motionfit_labels(seed), *start]
         given["teacher_features"] = graph.path(after[0].file("features.npz"))
+        given["pretrained"] = {"mars": graph.path(job.file("backbone.pt")) for job in start}
     if both:
         after = [*after, motion_model(seed)]
         given["motion_predictions"] = graph.path(after[-1].file("predictions.npz"))

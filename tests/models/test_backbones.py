@@ -95,6 +95,15 @@ def test_r2plus1d_10_takes_a_middle_width_for_each_convolution_and_18_one_a_bloc
     assert [eighteen.conv1[0][0].out_channels, eighteen.conv2[0][0].out_channels] == [230, 230]
 
 
+@pytest.mark.parametrize("name", ["r2plus1d_10", "r2plus1d_18"])
+def test_narrow_networks_have_multiples_of_eight_between_the_factors_too(name):
+    network = build_on_meta(name, num_classes=4, width=0.125)
+    widths = [m.out_channels for m in network.modules() if isinstance(m, torch.nn.Conv3d)]
+    assert [width for width in widths if width % 8] == []
+    assert middle_width(16, 16, (3, 3, 3), multiple=8) == 32  # 36 by the formula
+    assert middle_width(1, 1, (3, 3, 3), multiple=8) == 8  # 2 by the formula
+
+
 @pytest.mark.parametrize("name", FACTS)
 def test_width_scales_every_stage(name):
     quarter = build_on_meta(name, num_classes=4, width=0.25)
