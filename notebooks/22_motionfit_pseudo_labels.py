@@ -363,7 +363,7 @@ if true:
 # %%
 assert len(labels) == len(table)
 assert clusters.sizes.sum() >= num_clusters
-if known.all():
+if known.all() and scale != "smoke":  # there nothing has been learned
     assert metrics["purity"] >= metrics["shuffled_purity"]
 
 run.finish(metrics, seeds=[seed], failed=failed, data_hash=splits.fingerprint)

@@ -25,6 +25,9 @@ Differs from the paper
 - Validation holds out whole groups; a random tenth of UCF101's videos shares its recordings with
   the rest.
 - The percentile of Eq. 4 is not printed; 75 is our default.
+- At mini scale RGB students (and MERS's and MARS's) begin with MoSI's weights, the notebook's
+  ``pretrained``: from random ones they spend that scale on their first plateau. Flow there is
+  Farneback's, which is nearest to the truth inside the sprite and needs no hours.
 - MERS and MARS match the features of the nearest densely sampled clip, extracted once from centre
   crops, which is also what the pseudo-labels are made of: no flow is needed while they train.
 - RGB training clips have their colours jittered, as for every method here.

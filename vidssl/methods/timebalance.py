@@ -25,6 +25,10 @@ hand. So some choices are ours:
 - The aggregate of the similarity matrix is not published. Here s is the mean off-diagonal cosine of
   the averaged matrices, clamped to [0, 1]; `calibrate` offers ranks and min-max over the training
   videos instead, since means of cosines need not spread over [0, 1].
+- At mini scale teachers, and the baselines with them, begin with MoSI's weights (parameter
+  ``pretrained`` of the notebooks): from random ones the distinctive loss stays at chance for longer
+  than that scale lasts. And s compares clips longer than a period of what repeats itself; shorter
+  ones make repetitive videos look less alike than ordered ones.
 - The schedule is fixed and the last checkpoint is used: no choice is made on the test videos, as
   the release does. Frames are RGB for every network (the release mixes RGB and BGR), and videos
   that fail are named (the release drops them).
