@@ -40,6 +40,7 @@ from vidssl import visualize
 from vidssl.core import one_of
 from vidssl.data.synthetic import CLASSES
 from vidssl.evaluation import compare_seeds, paper_row, table_row
+from vidssl.visualize.methods import accuracy_beside_printed
 
 # %% [markdown]
 # ## What each table asks
@@ -312,7 +313,11 @@ for name, compared in comparisons.items():
 
 # %%
 own = [r for r in rows if r["scale"] == scale and r["metric"] != "train_accuracy"]
-figure = visualize.accuracy_by_setting(own, setting=spec["setting"], metric="accuracy (%)")
+if table == "mosi_comparison":
+    quoted = [row for row in rows if row["scale"] == "paper"]
+    figure = accuracy_beside_printed(own + quoted, metric="top-1 accuracy (%)")
+else:
+    figure = visualize.accuracy_by_setting(own, setting=spec["setting"], metric="accuracy (%)")
 names = ", ".join(dict.fromkeys(row["row"] for row in own))
 run.save_figure(
     figure,

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from vidssl.visualize.clusters import cluster_sizes, embedding_panels
-from vidssl.visualize.methods import accuracy_by_cost, accuracy_by_method
+from vidssl.visualize.methods import (
+    accuracy_beside_printed,
+    accuracy_by_cost,
+    accuracy_by_method,
+)
 
 
 def points(count=30):
@@ -58,3 +62,16 @@ def test_methods_stand_by_their_accuracy():
         accuracy_by_method([row("a", 0.1), row("a", 0.2)])
     with pytest.raises(ValueError, match="one row with a mean"):
         accuracy_by_method([])
+
+
+def test_printed_rows_have_panels_of_their_own():
+    quoted = {"row": "theirs", "mean": None, "paper": 0.8, "scale": "paper"}
+    table = [row("ours", 0.5, 0.1), row("chance", 0.1)]
+    table += [{**quoted, "dataset": name} for name in ("ucf101", "hmdb51")]
+    figure = accuracy_beside_printed(table)
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == ["ours: embedded, mini scale", "as printed: ucf101", "as printed: hmdb51"]
+    named = [[label.get_text() for label in axis.get_yticklabels()] for axis in figure.axes]
+    assert named == [["ours"], ["theirs"], ["theirs"]]
+    with pytest.raises(ValueError, match="2 own and 0 quoted rows"):
+        accuracy_beside_printed(table[:2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vidssl.visualize.style import (
@@ -11,11 +12,12 @@ from vidssl.visualize.style import (
     COLUMN_WIDTH,
     FAINT,
     MARKERS,
+    PAGE_WIDTH,
     add_note,
     new_figure,
     paper_style,
 )
-from vidssl.visualize.tables import CHANCE_ROW, _as_rows, _number, _only
+from vidssl.visualize.tables import CHANCE_ROW, _as_rows, _in_order, _number, _only
 
 
 def accuracy_by_method(
@@ -38,31 +40,76 @@ def accuracy_by_method(
         ValueError: nothing to plot, a method twice, or rows of several scales or data sets.
     """
     rows = [row for row in _as_rows(table) if _number(row.get("mean")) is not None]
-    named = sorted((r for r in rows if r["row"] != CHANCE_ROW), key=lambda r: float(r["mean"]))
-    names = [str(row["row"]) for row in named]
+    names = [str(row["row"]) for row in rows if row["row"] != CHANCE_ROW]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"table must have one row with a mean for each method, got {names}")
     if note is None:
         note = " · ".join(_only(rows, key) for key in ("dataset", "scale") if _only(rows, key))
-    means = [100 * float(row["mean"]) for row in named]
-    halves = [100 * (_number(row.get("ci95")) or 0.0) for row in named]
     with paper_style():
         figure = new_figure(width, 0.19 * len(names) + 0.5 + 0.15 * bool(note))
         axis = figure.subplots()
-        style = {"color": COLORS[0], "capsize": 2, "elinewidth": 0.9, "capthick": 0.9}
-        axis.errorbar(means, range(len(names)), xerr=halves, fmt="o", **style)
-        for row in rows:
-            if row["row"] == CHANCE_ROW:
-                level = 100 * float(row["mean"])
-                axis.axvline(level, color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
-                edge = axis.get_xaxis_transform()
-                axis.text(level, 1.01, "chance", color=FAINT, fontsize=7, transform=edge)
-        axis.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
-        axis.set(xlabel=metric, xlim=(0, None), ylim=(-0.6, len(names) - 0.4))
-        axis.grid(axis="x", color="0.92", lw=0.6)
-        axis.set_axisbelow(True)
+        _draw_methods(axis, rows, "mean")
+        axis.set_xlabel(metric)
         add_note(figure, note)
     return figure
+
+
+def accuracy_beside_printed(
+    table: Iterable[Mapping], *, metric: str = "accuracy (%)", width: float = PAGE_WIDTH
+) -> Figure:
+    """Our own rows, and apart from them those that papers print: a panel a data set.
+
+    Args:
+        table: rows as in `accuracy_by_setting`; own ones have a ``mean`` and are of one data set
+            and scale, quoted ones have ``paper``, a fraction. "chance" becomes the dashed line.
+        metric: label of the x axes, which differ from panel to panel.
+        width: of the figure, in inches.
+
+    Raises:
+        ValueError: without an own or without a quoted row.
+    """
+    rows = _as_rows(table)
+    own = [row for row in rows if _number(row.get("mean")) is not None]
+    quoted = [row for row in rows if _number(row.get("paper")) is not None]
+    if not own or not quoted:
+        raise ValueError(f"table has {len(own)} own and {len(quoted)} quoted rows; it needs both")
+    panels = {f"ours: {_only(own, 'dataset')}, {_only(own, 'scale')} scale": own}
+    for name in _in_order(row["dataset"] for row in quoted):
+        panels[f"as printed: {name}"] = [row for row in quoted if row["dataset"] == name]
+    longest = max(len(part) for part in panels.values())
+    with paper_style():
+        figure = new_figure(width, 0.19 * longest + 0.7)
+        axes = figure.subplots(1, len(panels))
+        for axis, (title, part) in zip(axes, panels.items()):
+            _draw_methods(axis, part, "mean" if part is own else "paper")
+            axis.set_title(title, fontsize=8, pad=11)
+            axis.set_xlabel(metric)
+    return figure
+
+
+def _draw_methods(axis: Axes, rows: list[Mapping], value: str) -> None:
+    """A dot a row at its ``value``, the best on top; own ones filled, with their interval."""
+    named = sorted((r for r in rows if r["row"] != CHANCE_ROW), key=lambda row: float(row[value]))
+    style = {"color": COLORS[0], "capsize": 2, "elinewidth": 0.9, "capthick": 0.9}
+    axis.errorbar(
+        [100 * float(row[value]) for row in named],
+        range(len(named)),
+        xerr=[100 * (_number(row.get("ci95")) or 0.0) for row in named],
+        fmt="o",
+        mfc=COLORS[0] if value == "mean" else "white",
+        **style,
+    )
+    for row in rows:
+        if row["row"] == CHANCE_ROW:
+            axis.axvline(100 * float(row[value]), color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
+            edge = axis.get_xaxis_transform()
+            axis.text(
+                100 * float(row[value]), 1.01, "chance", color=FAINT, fontsize=7, transform=edge
+            )
+    axis.set_yticks(range(len(named)), [str(row["row"]).replace("_", " ") for row in named])
+    axis.set(xlim=(0, None), ylim=(-0.6, len(named) - 0.4))
+    axis.grid(axis="x", color="0.92", lw=0.6)
+    axis.set_axisbelow(True)
 
 
 def accuracy_by_cost(
