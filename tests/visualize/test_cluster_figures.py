@@ -16,7 +16,7 @@ def points(count=30):
 
 def test_panels_and_their_legend():
     figure = embedding_panels({"by cluster": points(), "by class": points()}, ["a", "b", "c"])
-    assert [axis.get_title() for axis in figure.axes] == ["", ""]
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["", ""]
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["by cluster", "by class"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c"]
     first = figure.axes[0].collections[0]
@@ -69,7 +69,7 @@ def test_printed_rows_have_panels_of_their_own():
     table = [row("ours", 0.5, 0.1), row("chance", 0.1)]
     table += [{**quoted, "dataset": name} for name in ("ucf101", "hmdb51")]
     figure = accuracy_beside_printed(table)
-    titles = [axis.get_title() for axis in figure.axes]
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
     assert titles == ["ours: embedded, mini scale", "as printed: ucf101", "as printed: hmdb51"]
     named = [[label.get_text() for label in axis.get_yticklabels()] for axis in figure.axes]
     assert named == [["ours"], ["theirs"], ["theirs"]]
