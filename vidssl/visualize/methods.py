@@ -108,10 +108,8 @@ def _draw_methods(axis: Axes, rows: list[Mapping], value: str) -> None:
                 100 * float(row[value]), 1.01, "chance", color=FAINT, fontsize=7, transform=edge
             )
     axis.set_yticks(range(len(named)), [str(row["row"]).replace("_", " ") for row in named])
-    axis.margins(x=0.08)
-    axis.set(ylim=(-0.6, len(named) - 0.4))
-    axis.set_xlim(left=0)
-    axis.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    axis.set(xlim=(0, 1.08 * axis.dataLim.x1), ylim=(-0.6, len(named) - 0.4))
+    axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axis.grid(axis="x", color="0.92", lw=0.6)
     axis.set_axisbelow(True)
 
