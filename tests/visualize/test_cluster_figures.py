@@ -17,7 +17,7 @@ def points(count=30):
 def test_panels_and_their_legend():
     figure = embedding_panels({"by cluster": points(), "by class": points()}, ["a", "b", "c"])
     assert [axis.get_title() for axis in figure.axes] == ["", ""]
-    assert [axis.get_title() for axis in figure.axes] == ["by cluster", "by class"]
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["by cluster", "by class"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c"]
     first = figure.axes[0].collections[0]
     assert len(first.get_offsets()) == 30
