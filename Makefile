@@ -3,8 +3,11 @@ VENV ?= .venv
 PYTHON ?= python3
 SCALE ?=
 JOBS ?= 1
-# threads that wait do not spin: a training that shares its cores would be ten times slower
+# threads that wait do not spin: a training that shares its cores would be ten times slower; freed
+# memory is kept for the next step: mapping it anew costs a third of a step
 export OMP_WAIT_POLICY ?= PASSIVE
+export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
+export MALLOC_TRIM_THRESHOLD_ ?= 2147483647
 
 bin := $(abspath $(VENV))/bin
 stamp := $(VENV)/.vidssl-ready
