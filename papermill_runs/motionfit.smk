@@ -71,9 +71,12 @@ def motionfit_start(seed, network={}):
     return [mosi_pretrain(seed, BEGIN)] if BEGIN and "backbone" not in network else []
 
 
-def motionfit_student(seed, modality="flow", target="pseudo_labels", model={}, made={}, **network):
-    """Step 3, on pseudo-labels or on features (MERS)."""
-    source, start = motionfit_labels(seed, modality, model, **made), motionfit_start(seed, network)
+def motionfit_student(
+    seed, modality="flow", target="pseudo_labels", model={}, made={}, first=None, **network
+):
+    """Step 3, on pseudo-labels or on features (MERS); `first`: a job whose network it begins as."""
+    source = motionfit_labels(seed, modality, model, **made)
+    start = [first] if first else motionfit_start(seed, network)
     weights = {"pretrained": graph.path(job.file("backbone.pt")) for job in start}
     kind = "mers" if target == "features" else f"student_{STREAMS[modality]}"
     return graph.run(

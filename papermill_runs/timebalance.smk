@@ -136,6 +136,25 @@ def timebalance_baseline(seed, share, method):
     )
 
 
+def timebalance_motionfit(seed, share):
+    """MotionFit with the same labels and network: a motion model of them teaches all videos."""
+    first, _ = timebalance_start(seed)
+    few = {"label_fraction": float(share) / 100, "videos_per_class": 0}
+    backbone = graph.parameter("32_timebalance_student", "backbone")
+    taught = motionfit_student(
+        seed, model=few, first=first[0] if first else None, backbone=backbone
+    )
+    return graph.run(
+        "32_timebalance_student",
+        f"timebalance_student-motionfit-f{share}-s{seed}",
+        after=[taught],
+        method="supervised",
+        pretrained=graph.path(taught.file("backbone.pt")),
+        fraction=float(share) / 100,
+        seed=seed,
+    )
+
+
 def timebalance_table(table, *finished, figures=(), **parameters):
     return graph.run(
         "34_timebalance_tables",
@@ -158,6 +177,7 @@ def timebalance_main():
         for seed in wanted["seeds"]:
             finished += [timebalance_student(seed, share, "average")]
             finished += [timebalance_baseline(seed, share, method) for method in BASELINES]
+            finished += [timebalance_motionfit(seed, share)]
     return timebalance_table(
         "timebalance_main",
         *finished,

@@ -88,6 +88,12 @@ class Graph:
         where = f"{self.scale}.yaml, targets: {target}"
         return defaults | check_parameters(given, defaults, where)
 
+    def parameter(self, notebook: str, name: str) -> Any:
+        """What a parameter of ``notebook`` is at this scale where a job does not change it."""
+        declared = declared_parameters(notebook_path(notebook, self.project))
+        given = parameters_for(notebook, self.scale, self._own(declared), self.project)
+        return {**declared, **given}[name]
+
     def target(self, name: str, *jobs: Job) -> list[str]:
         """The input of the Snakefile's rule ``name``, which `vidssl run` can be asked for."""
         self.targets[name] = list(jobs)
