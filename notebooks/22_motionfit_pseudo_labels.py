@@ -41,10 +41,11 @@ dense_step = 4  # frames from one clip to the next
 level = "clip"  # clip, thirds, boundaries, video
 percentile = 75.0  # of Eq. 4, for level "boundaries"
 num_clusters = 64
-compare = ""  # features.npz of another model, drawn beside this one's
+compare = ""  # features.npz of a model of the other modality, drawn beside this one's
 boundary_tolerance = 8  # frames
 tsne_clips = 600
 perplexity = 30.0
+publish = False  # put the drawing, the gallery and the map among the project's figures
 num_workers = 0
 
 # %%
@@ -68,7 +69,9 @@ from vidssl.data.scenes import trajectory
 from vidssl.evaluation import nmi, purity_score
 from vidssl.methods import motionfit
 from vidssl.models.pretrained import load_pretrained
+from vidssl.motion.flow import optical_flow
 from vidssl.visualize.clusters import cluster_sizes, embedding_panels
+from vidssl.visualize.pipeline import motionfit_pipeline
 from vidssl.visualize.widgets import FramePlayer, controls
 
 splits = run.open_dataset()
@@ -231,6 +234,40 @@ run.save_figure(
     "motionfit_cluster_gallery",
     alt="Film strips of two clips each from the four largest clusters.",
     dataset=splits.name,
+    publish=publish,
+)
+figure
+
+# %% [markdown]
+# ## Where the pseudo-labels stand in the method
+#
+# Flow is needed for the first two steps only; a colour is a pseudo-label of the video drawn.
+
+# %%
+long = [rows for rows in table.rows_of.values() if len(rows) >= 4] or [np.arange(4)]
+rows = max(long[:60], key=lambda rows: len(set(labels.values[rows].tolist())))
+rows = np.asarray(rows)[np.linspace(0, len(rows) - 1, 4).round().astype(int)]
+pairs = [
+    read_clip(
+        records[str(table.video_id[row])].path,
+        lambda n, at=int(table.middle[row]): np.array([min(at, n - 2), min(at, n - 2) + 1]),
+    )
+    for row in rows
+]
+moving = [resize_short_side(pair, flow_side) for pair in pairs]
+figure = motionfit_pipeline(
+    np.stack([pair[0] for pair in moving]),
+    np.stack([optical_flow(pair, flow_method)[0].transpose(2, 0, 1) for pair in moving]),
+    labels.values[rows].tolist(),
+)
+run.save_figure(
+    figure,
+    "motionfit_pipeline",
+    alt="Four steps from left to right: a motion model of optical flow learns from few labelled "
+    "videos; its clusters are pseudo-labels; an RGB network learns these; fine-tuned on few labels "
+    "it needs no flow.",
+    dataset=splits.name,
+    publish=publish,
 )
 figure
 
@@ -246,10 +283,10 @@ one_each = [int(rng.choice(rows)) for rows in table.rows_of.values()]
 mapped = rng.permutation(one_each)[:tsne_clips]
 others = {}
 if compare:
-    other, _ = load_clip_table(compare, "feature")
+    other, about_other = load_clip_table(compare, "feature")
     rows = other.rows_at([str(name) for name in table.video_id[mapped]], table.middle[mapped, None])
     assert (rows >= 0).all(), "compare: features of other videos"
-    others = {"the other model's features, by class": other.values[rows[:, 0]]}
+    others = {f"{about_other['modality']} features, by class": other.values[rows[:, 0]]}
 
 
 def positions(values, perplexity, tsne_seed):
@@ -303,6 +340,7 @@ run.save_figure(
     ],
     alt="t-SNE of clip features, coloured by pseudo-label and by class.",
     dataset=splits.name,
+    publish=publish,
 )
 figure
 

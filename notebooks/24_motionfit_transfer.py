@@ -54,6 +54,7 @@ test_clips = 10
 retrieval_clips = 10  # clips a video for retrieval; 0: no retrieval
 recall_at = [1, 5, 20]  # neighbours looked at
 motion_predictions = ""  # predictions.npz of notebook 21: also judge both streams together
+publish = False  # put the neighbours among the project's figures
 baselines = True
 
 # %%
@@ -226,6 +227,7 @@ if asking_of:
         "motionfit_retrieval_gallery",
         alt="Film strips of four test videos, each with its two nearest training videos.",
         dataset=splits.name,
+        publish=publish,
     )
 figure
 

@@ -111,6 +111,8 @@ def motionfit_transfer(seed, name, taught=None, made={}, both=False, **changed):
     if both:
         after = [*after, motion_model(seed)]
         given["motion_predictions"] = graph.path(after[-1].file("predictions.npz"))
+        if seed == 0 and not changed:
+            given |= {"figures": ["motionfit_retrieval_gallery"], "publish": True}
     return graph.run(
         "24_motionfit_transfer",
         motionfit_name(f"transfer_{name}", seed, made, changed),
@@ -202,6 +204,10 @@ def motionfit_cliplength():
     return motionfit_table("motionfit_cliplength", jobs)
 
 
+def motionfit_mosi(seed):
+    return motionfit_transfer(seed, "mosi", mosi_pretrain(seed))
+
+
 def motionfit_all(seed):
     """What tables 5 to 7 compare."""
     mers = motionfit_transfer(seed, "mers", motionfit_student(seed, target="features"))
@@ -212,6 +218,8 @@ def motionfit_all(seed):
 def motionfit_transfers():
     wanted = graph.settings("motionfit_transfer", seeds=[0, 1, 2, 3, 4], all_labels=[0, 1, 2])
     jobs = [job for s in wanted["seeds"] for job in motionfit_all(s)]
+    if BEGIN:  # what the students began as
+        jobs += [motionfit_mosi(s) for s in wanted["seeds"]]
     jobs += [scratch(s, videos_per_class=0) for s in wanted["all_labels"]]
     return motionfit_table("motionfit_transfer", jobs)
 
@@ -219,10 +227,9 @@ def motionfit_transfers():
 def motionfit_others(seed, backbone):
     """Other initialisations without labels, and a student of another architecture."""
     order = motionfit_transfer(seed, "clip_order", clip_order(seed, "rgb"))
-    mosi = motionfit_transfer(seed, "mosi", mosi_pretrain(seed))
     network = {"backbone": backbone}
-    taught = motionfit_student(seed, **network)
-    return [order, mosi, motionfit_transfer(seed, "motionfit", taught, **network)]
+    student = motionfit_transfer(seed, "motionfit", motionfit_student(seed, **network), **network)
+    return [order, motionfit_mosi(seed), student]
 
 
 def motionfit_comparison():
@@ -254,6 +261,20 @@ def motionfit_semi():
     return motionfit_table("motionfit_semi", jobs)
 
 
+def motionfit_clusters_seen():
+    """Pictures of one motion model's clusters, its features beside those of appearance."""
+    motion, appearance = motionfit_labels(0), motionfit_labels(0, "rgb")
+    return graph.run(
+        "22_motionfit_pseudo_labels",
+        "motionfit_clusters_seen",
+        after=[motion, appearance],
+        figures=["motionfit_pipeline", "motionfit_cluster_gallery", "motionfit_tsne"],
+        publish=True,
+        features=graph.path(motion.file("features.npz")),
+        compare=graph.path(appearance.file("features.npz")),
+    )
+
+
 def motionfit_flow():
     return graph.run("20_motionfit_flow", "motionfit_flow", figures=["motionfit_flow"])
 
@@ -262,6 +283,7 @@ def motionfit_tables():
     """All of them and a picture of flow; headline tables first."""
     return [
         motionfit_flow(),
+        motionfit_clusters_seen(),
         motionfit_transfers(),
         motionfit_multiclip(),
         motionfit_granularity(),
@@ -278,6 +300,12 @@ rule motionfit_flow:
     """Optical flow by each method beside the true one."""
     input:
         graph.target("motionfit_flow", motionfit_flow()),
+
+
+rule motionfit_clusters_seen:
+    """The method as a drawing; clusters as film strips and as a map, beside appearance features."""
+    input:
+        graph.target("motionfit_clusters_seen", motionfit_clusters_seen()),
 
 
 rule motionfit_transfer:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,10 @@ def test_costs_are_named_beside_their_dots():
     axis = accuracy_by_cost({"a": 0.5, "b_c": 0.6}, {"a": 0.01, "b_c": 1.0}).axes[0]
     assert [text.get_text() for text in axis.texts] == ["a", "b c"]
     assert axis.get_xscale() == "log"
+    alike = {"a": 0.5, "b": 0.501, "c": 0.502, "d": 0.9}
+    axis = accuracy_by_cost(alike, dict.fromkeys(alike, 0.1)).axes[0]
+    boxes = [text.get_window_extent() for text in axis.texts]
+    assert not any(one.overlaps(other) for one, other in itertools.pairwise(boxes))
     with pytest.raises(ValueError, match="must name the same methods"):
         accuracy_by_cost({"a": 0.5}, {"b": 1.0})
 

@@ -18,7 +18,14 @@ from vidssl.visualize.style import (
     new_figure,
     paper_style,
 )
-from vidssl.visualize.tables import CHANCE_ROW, _as_rows, _in_order, _number, _only
+from vidssl.visualize.tables import (
+    CHANCE_ROW,
+    _as_rows,
+    _in_order,
+    _number,
+    _only,
+    name_at_edge,
+)
 
 
 def accuracy_by_method(
@@ -136,18 +143,16 @@ def accuracy_by_cost(
     with paper_style():
         figure = new_figure(width, 2.0 + 0.15 * bool(note))
         axis = figure.subplots()
+        ends = []
         for place, name in enumerate(accuracy):
-            at = (seconds[name], 100 * accuracy[name])
-            style = {"color": COLORS[place % 7], "marker": MARKERS[place % 7]}
-            axis.plot(*at, ls="", **style)
-            axis.annotate(
-                name.replace("_", " "), at, xytext=(0, 5), textcoords="offset points",
-                ha="center", fontsize=7.5, color=style["color"],
-            )  # fmt: skip
+            color, height = COLORS[place % 7], 100 * accuracy[name]
+            axis.plot(seconds[name], height, ls="", color=color, marker=MARKERS[place % 7])
+            ends.append((name.replace("_", " "), height, color))
         axis.set_xscale("log")
-        axis.margins(x=0.25, y=0.2)
+        axis.margins(x=0.15, y=0.2)
         axis.set(xlabel="seconds a video at inference, flow included", ylabel="top-1 accuracy (%)")
         axis.grid(color="0.92", lw=0.6)
         axis.set_axisbelow(True)
         add_note(figure, note)
+        name_at_edge(figure, axis, ends)
     return figure

@@ -334,12 +334,16 @@ def _draw_chance(axis: Axes, level: np.ndarray) -> None:
 
 
 def _name_series(figure: Figure, axis: Axes, series: list, chance: np.ndarray) -> None:
-    """Write each name beside its last point, in its colour, moved apart where they would touch."""
     ends = [
         (name, mean[np.isfinite(mean)][-1], COLORS[k % 7]) for k, (name, mean) in enumerate(series)
     ]
     if np.isfinite(chance).any():
         ends.append((CHANCE_ROW, chance[np.isfinite(chance)][-1], FAINT))
+    name_at_edge(figure, axis, ends)
+
+
+def name_at_edge(figure: Figure, axis: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
+    """Write each (name, height, colour) at the right edge, moved apart where two would touch."""
     figure.draw_without_rendering()  # only now the axes' height and limits are known
     low, high = axis.get_ylim()
     axis.set_ylim(low, high)
