@@ -213,19 +213,24 @@ if asking_of:
         )
         return resize_short_side(frames_of, 48)
 
+    def titled(query_id, place, video_id):
+        if place == 0:
+            return f"query: {records[video_id].class_name}"
+        mark = "✓" if class_of[video_id] == class_of[query_id] else "✗"
+        return f"{mark} neighbour {place}: {records[video_id].class_name}"
+
     figure = visualize.film_strip(
         [strip(video_id) for row in shown for video_id in row],
         titles=[
-            ("query: " if place == 0 else f"neighbour {place}: ") + records[video_id].class_name
-            for row in shown
-            for place, video_id in enumerate(row)
+            titled(row[0], place, video_id) for row in shown for place, video_id in enumerate(row)
         ],
         note=f"{asking_of}, video to video · {splits.name} · {scale} scale · seed {seed}",
     )
     run.save_figure(
         figure,
         "motionfit_retrieval_gallery",
-        alt="Film strips of four test videos, each with its two nearest training videos.",
+        alt="Film strips of four test videos, each with its two nearest training videos and whether these "
+        "are of its class.",
         dataset=splits.name,
         publish=publish,
     )
