@@ -328,9 +328,10 @@ def test_the_students_loss_term_by_term():
         s = torch.tensor([*SCORES.values()])[:, None]
         off = (student(clip).softmax(1) - (s * p_i + (1 - s) * p_d)).square()
         entropy = -student(clip[:2]).log_softmax(1)[[0, 1], batch["label"]].mean()
-    assert metrics["labelled_distillation_loss"] == pytest.approx(off[:2].mean().item(), rel=1e-4)
-    assert metrics["unlabelled_distillation_loss"] == pytest.approx(off[2:].mean().item(), rel=1e-4)
-    expected = entropy + 7 * off[:2].mean() + 11 * off[2:].mean()
+    labelled, unlabelled = 7 * off[:2].mean(), 11 * off[2:].mean()
+    assert metrics["labelled_distillation_loss"] == pytest.approx(labelled.item(), rel=1e-4)
+    assert metrics["unlabelled_distillation_loss"] == pytest.approx(unlabelled.item(), rel=1e-4)
+    expected = entropy + labelled + unlabelled
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 

@@ -494,18 +494,20 @@ def student_step(
 def _student_loss(
     logits: Tensor, label: Tensor, target: Tensor, config: StudentConfig
 ) -> tuple[Tensor, Metrics]:
-    """The three terms, weighted; the first rows of ``logits`` are those with a ``label``."""
+    """The sum of three terms, and each as it counts in it: with its weight.
+
+    The first rows of ``logits`` are those with a ``label``.
+    """
     known = len(label)
+    labelled = distillation_loss(logits[:known], target[:known], config.distance)
+    unlabelled = distillation_loss(logits[known:], target[known:], config.distance)
     terms = {
-        "cross_entropy": cross_entropy(logits[:known], label),
-        "labelled_distillation": distillation_loss(logits[:known], target[:known], config.distance),
-        "unlabelled_distillation": distillation_loss(
-            logits[known:], target[known:], config.distance
-        ),
+        "cross_entropy_loss": cross_entropy(logits[:known], label),
+        "labelled_distillation_loss": config.labelled_weight * labelled,
+        "unlabelled_distillation_loss": config.unlabelled_weight * unlabelled,
     }
-    weights = (1.0, config.labelled_weight, config.unlabelled_weight)
-    loss = sum(weight * term for weight, term in zip(weights, terms.values()))
-    metrics = {f"{name}_loss": term.item() for name, term in terms.items()}
+    loss = torch.stack([*terms.values()]).sum()
+    metrics = {name: term.item() for name, term in terms.items()}
     return loss, {**metrics, "train_accuracy": _share(logits[:known].argmax(dim=1) == label)}
 
 
