@@ -90,6 +90,13 @@ def test_curves_tell_runs_apart_by_colour():
     assert accuracy.get_legend() is None  # the same as above
 
 
+def test_a_loss_of_one_term_is_one_line():
+    rows = [{"step": k, "loss": 1.0 / k, "contrast_loss": 1.0 / k} for k in (1, 2, 3)]
+    axis = learning_curves(rows).axes[0]
+    assert len(axis.lines) == 1 and axis.get_ylabel() == "loss"
+    assert len(learning_curves(rows, metrics=["loss", "contrast_loss"]).axes[0].lines) == 2
+
+
 def test_curves_name_what_can_be_plotted():
     with pytest.raises(ValueError, match="did you mean 'train_loss'"):
         learning_curves(HISTORY, metrics=["train_los"])

@@ -270,6 +270,9 @@ def _panels(rows: list[Mapping], metrics: Sequence[str]) -> dict[str, list[str]]
             f"history has no step with a metric ending in {', '.join(PLOTTED)}; name the metrics "
             f"to plot; known: {', '.join(numeric) or 'none'}"
         )
+    if not metrics:  # a sum of one term is drawn once
+        values = {name: tuple(row.get(name) for row in rows) for name in chosen}
+        chosen = [n for i, n in enumerate(chosen) if values[n] not in map(values.get, chosen[:i])]
     kinds = _in_order(name.split("_")[-1] for name in chosen)
     return {kind: [name for name in chosen if name.split("_")[-1] == kind] for kind in kinds}
 
