@@ -349,6 +349,14 @@ def test_own_videos_replace_the_embedded_data(tmp_path):
     assert (given["dataset"], given["root"]) == ("folder", "/videos")
 
 
+def test_a_parameter_is_the_default_the_scale_s_or_the_user_s():
+    wanted = "32_timebalance_student", "backbone"
+    assert runs.Graph({}, REPOSITORY).parameter(*wanted) == "r3d_10_dilated"
+    assert runs.Graph({"scale": "gpu"}, REPOSITORY).parameter(*wanted) == "r3d_18_dilated"
+    own = {"scale": "gpu", "overrides": {"backbone": "slow_r50"}}
+    assert runs.Graph(own, REPOSITORY).parameter(*wanted) == "slow_r50"
+
+
 def test_one_name_is_one_run():
     graph = runs.Graph({}, REPOSITORY)
     assert graph.run("11_mosi_pretrain", "x", seed=1) is graph.run("11_mosi_pretrain", "x", seed=1)
