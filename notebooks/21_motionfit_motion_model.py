@@ -13,7 +13,7 @@
 # | --- | --- |
 # | input | labelled videos and their optical flow (`flow`; extracted once where it is missing) |
 # | output | `motion_model.pt` for `22_motionfit_pseudo_labels`, its accuracy, `predictions.npz` |
-# | time | smoke 20 s, mini 3 min on two cores; extracting the flow comes first |
+# | time | smoke 20 s, mini 2 min on one core; extracting the flow comes first, 4 min on two |
 
 # %% tags=["parameters"]
 scale = "mini"

@@ -12,7 +12,7 @@
 # | --- | --- |
 # | input | the source videos and their flow, `motion_model` of `21_motionfit_motion_model` |
 # | output | `features.npz` and `pseudo_labels.npz` for `23_motionfit_self_training`; purity, NMI |
-# | time | smoke 20 s, mini 2 min on two cores |
+# | time | smoke 20 s, mini 2 min on one core |
 
 # %% tags=["parameters"]
 scale = "mini"

@@ -12,7 +12,7 @@
 # | --- | --- |
 # | input | the source videos, `pseudo_labels.npz` (or `features.npz`) of `22_motionfit_pseudo_labels` |
 # | output | `backbone.pt` for `24_motionfit_transfer`, learning curves, accuracy on unseen videos |
-# | time | smoke 20 s, mini 4 min on two cores |
+# | time | smoke 20 s, mini 4 min on one core |
 
 # %% tags=["parameters"]
 scale = "mini"

@@ -12,7 +12,7 @@
 # | --- | --- |
 # | input | labelled videos, weights by initialisation (`pretrained`) |
 # | output | top-1, top-5, per class; recall of clip and of video retrieval; neighbours as film strips |
-# | time | smoke 20 s, mini 3 min a training and 2 min of retrieval on two cores |
+# | time | smoke 20 s, mini 1 min a training and 1 min of retrieval for each network, on one core |
 
 # %% tags=["parameters"]
 scale = "mini"
