@@ -53,7 +53,7 @@ def test_motionfit_from_flow_to_tables(place):
         )
         lines = (place / "figures" / f"smoke_{table}.csv").read_text().splitlines()
         assert lines[0] == "table,row,column,metric,mean,ci95,seeds,scale,dataset,paper"
-        assert any(line.startswith(f"{table},motionfit") for line in lines)
+        assert any(line.startswith(f"{table},MotionFit") for line in lines)
 
 
 def test_motionfits_baselines_without_flow(place):

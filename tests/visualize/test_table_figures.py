@@ -90,10 +90,25 @@ def test_curves_tell_runs_apart_by_colour():
     assert accuracy.get_legend() is None  # the same as above
 
 
+def test_settings_in_panels_share_colours_and_names():
+    rows = [
+        {"row": name, "column": k, "mean": 0.1 * k, "ci95": 0.01, "kind": kind}
+        for kind, names in {"clip": ("a", "b_c"), "video": ("b_c",)}.items()
+        for name in names
+        for k in (1, 5)
+    ]
+    left, right = accuracy_by_setting(rows, panel="kind").axes
+    assert [left.get_title(loc="left"), right.get_title(loc="left")] == ["clip", "video"]
+    assert [text.get_text() for text in left.texts] == ["a", "b c"]
+    assert [text.get_text() for text in right.texts] == ["b c"]
+    assert left.texts[1].get_color() == right.texts[0].get_color()
+
+
 def test_a_loss_of_one_term_is_one_line():
     rows = [{"step": k, "loss": 1.0 / k, "contrast_loss": 1.0 / k} for k in (1, 2, 3)]
     axis = learning_curves(rows).axes[0]
-    assert len(axis.lines) == 1 and axis.get_ylabel() == "loss"
+    assert len(axis.lines) == 1
+    assert axis.get_ylabel() == "loss"
     assert len(learning_curves(rows, metrics=["loss", "contrast_loss"]).axes[0].lines) == 2
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from vidssl.visualize.style import (
     COLORS,
@@ -149,6 +149,9 @@ def accuracy_by_cost(
             axis.plot(seconds[name], height, ls="", color=color, marker=MARKERS[place % 7])
             ends.append((name.replace("_", " "), height, color))
         axis.set_xscale("log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.margins(x=0.15, y=0.2)
         axis.set(xlabel="seconds a video at inference, flow included", ylabel="top-1 accuracy (%)")
         axis.grid(color="0.92", lw=0.6)

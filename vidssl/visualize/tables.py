@@ -74,6 +74,7 @@ def accuracy_by_setting(
     *,
     setting: str = "labelled videos a class",
     metric: str = "top-1 accuracy (%)",
+    panel: str = "",
     chance: float | None = None,
     note: str | None = None,
     width: float = COLUMN_WIDTH,
@@ -87,6 +88,7 @@ def accuracy_by_setting(
             the dashed line.
         setting: label of the x axis.
         metric: label of the y axis.
+        panel: name of a further column; its values stand in panels side by side.
         chance: the chance level, a fraction, where the table has no row for it.
         note: the grey line at the bottom right; by default the table's scale and data set.
         width: of the figure, in inches.
@@ -101,22 +103,19 @@ def accuracy_by_setting(
         raise ValueError("table has no row with a mean: nothing to plot")
     if note is None:
         note = " · ".join(_only(rows, key) for key in ("dataset", "scale") if _only(rows, key))
-    series = {name: _series(rows, name, columns) for name in names}
-    chance_line = _series(rows, CHANCE_ROW, columns)[0]
-    if chance is not None:
-        chance_line = np.full(len(columns), 100.0 * chance)
+    parts = {kind: [r for r in rows if r.get(panel) == kind] for kind in _panel_names(rows, panel)}
     with paper_style():
         figure = new_figure(width, 2.2 + 0.15 * bool(note))
-        axis = figure.subplots()
-        for index, name in enumerate(names):
-            shift = 0.045 * (index - (len(names) - 1) / 2)
-            _draw_series(axis, series[name], index, shift, ordered)
-        _draw_chance(axis, chance_line)
-        axis.set_xticks(range(len(columns)), columns)
-        axis.set(xlabel=setting, ylabel=metric, xlim=(-0.35, len(columns) - 0.65))
-        axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes = figure.subplots(1, len(parts), sharey=True, squeeze=False)[0]
+        for axis, (kind, part) in zip(axes, parts.items()):
+            _draw_settings(axis, part, names, columns, ordered, chance)
+            axis.set_xticks(range(len(columns)), columns)
+            axis.set(xlabel=setting, title=kind or "", xlim=(-0.35, len(columns) - 0.65))
+        axes[0].set_ylabel(metric)
+        axes[0].yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         add_note(figure, note)
-        _name_series(figure, axis, [(name, series[name][0]) for name in names], chance_line)
+        for axis, part in zip(axes, parts.values()):
+            _name_series(figure, axis, part, names, columns, chance)
     return figure
 
 
@@ -336,12 +335,32 @@ def _draw_chance(axis: Axes, level: np.ndarray) -> None:
         axis.plot(x, y, color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
 
 
-def _name_series(figure: Figure, axis: Axes, series: list, chance: np.ndarray) -> None:
+def _panel_names(rows: list[Mapping], panel: str) -> list:
+    return _in_order(row.get(panel) for row in rows) if panel else [None]
+
+
+def _draw_settings(axis: Axes, rows, names, columns, ordered: bool, chance: float | None) -> None:
+    """The methods of one panel, each a little beside the others; then the chance level."""
+    for index, name in enumerate(names):
+        shift = 0.045 * (index - (len(names) - 1) / 2)
+        _draw_series(axis, _series(rows, name, columns), index, shift, ordered)
+    _draw_chance(axis, _chance_line(rows, columns, chance))
+
+
+def _chance_line(rows: list[Mapping], columns, chance: float | None) -> np.ndarray:
+    if chance is not None:
+        return np.full(len(columns), 100.0 * chance)
+    return _series(rows, CHANCE_ROW, columns)[0]
+
+
+def _name_series(figure: Figure, axis: Axes, rows, names, columns, chance: float | None) -> None:
+    lines = [(name, _series(rows, name, columns)[0], COLORS[k % 7]) for k, name in enumerate(names)]
+    lines.append((CHANCE_ROW, _chance_line(rows, columns, chance), FAINT))
     ends = [
-        (name, mean[np.isfinite(mean)][-1], COLORS[k % 7]) for k, (name, mean) in enumerate(series)
+        (name.replace("_", " "), mean[np.isfinite(mean)][-1], color)
+        for name, mean, color in lines
+        if np.isfinite(mean).any()
     ]
-    if np.isfinite(chance).any():
-        ends.append((CHANCE_ROW, chance[np.isfinite(chance)][-1], FAINT))
     name_at_edge(figure, axis, ends)
 
 
