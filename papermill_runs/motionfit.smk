@@ -9,6 +9,7 @@ TAGS = {
     "level": "",
     "multi_clip_weight": "l",
     "num_clusters": "k",
+    "steps": "t",
     "videos_per_class": "n",
 }
 # start: what RGB students and MARS begin with, a variant of MoSI's pretraining; empty: from scratch
@@ -139,7 +140,7 @@ def motionfit_appearance(seed):
     return motionfit_transfer(seed, "appearance", motionfit_student(seed, "rgb"))
 
 
-def motionfit_table(name, jobs):
+def motionfit_table(name, jobs, **parameters):
     return graph.run(
         "25_motionfit_tables",
         name,
@@ -147,6 +148,7 @@ def motionfit_table(name, jobs):
         figures=[name, *(["motionfit_cost"] if name == "motionfit_transfer" else [])],
         table=name,
         records=graph.path("records"),
+        **parameters,
     )
 
 
@@ -216,12 +218,18 @@ def motionfit_all(seed):
 
 
 def motionfit_transfers():
-    wanted = graph.settings("motionfit_transfer", seeds=[0, 1, 2, 3, 4], all_labels=[0, 1, 2])
+    """`long_steps`: of a longer training from scratch, with few and with all labels; 0: none."""
+    wanted = graph.settings(
+        "motionfit_transfer", seeds=[0, 1, 2, 3, 4], all_labels=[0, 1, 2], long_steps=0
+    )
     jobs = [job for s in wanted["seeds"] for job in motionfit_all(s)]
     if BEGIN:  # what the students began as
         jobs += [motionfit_mosi(s) for s in wanted["seeds"]]
-    jobs += [scratch(s, videos_per_class=0) for s in wanted["all_labels"]]
-    return motionfit_table("motionfit_transfer", jobs)
+    longer = {"steps": wanted["long_steps"]} if wanted["long_steps"] else {}
+    jobs += [scratch(s, videos_per_class=0, **longer) for s in wanted["all_labels"]]
+    if longer:
+        jobs += [scratch(s, **longer) for s in wanted["seeds"]]
+    return motionfit_table("motionfit_transfer", jobs, long_steps=wanted["long_steps"])
 
 
 def motionfit_others(seed, backbone):
