@@ -327,7 +327,9 @@ for column in columns:
     for kind in ("static_frame", "frame_difference") if measure == "top1_accuracy" else ():
         by_seed = linear(kind, column)
         if by_seed:
-            rows.append(table_row(kind, measure, [*by_seed.values()], column=column, **about))
+            rows.append(
+                table_row(named(kind), measure, [*by_seed.values()], column=column, **about)
+            )
 for row, numbers in printed.items():
     for column, number in numbers.items():
         quoted = {"table": table, "column": column, "scale": "paper", "dataset": "ucf101"}
