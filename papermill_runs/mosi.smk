@@ -53,7 +53,7 @@ def mosi_stills(source, count):
 def mosi_transfer(seed, start="xy", videos_per_class=LABELS, frozen=(), steps=0):
     """One fine-tuning from ``start``: a variant of the pretraining, or "scratch"."""
     pretrained = [] if start == "scratch" else [mosi_pretrain(seed, start)]
-    given = {"pretrained": graph.path(job.file("backbone.pt")) for job in pretrained}
+    given = start_from(pretrained)
     depth = f"-frozen{len(frozen)}" if frozen else ""
     brief = "-brief" if steps else ""
     if steps:
@@ -143,13 +143,13 @@ def mosi_attention():
 def mosi_gradcam(seed):
     masked, unmasked = mosi_pretrain(seed), mosi_pretrain(seed, "unmasked")
     supervised = supervised_baseline(seed, 0)
-    published = seed == 0
+    first = seed == 0  # the notebook publishes unless it is told not to
     return graph.run(
         "13_mosi_gradcam",
         f"mosi_gradcam-s{seed}",
         after=[masked, unmasked, supervised],
-        figures=["mosi_gradcam", "mosi_failures"] if published else [],
-        publish=published,
+        figures=["mosi_gradcam", "mosi_failures"] if first else [],
+        publish=first,
         mosi_weights=graph.path(masked.file("backbone.pt")),
         mosi_unmasked_weights=graph.path(unmasked.file("backbone.pt")),
         supervised_weights=graph.path(supervised.file("backbone.pt")),

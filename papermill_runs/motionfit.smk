@@ -73,12 +73,11 @@ def motionfit_start(seed, network={}):
 
 
 def motionfit_student(
-    seed, modality="flow", target="pseudo_labels", model={}, made={}, first=None, **network
+    seed, modality="flow", target="pseudo_labels", model={}, made={}, start=None, **network
 ):
-    """Step 3, on pseudo-labels or on features (MERS); `first`: a job whose network it begins as."""
+    """Step 3, on pseudo-labels or on features (MERS); `start`: as `motionfit_start` gives it."""
     source = motionfit_labels(seed, modality, model, **made)
-    start = [first] if first else motionfit_start(seed, network)
-    weights = {"pretrained": graph.path(job.file("backbone.pt")) for job in start}
+    start = motionfit_start(seed, network) if start is None else start
     kind = "mers" if target == "features" else f"student_{STREAMS[modality]}"
     return graph.run(
         "23_motionfit_self_training",
@@ -87,7 +86,7 @@ def motionfit_student(
         produces=["backbone.pt"],
         target=target,
         seed=seed,
-        **weights,
+        **start_from(start),
         **{target: graph.path(source.file(f"{target}.npz"))},
         **network,
     )
@@ -112,8 +111,8 @@ def motionfit_transfer(seed, name, taught=None, made={}, both=False, **changed):
     if both:
         after = [*after, motion_model(seed)]
         given["motion_predictions"] = graph.path(after[-1].file("predictions.npz"))
-        if seed == 0 and not changed:
-            given |= {"figures": ["motionfit_retrieval_gallery"], "publish": True}
+        if not changed:
+            given |= published(seed, "motionfit_retrieval_gallery")
     return graph.run(
         "24_motionfit_transfer",
         motionfit_name(f"transfer_{name}", seed, made, changed),

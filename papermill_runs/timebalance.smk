@@ -19,11 +19,6 @@ VARIANTS = {  # what a student changes, by the name that its runs carry
 }
 
 
-def timebalance_published(seed, *figures):
-    """Of runs that differ by their seed, the first one's figures go among the project's."""
-    return {"figures": figures, "publish": True} if seed == 0 else {}
-
-
 def timebalance_settings():
     """Seeds of all rows and of the headline rows, and the labelled shares teachers learn."""
     return graph.settings(
@@ -37,7 +32,7 @@ def timebalance_settings():
 def timebalance_start(seed):
     """The job behind `START` and the parameter that points at its weights."""
     first = [mosi_pretrain(seed, START)] if START else []
-    return first, {"pretrained": graph.path(job.file("backbone.pt")) for job in first}
+    return first, start_from(first)
 
 
 def timebalance_teacher(seed, objective):
@@ -68,7 +63,7 @@ def timebalance_similarity(seed, clips=0, stride=0):
     if clips:
         changed = {"clips": clips, "local_stride": stride}
     else:
-        changed = timebalance_published(seed, "timebalance_scores", "timebalance_matrices")
+        changed = published(seed, "timebalance_scores", "timebalance_matrices")
     return graph.run(
         "31_timebalance_similarity",
         f"timebalance_similarity{f'-clips{clips}' if clips else ''}-s{seed}",
@@ -92,7 +87,7 @@ def timebalance_weights(seed, share):
         fraction=float(share) / 100,
         seed=seed,
         **folders,
-        **timebalance_published(
+        **published(
             seed, "timebalance_weights", "timebalance_quarters", "timebalance_along_video"
         ),
     )
@@ -110,7 +105,7 @@ def timebalance_student(seed, share, variant="timebalance", clips=0, stride=0):
         after.append(scores)
         given["similarities"] = graph.path(scores.file("similarities.npz"))
     if name == "timebalance" and share == PUBLISHED_SHARE:
-        given |= timebalance_published(seed, "timebalance_student_curves")
+        given |= published(seed, "timebalance_student_curves")
     return graph.run(
         "32_timebalance_student",
         f"timebalance_student-{name}-f{share}-s{seed}",
@@ -141,17 +136,15 @@ def timebalance_motionfit(seed, share):
     first, _ = timebalance_start(seed)
     few = {"label_fraction": float(share) / 100, "videos_per_class": 0}
     backbone = graph.parameter("32_timebalance_student", "backbone")
-    taught = motionfit_student(
-        seed, model=few, first=first[0] if first else None, backbone=backbone
-    )
+    taught = motionfit_student(seed, model=few, start=first, backbone=backbone)
     return graph.run(
         "32_timebalance_student",
         f"timebalance_student-motionfit-f{share}-s{seed}",
         after=[taught],
         method="supervised",
-        pretrained=graph.path(taught.file("backbone.pt")),
         fraction=float(share) / 100,
         seed=seed,
+        **start_from([taught]),
     )
 
 

@@ -79,22 +79,24 @@ def _pseudo_labels(axis: Axes, left: float, frames, fields, colors) -> None:
 
 def _student(axis: Axes, left: float, frames, fields, colors) -> None:
     _title(axis, left, "3  RGB student", "every video, no label")
-    _picture(axis, frames[0], left, MIDDLE - 0.25, 0.5)
-    _arrow(axis, (left + 0.53, MIDDLE), (left + 0.65, MIDDLE))
-    _network(axis, left + 0.67, MIDDLE, RGB)
-    _arrow(axis, (left + 1.17, MIDDLE), (left + 1.27, MIDDLE))
+    _rgb_network(axis, left, frames[0])
     _square(axis, left + 1.29, MIDDLE - 0.08, colors[0])
     _words(axis, left, TEXT, "tells the cluster of a clip\nby its pictures")
 
 
 def _fine_tuning(axis: Axes, left: float, frames, fields, colors) -> None:
     _title(axis, left, "4  fine-tuning", "few labelled videos, no flow")
-    _picture(axis, frames[0], left, MIDDLE - 0.25, 0.5)
-    _arrow(axis, (left + 0.53, MIDDLE), (left + 0.65, MIDDLE))
-    _network(axis, left + 0.67, MIDDLE, RGB, frozen=FROZEN)
-    _arrow(axis, (left + 1.17, MIDDLE), (left + 1.27, MIDDLE))
+    _rgb_network(axis, left, frames[0], frozen=FROZEN)
     _words(axis, left + 1.29, MIDDLE, "class")
     _words(axis, left, TEXT, "early stages stay as\nthe student's (grey)")
+
+
+def _rgb_network(axis: Axes, left: float, frame: np.ndarray, frozen: int = 0) -> None:
+    """A picture, the network that sees it, and an arrow to what it says."""
+    _picture(axis, frame, left, MIDDLE - 0.25, 0.5)
+    _arrow(axis, (left + 0.53, MIDDLE), (left + 0.65, MIDDLE))
+    _network(axis, left + 0.67, MIDDLE, RGB, frozen)
+    _arrow(axis, (left + 1.17, MIDDLE), (left + 1.27, MIDDLE))
 
 
 def _title(axis: Axes, x: float, title: str, below: str) -> None:

@@ -103,19 +103,21 @@ def accuracy_by_setting(
         raise ValueError("table has no row with a mean: nothing to plot")
     if note is None:
         note = " · ".join(_only(rows, key) for key in ("dataset", "scale") if _only(rows, key))
-    parts = {kind: [r for r in rows if r.get(panel) == kind] for kind in _panel_names(rows, panel)}
+    kinds = _in_order(row.get(panel) for row in rows) if panel else [None]
     with paper_style():
         figure = new_figure(width, 2.2 + 0.15 * bool(note))
-        axes = figure.subplots(1, len(parts), sharey=True, squeeze=False)[0]
-        for axis, (kind, part) in zip(axes, parts.items()):
-            _draw_settings(axis, part, names, columns, ordered, chance)
+        axes = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+        ends = []
+        for axis, kind in zip(axes, kinds):
+            part = [row for row in rows if row.get(panel) == kind]
+            ends.append(_draw_settings(axis, part, names, columns, ordered, chance))
             axis.set_xticks(range(len(columns)), columns)
             axis.set(xlabel=setting, title=kind or "", xlim=(-0.35, len(columns) - 0.65))
         axes[0].set_ylabel(metric)
         axes[0].yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         add_note(figure, note)
-        for axis, part in zip(axes, parts.values()):
-            _name_series(figure, axis, part, names, columns, chance)
+        for axis, named in zip(axes, ends):
+            name_at_edge(figure, axis, named)
     return figure
 
 
@@ -335,33 +337,24 @@ def _draw_chance(axis: Axes, level: np.ndarray) -> None:
         axis.plot(x, y, color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
 
 
-def _panel_names(rows: list[Mapping], panel: str) -> list:
-    return _in_order(row.get(panel) for row in rows) if panel else [None]
+def _draw_settings(axis: Axes, rows, names, columns, ordered: bool, chance: float | None) -> list:
+    """One panel: the methods, each a little beside the others, and the chance level.
 
-
-def _draw_settings(axis: Axes, rows, names, columns, ordered: bool, chance: float | None) -> None:
-    """The methods of one panel, each a little beside the others; then the chance level."""
-    for index, name in enumerate(names):
+    Returns (name, height, colour) of each line's last point.
+    """
+    lines = [(name, _series(rows, name, columns), COLORS[k % 7]) for k, name in enumerate(names)]
+    for index, (_, series, _) in enumerate(lines):
         shift = 0.045 * (index - (len(names) - 1) / 2)
-        _draw_series(axis, _series(rows, name, columns), index, shift, ordered)
-    _draw_chance(axis, _chance_line(rows, columns, chance))
-
-
-def _chance_line(rows: list[Mapping], columns, chance: float | None) -> np.ndarray:
+        _draw_series(axis, series, index, shift, ordered)
+    level = _series(rows, CHANCE_ROW, columns)
     if chance is not None:
-        return np.full(len(columns), 100.0 * chance)
-    return _series(rows, CHANCE_ROW, columns)[0]
-
-
-def _name_series(figure: Figure, axis: Axes, rows, names, columns, chance: float | None) -> None:
-    lines = [(name, _series(rows, name, columns)[0], COLORS[k % 7]) for k, name in enumerate(names)]
-    lines.append((CHANCE_ROW, _chance_line(rows, columns, chance), FAINT))
-    ends = [
+        level[0] = 100.0 * chance
+    _draw_chance(axis, level[0])
+    return [
         (name.replace("_", " "), mean[np.isfinite(mean)][-1], color)
-        for name, mean, color in lines
+        for name, (mean, _), color in [*lines, (CHANCE_ROW, level, FAINT)]
         if np.isfinite(mean).any()
     ]
-    name_at_edge(figure, axis, ends)
 
 
 def name_at_edge(figure: Figure, axis: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
