@@ -93,6 +93,33 @@ def test_runs_lists_records(project, capsys):
     assert words == ["mini-a-s0", "2026-01-02", "01234567+", "61", "s", "loss", "0.25"]
 
 
+def leave_fold(root, group, accuracy, videos):
+    """Leave the record of one run that held out ``group``."""
+    (root / "records").mkdir(parents=True)
+    record = {"run": "mini-a-s0", "parameters": {"test_groups": [group]}, "failed": []}
+    record["metrics"] = {"top1_accuracy": accuracy, "loss": 0.1, "test_videos": videos}
+    (root / "records" / "mini-a-s0.json").write_text(json.dumps(record))
+    return str(root)
+
+
+def test_pool_counts_each_test_video_of_the_folds_once(tmp_path, capsys):
+    folds = [
+        leave_fold(tmp_path / "1", "1", 0.333333, 3),
+        leave_fold(tmp_path / "2", "2", 1.0, 9),
+    ]
+    assert cli.main(["pool", *folds]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.split()[:3] == ["mini-a-s0", "top1_accuracy", "83.3%"]
+    assert line.endswith("10 of 12 videos, 2 folds")
+    assert "[55.2%, 95.3%]" in line
+
+
+def test_folds_that_hold_out_the_same_groups_are_refused(tmp_path, capsys):
+    folds = [leave_fold(tmp_path / name, "1", 0.5, 4) for name in ("1", "2")]
+    assert cli.main(["pool", *folds]) == 1
+    assert "hold out the same test_groups" in capsys.readouterr().err
+
+
 def test_stills_fill_a_folder_and_mark_it(project, capsys):
     assert cli.main(["stills", "dead_leaves", "--count", "2"]) == 0
     folder = project / "papermill_runs" / "data" / "stills-dead_leaves-2"

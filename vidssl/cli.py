@@ -67,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     flow.add_argument("--shard", default="1/1", help="I/N: every N-th video from the I-th on")
     flow.add_argument("-j", "--jobs", type=int, default=2, help="processes (default 2)")
     listing = _command(commands, "runs", _runs, "list the records of finished runs")
+    pool = _command(commands, "pool", _pool, "accuracy of the same runs over several folds")
+    pool.add_argument("roots", nargs="+", help="each fold's folder of all runs (its --runs-root)")
     trace = _command(commands, "trace", _trace, "say what made a figure")
     trace.add_argument("figure", help="its name, or the path of one of its files")
     for command in (run, data, stills, listing):
@@ -200,6 +202,18 @@ def _runs(args: argparse.Namespace) -> int:
         commit = record["commit"][:8] + ("+" if record["dirty"] else "")
         took = f"{record['seconds']:.0f} s"
         print(f"{record['run']:34} {record['finished']}  {commit:9} {took:>7}  {shown}")
+    return 0
+
+
+def _pool(args: argparse.Namespace) -> int:
+    from vidssl.evaluation.statistics import proportion_ci95
+
+    for run, metric, right, videos, folds in runs.pool_folds(args.roots):
+        low, high = proportion_ci95(right, videos)
+        print(
+            f"{run:44} {metric:30} {right / videos:6.1%}  [{low:.1%}, {high:.1%}]  "
+            f"{right} of {videos} videos, {folds} folds"
+        )
     return 0
 
 

@@ -17,7 +17,13 @@ from torch.utils.data import Dataset
 
 from vidssl.core import VideoRecord, frames_to_clip
 from vidssl.data.color import ColorJitter
-from vidssl.data.datasets import ClipsDataset, Key, MultiClipDataset, Transform
+from vidssl.data.datasets import (
+    ClipsDataset,
+    Key,
+    MultiClipDataset,
+    Transform,
+    _resized_frames,
+)
 from vidssl.data.sampling import clip_span, global_local_clips, mirror_index
 from vidssl.data.transforms import flip, random_crop, resize_short_side
 
@@ -51,16 +57,23 @@ class ViewTransform:
                 raise ValueError(f"{name}={getattr(self, name)} must be a probability in [0, 1]")
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> Tensor:
+        return self.all(frames[None], rng)[0]
+
+    def all(self, clips: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """Clips (N, T, H, W, 3), each with its own draw: (N, 3, T, size, size) in [0, 1]."""
+        cut = torch.stack([frames_to_clip(self._cut(frames, rng)) for frames in clips])
+        # the colours of all clips at once: drawing them one by one costs more than the crops
+        out = self.jitter(cut, generator=torch.Generator().manual_seed(int(rng.integers(2**62))))
+        for clip in out:
+            if rng.random() < self.erase:
+                _erase(clip, rng)
+        return out
+
+    def _cut(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         frames = resize_short_side(frames, self.short_side)
         side = max(1, round(rng.uniform(*self.scale) * min(frames.shape[1:3])))
         frames = resize_short_side(random_crop(frames, side, rng), self.size)
-        if rng.random() < self.flip:
-            frames = flip(frames)
-        clip = frames_to_clip(np.ascontiguousarray(frames))
-        clip = self.jitter(clip, generator=torch.Generator().manual_seed(int(rng.integers(2**62))))
-        if rng.random() < self.erase:
-            _erase(clip, rng)
-        return clip
+        return np.ascontiguousarray(flip(frames) if rng.random() < self.flip else frames)
 
 
 def _erase(clip: Tensor, rng: np.random.Generator) -> None:
@@ -124,8 +137,10 @@ class ViewsDataset(ClipsDataset):
         super().__init__(records, sample=sample, transform=transform, seed=seed, cache_mb=cache_mb)
 
     def _read(self, record: VideoRecord, rng: np.random.Generator) -> dict:
-        sample = super()._read(record, rng)
-        return {"views": sample.pop("clips").unflatten(0, (2, -1)), **sample}
+        choose = partial(self.sample, rng=rng)
+        frames = _resized_frames(record.path, choose, self.transform.short_side, self._cache)
+        views = self.transform.all(frames, rng).unflatten(0, (2, -1))
+        return {"views": views, "label": record.label}
 
 
 def _views(

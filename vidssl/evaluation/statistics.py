@@ -33,6 +33,16 @@ def mean_ci95(values: Sequence[float]) -> tuple[float, float]:
     return float(sample.mean()), half
 
 
+def proportion_ci95(successes: int, trials: int) -> tuple[float, float]:
+    """Low and high end of Wilson's 95 % interval of ``successes`` out of ``trials``, in [0, 1].
+
+    >>> [round(end, 3) for end in proportion_ci95(45, 60)]
+    [0.628, 0.842]
+    """
+    low, high = stats.binomtest(successes, trials).proportion_ci(method="wilson")
+    return float(low), float(high)
+
+
 def paired_difference(a: Sequence[float], b: Sequence[float]) -> Difference:
     """Mean of a - b with its 95 % half-width; ``a[i]`` and ``b[i]`` are of the same seed.
 

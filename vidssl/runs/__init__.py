@@ -25,12 +25,22 @@ from vidssl.runs.parameters import (
     scale_names,
 )
 from vidssl.runs.provenance import code_hashes, find_project
-from vidssl.runs.records import Run, by_seed, find_records, load_records, records_folder, start
+from vidssl.runs.records import (
+    Pooled,
+    Run,
+    by_seed,
+    find_records,
+    load_records,
+    pool_folds,
+    records_folder,
+    start,
+)
 
 __all__ = [
     "Graph",
     "Job",
     "ParameterError",
+    "Pooled",
     "Run",
     "RunFailed",
     "RunLocked",
@@ -48,6 +58,7 @@ __all__ = [
     "notebook_names",
     "notebook_path",
     "parameters_for",
+    "pool_folds",
     "read_origin",
     "records_folder",
     "save_figure",

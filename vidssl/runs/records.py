@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidssl.runs import provenance
 from vidssl.runs.figures import figure_files, save_figure
@@ -289,6 +289,46 @@ def by_seed(found: Iterable[Mapping[str, Any]], metric: str) -> dict[int, float]
                 raise ValueError(f"{record['run']}: a second run of seed {seed} in one table cell")
             values[seed] = record["metrics"][metric]
     return values
+
+
+class Pooled(NamedTuple):
+    """Accuracy over all test videos of several folds; ``right`` of ``videos`` were told."""
+
+    run: str
+    metric: str
+    right: int
+    videos: int
+    folds: int
+
+
+def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
+    """Top-1 accuracies of the runs of the same name in several folders of all runs, each a fold.
+
+    Every fold has its own test videos (`test_groups`), which count once each. ValueError for folds
+    that hold out the same groups, FileNotFoundError for one without records.
+    """
+    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    held_out: dict[tuple[str, str], Path] = {}
+    for root in map(Path, roots):
+        for record in load_records(root / "records"):
+            videos = record["metrics"].get("test_videos")
+            if videos is None:
+                continue
+            groups = json.dumps(record["parameters"].get("test_groups"))
+            other = held_out.setdefault((record["run"], groups), root)
+            if other != root:
+                raise ValueError(
+                    f"{other} and {root} hold out the same test_groups {groups} in "
+                    f"{record['run']}: they are no two folds"
+                )
+            for metric, value in record["metrics"].items():
+                if metric.endswith("top1_accuracy") and value is not None:
+                    counted = (round(value * videos), videos)
+                    found.setdefault((record["run"], metric), []).append(counted)
+    return [
+        Pooled(run, metric, sum(r for r, _ in each), sum(v for _, v in each), len(each))
+        for (run, metric), each in sorted(found.items())
+    ]
 
 
 def _read_records(paths: Iterable[Path]) -> Iterable[dict[str, Any]]:
