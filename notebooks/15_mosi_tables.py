@@ -39,7 +39,7 @@ from IPython.display import display
 from vidssl import visualize
 from vidssl.core import one_of
 from vidssl.data.synthetic import CLASSES
-from vidssl.evaluation import compare_seeds, paper_row, table_row
+from vidssl.evaluation import compare_seeds, paper_row, readable_table, table_row
 from vidssl.visualize.methods import accuracy_beside_printed
 
 # %% [markdown]
@@ -255,6 +255,8 @@ print(f"{len(used)} runs, {minutes:.0f} minutes")
 
 # %% [markdown]
 # ## The table
+#
+# In per cent, with the half-width of the 95 % interval and the number of seeds.
 
 # %%
 BESIDE = ("mosi_train_accuracy", "scratch_train_accuracy")
@@ -292,8 +294,7 @@ for column in dict.fromkeys(column for _, column in cells):
 for (row, column), (name, accuracy) in spec["printed"].items():
     place = {"column": column, "table": table, "scale": "paper", "dataset": name}
     rows.append(paper_row(row, "top1_accuracy", accuracy, **place))
-shown = pd.DataFrame(rows)
-display(shown[shown["paper"].isna()].drop(columns=["table", "scale", "paper"]))
+readable_table(rows)
 
 # %% [markdown]
 # ## Paired differences

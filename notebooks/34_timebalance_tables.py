@@ -32,13 +32,12 @@ run = runs.start("34_timebalance_tables", globals())
 
 # %%
 import numpy as np
-import pandas as pd
 from IPython.display import display
 
 from vidssl import visualize
 from vidssl.core import one_of
 from vidssl.data.synthetic import CLASSES, scene_set
-from vidssl.evaluation import compare_seeds, mean_ci95, paper_row, table_row
+from vidssl.evaluation import compare_seeds, mean_ci95, paper_row, readable_table, table_row
 from vidssl.visualize.teachers import class_differences
 
 # %% [markdown]
@@ -143,6 +142,8 @@ def values(place, metric):
 
 # %% [markdown]
 # ## The table
+#
+# In per cent, with the half-width of the 95 % interval and the number of seeds.
 
 # %%
 rows = []
@@ -171,8 +172,7 @@ for row, accuracies in printed.items():
         if accuracy is not None:
             place = {"column": column, "table": table, "scale": "paper", "dataset": "ucf101"}
             rows.append(paper_row(row, "top1_accuracy", accuracy, **place))
-shown = pd.DataFrame(rows)
-display(shown[shown["paper"].isna()].drop(columns=["table", "scale", "paper"]))
+readable_table([row for row in rows if row["paper"] is None])
 
 # %% [markdown]
 # ## Paired differences

@@ -206,7 +206,7 @@ def _runs(args: argparse.Namespace) -> int:
 
 
 def _pool(args: argparse.Namespace) -> int:
-    from vidssl.evaluation.statistics import proportion_ci95
+    from vidssl.evaluation import proportion_ci95
 
     for run, metric, right, videos, folds in runs.pool_folds(args.roots):
         low, high = proportion_ci95(right, videos)

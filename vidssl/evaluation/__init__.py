@@ -11,9 +11,10 @@ from vidssl.evaluation.statistics import (
     compare_seeds,
     mean_ci95,
     paired_difference,
+    proportion_ci95,
     smallest_detectable_difference,
 )
-from vidssl.evaluation.tables import paper_row, table_row
+from vidssl.evaluation.tables import paper_row, readable_table, table_row
 
 __all__ = [
     "Clusters",
@@ -33,7 +34,9 @@ __all__ = [
     "paired_difference",
     "paper_row",
     "pointing_game_accuracy",
+    "proportion_ci95",
     "purity_score",
+    "readable_table",
     "retrieval_recall",
     "retrieval_rows",
     "smallest_detectable_difference",

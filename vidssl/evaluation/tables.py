@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from vidssl.evaluation.statistics import mean_ci95
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def table_row(
@@ -37,3 +40,38 @@ def paper_row(
     about = {"table": table, "row": row, "column": column, "metric": metric}
     measured = {"mean": None, "ci95": None, "seeds": None}
     return {**about, **measured, "scale": scale, "dataset": dataset, "paper": printed}
+
+
+def readable_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows of `table_row` and `paper_row` as a table to read: a line a row, a column a setting.
+
+    Numbers are in per cent, "36.8 ± 5.6 (5)": the mean, the half-width of its interval, the number
+    of seeds. Several metrics stand below each other, printed numbers in columns of their own.
+
+    >>> about = {"table": "t", "scale": "mini", "dataset": "d", "column": "5"}
+    >>> shown = readable_table([table_row("MoSI", "top1_accuracy", [0.25, 0.75], **about)])
+    >>> shown.loc["MoSI", "5"].replace("\xa0", " ")
+    '50.0 ± 317.7 (2)'
+    """
+    import pandas as pd
+
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        column = " ".join(str(row["column"]).split())
+        column += ", printed" if row["paper"] is not None else ""
+        metric = row["metric"].replace("_", " ")
+        cells.setdefault((metric, row["row"]), {})[column] = _readable(row)
+    metrics = list(dict.fromkeys(metric for metric, _ in cells))
+    cells = {key: cells[key] for key in sorted(cells, key=lambda key: metrics.index(key[0]))}
+    shown = pd.DataFrame.from_dict(cells, orient="index").fillna("")
+    shown.index = pd.MultiIndex.from_tuples(cells, names=["metric", ""])
+    return shown if len(metrics) > 1 else shown.droplevel(0)
+
+
+def _readable(row: Mapping[str, Any]) -> str:
+    if row["paper"] is not None:
+        return f"{100 * row['paper']:.1f}"
+    words = [f"{100 * row['mean']:.1f}"]
+    words += ["±", f"{100 * row['ci95']:.1f}"] if row["ci95"] is not None else []
+    words += [f"({row['seeds']})"] if row["seeds"] else []
+    return "\xa0".join(words)  # one line a cell, however narrow the page

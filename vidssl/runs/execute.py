@@ -115,12 +115,14 @@ def _as_yaml(values: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(values), sort_keys=False)
 
 
-_FAST_ON_CPU = {  # read when a kernel's process starts; the Makefile sets the same for JupyterLab
+_OF_KERNELS = {  # read when a process starts; the Makefile sets all but the last for JupyterLab
     # threads that wait must not spin: where cores are shared, they slow a training tenfold
     "OMP_WAIT_POLICY": "PASSIVE",
     # freed memory is kept for the next step: mapping each activation anew costs a third of it
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
+    # an executed page keeps every state that a progress bar prints, each on a line of its own
+    "TQDM_MININTERVAL": "20",
 }
 
 
@@ -128,7 +130,7 @@ def _papermill(source: Path, output: Path, given: dict, project: Path, timeout: 
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    for name, value in _FAST_ON_CPU.items():
+    for name, value in _OF_KERNELS.items():
         os.environ.setdefault(name, value)
     # not the paired .ipynb: it may be older than the source that was hashed and checked
     prepared = output.parent / f".{source.stem}.source.ipynb"

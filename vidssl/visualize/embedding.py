@@ -12,11 +12,11 @@ from vidssl.visualize.clips import Clip, as_clips
 from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
-    MARKERS,
     PAGE_WIDTH,
     add_note,
     new_figure,
     paper_style,
+    series_style,
 )
 
 
@@ -76,8 +76,8 @@ def _draw_points(axis: Axes, points: np.ndarray, clusters: np.ndarray) -> None:
     """Cluster k is called k + 1; its number stands at the median of its points."""
     for cluster in range(clusters.max() + 1):
         own = points[clusters == cluster]
-        style = {"color": COLORS[cluster], "marker": MARKERS[cluster]}
-        axis.scatter(*own.T, s=9, alpha=0.75, linewidths=0, label=f"{cluster + 1}", **style)
+        look = {"s": 9, "alpha": 0.75, "linewidths": 0, **series_style(cluster)}
+        axis.scatter(*own.T, label=f"{cluster + 1}", **look)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_color("0.7")
     axis.spines[:].set_visible(True)

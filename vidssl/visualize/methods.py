@@ -12,11 +12,11 @@ from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
     FAINT,
-    MARKERS,
     PAGE_WIDTH,
     add_note,
     new_figure,
     paper_style,
+    series_style,
 )
 from vidssl.visualize.tables import (
     CHANCE_ROW,
@@ -24,7 +24,6 @@ from vidssl.visualize.tables import (
     _in_order,
     _number,
     _only,
-    name_at_edge,
 )
 
 
@@ -143,11 +142,11 @@ def accuracy_by_cost(
     with paper_style():
         figure = new_figure(width, 2.0 + 0.15 * bool(note))
         axis = figure.subplots()
-        ends = []
-        for place, name in enumerate(accuracy):
-            color, height = COLORS[place % 7], 100 * accuracy[name]
-            axis.plot(seconds[name], height, ls="", color=color, marker=MARKERS[place % 7])
-            ends.append((name.replace("_", " "), height, color))
+        for place, name in enumerate(sorted(accuracy, key=accuracy.get, reverse=True)):
+            label = name.replace("_", " ")
+            axis.plot(
+                seconds[name], 100 * accuracy[name], ls="", label=label, **series_style(place)
+            )
         axis.set_xscale("log")
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
@@ -156,6 +155,6 @@ def accuracy_by_cost(
         axis.set(xlabel="seconds a video at inference, flow included", ylabel="top-1 accuracy (%)")
         axis.grid(color="0.92", lw=0.6)
         axis.set_axisbelow(True)
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), handletextpad=0.3)
         add_note(figure, note)
-        name_at_edge(figure, axis, ends)
     return figure

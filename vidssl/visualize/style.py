@@ -61,6 +61,12 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def series_style(place: int) -> dict[str, str]:
+    """Colour and marker of the series at ``place``: no two alike among the first 49."""
+    count = len(COLORS)
+    return {"color": COLORS[place % count], "marker": MARKERS[(place + place // count) % count]}
+
+
 def add_note(figure: Figure, note: str) -> None:
     """A grey line at the bottom right, for the scale and the data set of the numbers."""
     if note:

@@ -15,11 +15,11 @@ from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
     FAINT,
-    MARKERS,
     PAGE_WIDTH,
     add_note,
     new_figure,
     paper_style,
+    series_style,
 )
 
 PLOTTED = ("loss", "error", "accuracy", "score")  # last words of the names of plotted metrics
@@ -153,8 +153,8 @@ def per_class_accuracy(
         axis = figure.subplots()
         axis.hlines(places, *_range(values[:, order]), color="0.8", lw=1.2, zorder=1)
         for index, (name, row) in enumerate(zip(named, values)):
-            style = {"color": COLORS[index % 7], "marker": MARKERS[index % 7], "s": 16}
-            axis.scatter(row[order], places, label=name, zorder=2, clip_on=False, **style)
+            look = {"zorder": 2, "clip_on": False, "s": 16, **series_style(index)}
+            axis.scatter(row[order], places, label=name, **look)
         if chance is not None:
             axis.axvline(100 * chance, color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
             edge = axis.get_xaxis_transform()
@@ -318,8 +318,7 @@ def _draw_series(axis: Axes, series: np.ndarray, index: int, shift: float, joine
         np.arange(len(mean)) + shift,
         mean,
         yerr=np.nan_to_num(half),
-        color=COLORS[index % 7],
-        marker=MARKERS[index % 7],
+        **series_style(index),
         ls="-" if joined else "",
         capsize=2,
         elinewidth=0.9,

@@ -15,11 +15,11 @@ from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
     FAINT,
-    MARKERS,
     PAGE_WIDTH,
     add_note,
     new_figure,
     paper_style,
+    series_style,
 )
 
 MATRICES = "viridis"  # even steps of lightness, also without colours
@@ -254,8 +254,7 @@ def weights_along_video(
         top.spines[:].set_visible(False)
         top.set_title(title)
         for index, (name, values) in enumerate(weights.items()):
-            style = {"color": COLORS[index % 7], "marker": MARKERS[index % 7], "markersize": 3}
-            axis.plot(centres, values, label=name, **style)
+            axis.plot(centres, values, label=name, markersize=3, **series_style(index))
         for boundary in boundaries:
             axis.axvline(boundary, color=FAINT, ls=(0, (4, 3)), lw=0.8)
         axis.set(xlim=(0, len(video) - 1), ylim=(-0.03, 1.03), xlabel="frame", ylabel="s")
