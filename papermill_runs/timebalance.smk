@@ -1,9 +1,10 @@
 # TimeBalance: teachers, temporal similarities, students and baselines, tables. Names of runs say
 # what they vary, and 34_timebalance_tables finds them by these names. Shares are texts in per cent.
 
-PUBLISHED_SHARE = "10"
-# start: what teachers and baselines begin with, a variant of MoSI's pretraining; empty: from scratch
-START = graph.settings("timebalance", start="")["start"]
+# start: what teachers and baselines begin with, a variant of MoSI's pretraining; empty: from scratch.
+# percent: the one labelled share of tables and figures that vary something else.
+SETTINGS_OF_ALL = graph.settings("timebalance", start="", percent="5")
+START, PERCENT = SETTINGS_OF_ALL["start"], SETTINGS_OF_ALL["percent"]
 BASELINES = ["pseudo_label", "mean_teacher", "fixmatch", "tg_fixmatch"]
 VARIANTS = {  # what a student changes, by the name that its runs carry
     "timebalance": {},
@@ -25,7 +26,7 @@ def timebalance_settings():
         "timebalance_main",
         seeds=[0, 1, 2],
         headline_seeds=[0, 1, 2, 3, 4],
-        percents=["5", "10", "20"],
+        percents=["1", "5", "10"],
     )
 
 
@@ -69,7 +70,7 @@ def timebalance_similarity(seed, clips=0, stride=0):
         f"timebalance_similarity{f'-clips{clips}' if clips else ''}-s{seed}",
         after=teachers,
         produces=["similarities.npz"],
-        fraction=float(timebalance_settings()["percents"][0]) / 100,
+        fraction=float(PERCENT) / 100,
         seed=seed,
         **folders,
         **changed,
@@ -104,7 +105,7 @@ def timebalance_student(seed, share, variant="timebalance", clips=0, stride=0):
         scores = timebalance_similarity(seed, clips, stride)
         after.append(scores)
         given["similarities"] = graph.path(scores.file("similarities.npz"))
-    if name == "timebalance" and share == PUBLISHED_SHARE:
+    if name == "timebalance" and share == PERCENT:
         given |= published(seed, "timebalance_student_curves")
     return graph.run(
         "32_timebalance_student",
@@ -181,27 +182,27 @@ def timebalance_main():
 
 def timebalance_ablation():
     wanted = graph.settings(
-        "timebalance_ablation", seeds=[0, 1, 2], percent="10", other_clips=4, other_stride=2
+        "timebalance_ablation", seeds=[0, 1, 2], other_clips=4, other_stride=2
     )
-    percent, other = wanted["percent"], (wanted["other_clips"], wanted["other_stride"])
+    other = wanted["other_clips"], wanted["other_stride"]
     finished = []
     for seed in wanted["seeds"]:
-        finished += [timebalance_student(seed, percent, variant) for variant in VARIANTS]
-        finished += [timebalance_student(seed, percent, clips=other[0], stride=other[1])]
-        finished += [timebalance_baseline(seed, percent, "supervised")]
+        finished += [timebalance_student(seed, PERCENT, variant) for variant in VARIANTS]
+        finished += [timebalance_student(seed, PERCENT, clips=other[0], stride=other[1])]
+        finished += [timebalance_baseline(seed, PERCENT, "supervised")]
     return timebalance_table(
-        "timebalance_ablation", *finished, percent=percent, other_clips=other[0]
+        "timebalance_ablation", *finished, percent=PERCENT, other_clips=other[0]
     )
 
 
 def timebalance_classwise():
-    wanted = graph.settings("timebalance_classwise", seeds=[0, 1, 2, 3, 4], percent="10")
+    wanted = graph.settings("timebalance_classwise", seeds=[0, 1, 2, 3, 4])
     finished = []
     for seed in wanted["seeds"]:
         finished += [*timebalance_teachers(seed)[0], timebalance_similarity(seed)]
-        finished += [timebalance_weights(seed, wanted["percent"])]
-        finished += [timebalance_baseline(seed, wanted["percent"], "supervised")]
-    return timebalance_table("timebalance_classwise", *finished, percent=wanted["percent"])
+        finished += [timebalance_weights(seed, PERCENT)]
+        finished += [timebalance_baseline(seed, PERCENT, "supervised")]
+    return timebalance_table("timebalance_classwise", *finished, percent=PERCENT)
 
 
 def timebalance_tables():
