@@ -139,15 +139,15 @@ def motionfit_appearance(seed):
     return motionfit_transfer(seed, "appearance", motionfit_student(seed, "rgb"))
 
 
-def motionfit_table(name, jobs, **parameters):
+def motionfit_table(name, jobs):
     return graph.run(
         "25_motionfit_tables",
         name,
         after=list(dict.fromkeys(jobs)),
         figures=[name, *(["motionfit_cost"] if name == "motionfit_transfer" else [])],
         table=name,
+        steps=graph.parameter("24_motionfit_transfer", "steps"),
         records=graph.path("records"),
-        **parameters,
     )
 
 
@@ -205,8 +205,8 @@ def motionfit_cliplength():
     return motionfit_table("motionfit_cliplength", jobs)
 
 
-def motionfit_mosi(seed):
-    return motionfit_transfer(seed, "mosi", mosi_pretrain(seed))
+def motionfit_mosi(seed, **changed):
+    return motionfit_transfer(seed, "mosi", mosi_pretrain(seed), **changed)
 
 
 def motionfit_all(seed):
@@ -217,7 +217,7 @@ def motionfit_all(seed):
 
 
 def motionfit_transfers():
-    """`long_steps`: of a longer training from scratch, with few and with all labels; 0: none."""
+    """`long_steps`: of longer trainings, from scratch and with all labels; 0: none."""
     wanted = graph.settings(
         "motionfit_transfer", seeds=[0, 1, 2, 3, 4], all_labels=[0, 1, 2], long_steps=0
     )
@@ -225,10 +225,11 @@ def motionfit_transfers():
     if BEGIN:  # what the students began as
         jobs += [motionfit_mosi(s) for s in wanted["seeds"]]
     longer = {"steps": wanted["long_steps"]} if wanted["long_steps"] else {}
-    jobs += [scratch(s, videos_per_class=0, **longer) for s in wanted["all_labels"]]
+    supervised = motionfit_mosi if BEGIN else scratch
+    jobs += [supervised(s, videos_per_class=0, **longer) for s in wanted["all_labels"]]
     if longer:
         jobs += [scratch(s, **longer) for s in wanted["seeds"]]
-    return motionfit_table("motionfit_transfer", jobs, long_steps=wanted["long_steps"])
+    return motionfit_table("motionfit_transfer", jobs)
 
 
 def motionfit_others(seed, backbone):
