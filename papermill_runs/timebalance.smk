@@ -6,6 +6,7 @@
 SETTINGS_OF_ALL = graph.settings("timebalance", start="", percent="5")
 START, PERCENT = SETTINGS_OF_ALL["start"], SETTINGS_OF_ALL["percent"]
 BASELINES = ["pseudo_label", "mean_teacher", "fixmatch", "tg_fixmatch"]
+METHODS = ["average", *BASELINES, "motionfit"]  # of the main table, beside the headline rows
 VARIANTS = {  # what a student changes, by the name that its runs carry
     "timebalance": {},
     "average": {"blend": "average"},
@@ -21,12 +22,14 @@ VARIANTS = {  # what a student changes, by the name that its runs carry
 
 
 def timebalance_settings():
-    """Seeds of all rows and of the headline rows, and the labelled shares teachers learn."""
+    """Seeds of all rows and of the headline rows, the labelled shares teachers learn, the rows
+    beside the headline ones."""
     return graph.settings(
         "timebalance_main",
         seeds=[0, 1, 2],
         headline_seeds=[0, 1, 2, 3, 4],
         percents=["1", "5", "10"],
+        methods=METHODS,
     )
 
 
@@ -149,6 +152,15 @@ def timebalance_motionfit(seed, share):
     )
 
 
+def timebalance_row(seed, share, method):
+    """One run of a row of the main table beside the headline rows."""
+    one_of("methods", method, METHODS)
+    if method == "motionfit":
+        return timebalance_motionfit(seed, share)
+    kind = timebalance_student if method in VARIANTS else timebalance_baseline
+    return kind(seed, share, method)
+
+
 def timebalance_table(table, *finished, figures=(), **parameters):
     return graph.run(
         "34_timebalance_tables",
@@ -169,9 +181,7 @@ def timebalance_main():
             finished += [timebalance_student(seed, share)]
             finished += [timebalance_baseline(seed, share, "supervised")]
         for seed in wanted["seeds"]:
-            finished += [timebalance_student(seed, share, "average")]
-            finished += [timebalance_baseline(seed, share, method) for method in BASELINES]
-            finished += [timebalance_motionfit(seed, share)]
+            finished += [timebalance_row(seed, share, method) for method in wanted["methods"]]
     return timebalance_table(
         "timebalance_main",
         *finished,
