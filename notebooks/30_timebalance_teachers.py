@@ -12,7 +12,7 @@
 # | --- | --- |
 # | input | training videos without labels, then fractions of their labels |
 # | output | `teacher.pt` (with projector), `backbone.pt`, `finetuned-<percent>.pt`, their accuracy |
-# | time | smoke 20 s, mini 8 min of pretraining and 90 s a fine-tuning on one core |
+# | time | smoke 20 s, mini 6 min of pretraining and 90 s a fine-tuning on one core |
 
 # %% tags=["parameters"]
 scale = "mini"

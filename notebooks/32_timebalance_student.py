@@ -12,7 +12,7 @@
 # | --- | --- |
 # | input | labelled fraction or list; for timebalance two runs of `30_timebalance_teachers` and `similarities.npz` of `31_timebalance_similarity` |
 # | output | top-1, top-5 and per-class accuracy with the denominator, learning curves |
-# | time | smoke 15 s, mini 5 min on two cores |
+# | time | smoke 15 s, mini 4 min on one core, supervised 2 |
 
 # %% tags=["parameters"]
 scale = "mini"

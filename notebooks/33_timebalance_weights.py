@@ -11,7 +11,7 @@
 # | --- | --- |
 # | input | two runs of `30_timebalance_teachers`, `similarities.npz` of `31_timebalance_similarity` |
 # | output | accuracy of the blends, weights by class group and along a video |
-# | time | smoke 15 s, mini 3 min on two cores |
+# | time | smoke 15 s, mini 1 min on one core |
 
 # %% tags=["parameters"]
 scale = "mini"

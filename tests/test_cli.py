@@ -82,6 +82,15 @@ def test_run_without_a_target_lists_them(capsys, monkeypatch):
     assert all(target in told for target in ("demo", "mosi_lowshot", "reproduce"))
 
 
+def test_a_fold_of_own_videos_is_the_methods_without_their_rivals(tmp_path, capfd):
+    fold = ["--scale", "folds", "--runs-root", str(tmp_path), "--dry-run"]
+    fold += ["-p", "dataset", "folder", "-p", "root", "/videos", "-p", "test_groups", "['1']"]
+    assert cli.main(["run", "motionfit_transfer", *fold]) == 0
+    told = capfd.readouterr().out
+    assert "run_motionfit_transfer_motionfit-s0" in told
+    assert "mers" not in told
+
+
 def test_runs_lists_records(project, capsys):
     record = {"run": "mini-a-s0", "metrics": {"loss": 0.25}, "parameters": {}, "seconds": 61.2}
     record |= {"finished": "2026-01-02", "commit": "0123456789", "dirty": True}
