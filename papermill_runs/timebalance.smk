@@ -212,7 +212,8 @@ def timebalance_classwise():
         finished += [*timebalance_teachers(seed)[0], timebalance_similarity(seed)]
         finished += [timebalance_weights(seed, PERCENT)]
         finished += [timebalance_baseline(seed, PERCENT, "supervised")]
-    return timebalance_table("timebalance_classwise", *finished, percent=PERCENT)
+    shares = timebalance_settings()["percents"]
+    return timebalance_table("timebalance_classwise", *finished, percents=shares, percent=PERCENT)
 
 
 def timebalance_tables():
