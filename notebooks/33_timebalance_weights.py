@@ -5,7 +5,8 @@
 #
 # No student is trained here. Two fine-tuned teachers predict the test videos; their blend by $s$ is
 # held against their plain average, against each alone, and against an oracle that always believes
-# the teacher that is right. Then one video is walked through, window by window.
+# the teacher that is right. Before that, linear classifiers tell what each teacher knew before any
+# label; at the end one video is walked through, window by window.
 #
 # | | |
 # | --- | --- |
@@ -40,6 +41,8 @@ size = 32  # px
 short_side = 40  # px
 num_workers = 0
 test_clips = 10
+probe_fraction = 0.25  # labelled share behind the linear classifiers on frozen features
+probe_clips = 2  # clips of a video that these see
 publish = False  # put the figures among the project's
 
 # %%
@@ -48,7 +51,6 @@ from vidssl import runs
 run = runs.start("33_timebalance_weights", globals())
 
 # %%
-
 import numpy as np
 import pandas as pd
 import torch
@@ -61,11 +63,13 @@ from vidssl.data import (
     TestTransform,
     clip_span,
     consecutive_clips,
+    label_fraction,
     read_clip,
 )
 from vidssl.data.scenes import trajectory
 from vidssl.data.synthetic import scene_class
-from vidssl.inference import predict
+from vidssl.evaluation import linear_probe
+from vidssl.inference import extract_features, predict
 from vidssl.methods import timebalance
 from vidssl.visualize.teachers import weights_along_video, weights_by_class
 
@@ -85,11 +89,16 @@ note = f"{splits.name} · {scale} scale · {percent} % labels · seed {seed}"
 
 # %%
 plain = TestTransform(size=size, short_side=short_side)
-test_set = MultiClipDataset(
-    splits.test, frames=tuning_frames, stride=frame_stride, count=test_clips, transform=plain
-)
 
 
+def clips_of(records, count):
+    """Clips as the fine-tuned teachers classify them."""
+    return MultiClipDataset(
+        records, frames=tuning_frames, stride=frame_stride, count=count, transform=plain
+    )
+
+
+test_set = clips_of(splits.test, test_clips)
 predictors = timebalance.load_finetuned(invariant, distinctive, fraction, splits.num_classes)
 networks = dict(zip(("invariant", "distinctive"), predictors.networks))
 said = {name: predict(network, test_set) for name, network in networks.items()}
@@ -110,16 +119,19 @@ weights = {
 degenerate = timebalance.warn_if_alike(scores)
 
 # %% [markdown]
-# ## Whom to believe
+# ## What each knows before any label
 #
-# *1 - s* is the control: were $s$ of no use, it would do as well. The oracle is the share of videos
-# that at least one teacher gets right, the most that any weight could reach.
+# The page speaks of representations: the distinctive one is better where order matters, the invariant
+# one where looks or repetition do. Fine-tuning all layers covers much of that, so here are linear
+# classifiers on the frozen features of the pretrained teachers.
 
 # %%
-p_invariant, p_distinctive = (torch.from_numpy(said[k].values) for k in said)
 groups = {name: scene_class(name).group for name in splits.class_names if dataset == "embedded"}
 kinds = np.array([groups.get(splits.class_names[label], "all") for label in labels])
-rows = []
+pretrained = {
+    name: timebalance.load_teacher(folder)
+    for name, folder in (("invariant", invariant), ("distinctive", distinctive))
+}
 
 
 def accuracies(name, right):
@@ -129,7 +141,29 @@ def accuracies(name, right):
     return row | {kind: right[kinds == kind].mean() for kind in sorted(set(kinds))}
 
 
-right = {}
+def frozen_accuracies(name):
+    """Of a linear classifier on the pretrained teacher's features."""
+    probed = label_fraction(splits.train, probe_fraction, seed)
+    known, asked = (
+        extract_features(pretrained[name].backbone, clips_of(records, probe_clips))
+        for records in (probed, splits.test)
+    )
+    probed_as = linear_probe(known.values, known.labels, asked.values, splits.num_classes)
+    return accuracies(f"frozen {name}", probed_as.argmax(1) == labels)
+
+
+frozen = {name: frozen_accuracies(name) for name in pretrained}
+display(pd.DataFrame([*frozen.values()]).style.format(precision=3).hide())
+
+# %% [markdown]
+# ## Whom to believe
+#
+# *1 - s* is the control: were $s$ of no use, it would do as well. The oracle is the share of videos
+# that at least one teacher gets right, the most that any weight could reach.
+
+# %%
+p_invariant, p_distinctive = (torch.from_numpy(said[k].values) for k in said)
+rows, right = [], {}
 for name, weight in weights.items():
     s = torch.from_numpy(weight.astype(np.float32))
     blended = timebalance.blend_teachers(p_invariant, p_distinctive, s).numpy()
@@ -209,9 +243,7 @@ def windows(network):
     return network(normalise(clip)).pooled.unflatten(0, (len(starts), clips))
 
 
-z_invariant, z_distinctive = (
-    windows(timebalance.load_teacher(folder)) for folder in (invariant, distinctive)
-)
+z_invariant, z_distinctive = (windows(teacher) for teacher in pretrained.values())
 lines = {
     "both": timebalance.temporal_similarity(z_invariant, z_distinctive).numpy(),
     "invariant": timebalance.temporal_similarity(z_invariant, z_invariant).numpy(),
@@ -246,6 +278,12 @@ table = {row["weights"]: row for row in rows}
 assert all(0 <= row["all"] <= table["oracle"]["all"] for name, row in table.items()
            if name in ("invariant", "distinctive"))  # fmt: skip
 metrics = {f"{name}_accuracy": float(row["all"]) for name, row in table.items()}
+metrics |= {
+    f"frozen_{name}_{kind}_accuracy": float(row[kind])
+    for name, row in frozen.items()
+    for kind in row
+    if kind != "weights"
+}
 metrics |= {f"quarter_{i + 1}_gain": float(gain) for i, gain in enumerate(better)}
 run.finish(
     {**metrics, "degenerate": degenerate, "test_videos": len(splits.test)},

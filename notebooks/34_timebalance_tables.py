@@ -208,7 +208,8 @@ for first, second in spec["compare"]:
 # The embedded data's class groups are known, so the page's motivation can be put to the test: the
 # distinctive teacher is better on ordered sub-actions, the invariant one on repetitive and on
 # appearance classes; $s$ is higher for repetitive than for ordered videos. *ordered - repetitive* asks
-# for the difference between the groups alone, whichever teacher is the stronger one overall. An
+# for the difference between the groups alone, whichever teacher is the stronger one overall; *frozen*
+# judges linear classifiers on the pretrained features, the rest is after fine-tuning all layers. An
 # interval that holds zero leaves a question open; one on the other side speaks against it.
 
 # %%
@@ -233,6 +234,25 @@ def group_gain(gains, group):
     return float(means[0] - sum(means[1:]))
 
 
+def frozen_gain(metrics, group):
+    """The same of linear classifiers on frozen features, as `33_timebalance_weights` keeps it."""
+    names = [f"frozen_{{}}_{name}_accuracy" for name in group.split(" - ")]
+    if not all(name.format("distinctive") in metrics for name in names):
+        return None
+    gains = [metrics[n.format("distinctive")] - metrics[n.format("invariant")] for n in names]
+    return gains[0] - sum(gains[1:])
+
+
+def judge(name, by_seed, group, share):
+    """Print and keep what the seeds say of one hypothesis."""
+    compare(f"{name}, {share} %", by_seed, dict.fromkeys(by_seed, 0.0))
+    sign = HYPOTHESES[group]
+    verdict = VERDICTS[sign * comparisons[f"{name}, {share} %"].sign]
+    print(f"   expected {'above' if sign > 0 else 'below'} zero: {verdict}")
+    place = {"column": share, **about}
+    rows.append(table_row(name, "accuracy_difference", [*by_seed.values()], **place))
+
+
 classwise, class_names = {}, []
 if table == "timebalance_classwise":
     classwise = {share: gains for share in percents if (gains := class_gains(share))}
@@ -245,12 +265,14 @@ if classwise and dataset == "embedded":
     for share, gains in classwise.items():
         for group in known:
             by_seed = {seed: group_gain(each, group) for seed, each in gains.items()}
-            name, sign = f"f_D - f_I, {group}", HYPOTHESES[group]
-            compare(f"{name}, {share} %", by_seed, dict.fromkeys(by_seed, 0.0))
-            verdict = VERDICTS[sign * comparisons[f"{name}, {share} %"].sign]
-            print(f"   expected {'above' if sign > 0 else 'below'} zero: {verdict}")
-            place = {"column": share, **about}
-            rows.append(table_row(name, "accuracy_difference", [*by_seed.values()], **place))
+            judge(f"f_D - f_I, {group}", by_seed, group, share)
+    probed = runs.find_records(f"timebalance_weights-f{percent}-s*", **select)
+    used |= {record["run"]: record for record in probed}
+    for group in known:
+        told = [frozen_gain(record["metrics"], group) for record in probed]
+        by_seed = {r["seeds"][0]: gain for r, gain in zip(probed, told) if gain is not None}
+        if by_seed:
+            judge(f"f_D - f_I, frozen, {group}", by_seed, group, percent)
     scored = runs.find_records("timebalance_similarity-s*", **select)
     used |= {record["run"]: record for record in scored}
     for name in ("both_teachers", "invariant_alone", "distinctive_alone"):
