@@ -44,8 +44,8 @@ from vidssl.visualize.teachers import class_differences
 # ## What each table asks
 #
 # A cell is a row, a column, and where its number stands: the names of the runs and the metric.
-# f_I, f_D and TCLR are the pretrained networks after fine-tuning; every other row is a run of
-# `32_timebalance_student`. `compare` lists the differences in question.
+# *invariant*, *distinctive* (the teachers) and TCLR are pretrained networks after fine-tuning; every
+# other row is a run of `32_timebalance_student`. `compare` lists the differences in question.
 
 
 # %%
@@ -65,16 +65,16 @@ MAIN = {
     "TG-FixMatch": (student, "tg_fixmatch"),
     "MotionFit": (student, "motionfit"),
     "TCLR": (teacher, "tclr"),
-    "f_I": (teacher, "invariant"),
-    "f_D": (teacher, "distinctive"),
+    "invariant": (teacher, "invariant"),
+    "distinctive": (teacher, "distinctive"),
     "average": (student, "average"),
     "TimeBalance": (student, "timebalance"),
 }
-HEADLINE = ("supervised", "TCLR", "f_I", "f_D", "average", "TimeBalance", "chance")
+HEADLINE = ("supervised", "TCLR", "invariant", "distinctive", "average", "TimeBalance", "chance")
 SEMI_SUPERVISED = (*list(MAIN)[:6], "TimeBalance", "chance")
 ABLATION = {
-    "f_I": "invariant",
-    "f_D": "distinctive",
+    "invariant": "invariant",
+    "distinctive": "distinctive",
     "average": "average",
     "s": "timebalance",
     "s, ranked": "ranked",
@@ -115,7 +115,7 @@ TABLES = {
         "cells": {
             (row, share): MAIN[row][0](MAIN[row][1], share)
             for share in percents
-            for row in ("f_I", "f_D")
+            for row in ("invariant", "distinctive")
         },
         "compare": [],
     },
@@ -221,7 +221,7 @@ VERDICTS = {1: "holds", 0: "open", -1: "speaks against"}
 def class_gains(share):
     """Seed -> accuracy of f_D minus that of f_I in each class (K,), of the runs that keep it."""
     kept = []
-    for row in ("f_I", "f_D"):
+    for row in ("invariant", "distinctive"):
         found, prefix = cells.get((row, share), ([], ""))
         told = {r["seeds"][0]: r["metrics"].get(f"{prefix}per_class") for r in found}
         kept.append({seed: np.array(each, float) for seed, each in told.items() if each})
