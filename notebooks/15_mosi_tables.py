@@ -174,8 +174,8 @@ TABLES = {
         "cells": {
             (row, column): ("mosi_gradcam-s*", f"{role}_{metric}")
             for column, metric in {
-                "energy inside": "energy_inside_score",
-                "pointing game": "pointing_game_accuracy",
+                "energy\ninside": "energy_inside_score",
+                "pointing\ngame": "pointing_game_accuracy",
                 "energy in the\npretext square": "square_energy_inside_score",
             }.items()
             for row, role in {
@@ -308,7 +308,8 @@ for first, second in spec["compare"]:
         if {(first, column), (second, column)} <= set(cells):
             compared = compare_seeds(*(values(*cells[row, column])[1] for row in (first, second)))
             if compared:
-                comparisons[f"{first} - {second}, {column}"] = compared
+                setting = str(column).replace("\n", " ")
+                comparisons[f"{first} - {second}, {setting}"] = compared
 for name, compared in comparisons.items():
     print(f"{name}: {compared}" + ("" if compared.sign else "; zero is not excluded"))
 
@@ -318,7 +319,8 @@ if table == "mosi_comparison":
     quoted = [row for row in rows if row["scale"] == "paper"]
     figure = accuracy_beside_printed(own + quoted, metric="top-1 accuracy (%)")
 else:
-    figure = visualize.accuracy_by_setting(own, setting=spec["setting"], metric="accuracy (%)")
+    measured = "share" if table == "mosi_attention" else "accuracy"
+    figure = visualize.accuracy_by_setting(own, setting=spec["setting"], metric=f"{measured} (%)")
 names = ", ".join(dict.fromkeys(row["row"] for row in own))
 run.save_figure(
     figure,
