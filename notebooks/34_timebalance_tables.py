@@ -328,7 +328,8 @@ figure
 # %%
 rivals = [row for row in rows if row["row"] in SEMI_SUPERVISED and row["paper"] is None]
 rivals = [row for row in rivals if row["metric"] == "top1_accuracy"]
-if table == "timebalance_main":
+others = {row["row"] for row in rivals} - {"supervised", "TimeBalance", "chance"}
+if table == "timebalance_main" and others:
     figure = visualize.accuracy_by_setting(
         rivals, setting=spec["setting"], metric="top-1 accuracy (%)"
     )
