@@ -222,7 +222,8 @@ RIVALS = {"appearance": motionfit_appearance, "mers": motionfit_mers, "mars": mo
 
 def motionfit_beside(seed, rivals):
     """What tables 5 and 7 compare."""
-    return [motionfit(seed), scratch(seed), *(RIVALS[one_of("rivals", r, list(RIVALS))](seed) for r in rivals)]
+    chosen = [RIVALS[one_of("rivals", name, list(RIVALS))] for name in rivals]
+    return [motionfit(seed), scratch(seed), *(rival(seed) for rival in chosen)]
 
 
 def motionfit_transfers():
