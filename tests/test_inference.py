@@ -93,7 +93,7 @@ def test_supervised_training_learns_what_moves_where(splits):
         model,
         data,
         supervised.training_step,
-        TrainConfig(epochs=40, batch_size=6, lr=3e-3, warmup_epochs=2),
+        TrainConfig(epochs=80, batch_size=6, lr=3e-3, warmup_epochs=2),
         collate=collate,
         report=lambda step, metrics: None,
     )
