@@ -191,12 +191,17 @@ figure
 #
 # At mini scale the accuracy on unseen images is several times chance, and directions are hardly
 # ever confused; a smoke run only shows that every step works. With `flip = "release"` left and
-# right are confused for ever, because half of their clips carry the other's label.
+# right are confused for ever, because half of their clips carry the other's label. Other settings than
+# these may leave the network at chance (a small mask, no curriculum, few images): that is a finding,
+# not a fault, and is only said.
 
 # %%
 assert np.isfinite([row["loss"] for row in result.history]).all()
-if scale != "smoke":
-    assert after > 2 * chance, f"pretext accuracy {after:.1%} is near chance: train longer"
+if scale != "smoke" and after <= 2 * chance:
+    own_task = (frames, k, mask_ratio) == (8, 2, [0.3, 0.5]) and mask_curriculum
+    hint = f"pretext accuracy {after:.1%} is near chance: train longer, or let the mask show more"
+    assert dataset != "embedded" or not own_task, hint
+    print(hint)
 
 run.finish(
     {

@@ -4,8 +4,9 @@
 import os
 
 # labels: labelled videos a class where a table varies something else, 0: all. brief_steps: length of
-# the fine-tunings of sweeps over many settings, 0: as of the others
-SETTINGS = graph.settings("mosi", labels=20, brief_steps=0)
+# the fine-tunings of sweeps over many settings, 0: as of the others; brief_clips: clips of a video
+# that these are judged by
+SETTINGS = graph.settings("mosi", labels=20, brief_steps=0, brief_clips=10)
 LABELS, BRIEF = SETTINGS["labels"], SETTINGS["brief_steps"]
 MOSI = {  # what a pretraining changes, by the name that it and its transfers carry
     "xy": {},
@@ -57,7 +58,7 @@ def mosi_transfer(seed, start="xy", videos_per_class=LABELS, frozen=(), steps=0)
     depth = f"-frozen{len(frozen)}" if frozen else ""
     brief = "-brief" if steps else ""
     if steps:
-        given["steps"] = steps
+        given |= {"steps": steps, "test_clips": SETTINGS["brief_clips"]}
     return graph.run(
         "12_mosi_transfer",
         f"mosi_transfer-{start}-n{videos_per_class or 'all'}{depth}{brief}-s{seed}",
