@@ -163,8 +163,10 @@ for name, truth in truths.items():
 chosen = groups["mosi_unmasked"]
 if truths:
     names = np.array([record.class_name for record in seen])
-    display(pd.crosstab(chosen + 1, truths.get("motion", names), rownames=["cluster"]))
-    display(pd.crosstab(names, chosen + 1, rownames=["class"], colnames=["cluster"]))
+    found = chosen + 1
+    if known:
+        display(pd.crosstab(truths["motion"], found, rownames=["motion"], colnames=["cluster"]))
+    display(pd.crosstab(names, found, rownames=["class"], colnames=["cluster"]))
 
 # %%
 large = TestTransform(size=zoom * size, short_side=zoom * short_side)

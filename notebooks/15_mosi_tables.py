@@ -31,8 +31,6 @@ from vidssl import runs
 run = runs.start("15_mosi_tables", globals())
 
 # %%
-import re
-
 import pandas as pd
 from IPython.display import display
 
@@ -45,10 +43,11 @@ from vidssl.visualize.methods import accuracy_beside_printed
 # %% [markdown]
 # ## What each table asks
 #
-# A cell of a table is a row, a column, and the runs behind it, found by their names. `START` are
-# the initialisations: from scratch, and MoSI on both axes or one. `compare` lists the rows whose
-# difference is the question, `printed` what the paper found: (row, column) -> (data set, accuracy),
-# other data, other networks and another scale, for orientation only.
+# A cell of a table is a row, a column, a metric, and the runs behind it, found by their names.
+# `START` are the initialisations: from scratch, and MoSI on both axes or one. `compare` lists the
+# rows whose difference in each column is the question, or pairs of a row and a column; `printed` is
+# what the paper found, (data set, accuracy): other data, other networks and another scale, for
+# orientation only.
 
 # %%
 START = {"scratch": "scratch", "MoSI": "xy", "MoSI, x only": "x", "MoSI, y only": "y"}
@@ -61,39 +60,58 @@ def transfers(start, number=labels, depth=0, brief=False):
     return f"mosi_transfer-{start}-n{number or 'all'}{frozen}{'-brief' if brief else ''}-s*"
 
 
-def pretrained_and_tuned(variants, kind=""):
-    """Cells of a sweep: pretext accuracy and fine-tuned accuracy of each variant."""
+def pretrained_and_tuned(variants, row="MoSI"):
+    """Cells of a sweep: each variant's accuracy in the pretext task and after fine-tuning."""
     cells = {}
     for column, variant in variants.items():
-        cells[f"pretext task{kind}", column] = f"mosi_pretrain-{variant}-s*"
-        cells[f"fine-tuned{kind}", column] = transfers(variant, brief=brief)
+        cells[row, column, "pretext_accuracy"] = f"mosi_pretrain-{variant}-s*"
+        cells[row, column, "top1_accuracy"] = transfers(variant, brief=brief)
+        cells["scratch", column, "top1_accuracy"] = transfers("scratch", brief=brief)
     return cells
+
+
+def against(row, column, *others):
+    """Pairs of a setting and each of the other settings of a sweep."""
+    return [((row, column), (row, other)) for other in others]
+
+
+def printed(columns, pretext, fine_tuned):
+    """A sweep's printed accuracies on HMDB51."""
+    found = {"pretext_accuracy": pretext, "top1_accuracy": fine_tuned}
+    return {
+        ("MoSI", column, metric): ("hmdb51", accuracy)
+        for metric, accuracies in found.items()
+        for column, accuracy in zip(columns, accuracies)
+    }
 
 
 TABLES = {
     "mosi_baseline": {
         "question": "Both axes, one, or no pretraining (the paper's table 1)",
         "setting": "labelled videos a class",
-        "cells": {(row, labels or "all"): transfers(start) for row, start in START.items()},
+        "cells": {
+            (row, labels or "all", "top1_accuracy"): transfers(start)
+            for row, start in START.items()
+        },
         "compare": [*VERSUS_SCRATCH, ("MoSI", "MoSI, x only"), ("MoSI", "MoSI, y only")],
         "printed": {
-            ("scratch", "all"): ("hmdb51", 0.304),
-            ("MoSI", "all"): ("hmdb51", 0.470),
-            ("one axis", "all"): ("hmdb51", 0.449),
-            ("the other axis", "all"): ("hmdb51", 0.431),
+            ("scratch", "all", "top1_accuracy"): ("hmdb51", 0.304),
+            ("MoSI", "all", "top1_accuracy"): ("hmdb51", 0.470),
+            ("one axis", "all", "top1_accuracy"): ("hmdb51", 0.449),
+            ("the other axis", "all", "top1_accuracy"): ("hmdb51", 0.431),
         },
     },
     "mosi_lowshot": {
         "question": "How few labels will do (table 3)",
         "setting": "labelled videos a class",
         "cells": {
-            (row, number or "all"): transfers(START[row], number)
+            (row, number or "all", "top1_accuracy"): transfers(START[row], number)
             for number in (2, 3, 5, 7, 9, 10, 11, 13, 20, 40, 0)
             for row in ("scratch", "MoSI")
         },
         "compare": [("MoSI", "scratch")],
         "printed": {
-            (row, number): ("hmdb51", accuracy)
+            (row, number, "top1_accuracy"): ("hmdb51", accuracy)
             for row, accuracies in {
                 "scratch": (0.045, 0.067, 0.081, 0.104, 0.117, 0.148),
                 "MoSI": (0.081, 0.125, 0.174, 0.222, 0.241, 0.254),
@@ -105,29 +123,21 @@ TABLES = {
         "question": "Number of speeds an axis (table 2)",
         "setting": "speeds an axis",
         "cells": pretrained_and_tuned({3: "k1", 5: "xy", 7: "k3", 9: "k4"}),
-        "compare": [],
-        "printed": {
-            (row, speeds): ("hmdb51", accuracy)
-            for row, accuracies in {
-                "pretext task": (0.797, 0.961, 0.963, 0.966),
-                "fine-tuned": (0.430, 0.470, 0.446, 0.445),
-            }.items()
-            for speeds, accuracy in zip((3, 5, 7, 9), accuracies)
-        },
+        "compare": [("MoSI", "scratch"), *against("MoSI", 5, 3, 7, 9)],
+        "printed": printed(
+            (3, 5, 7, 9), (0.797, 0.961, 0.963, 0.966), (0.430, 0.470, 0.446, 0.445)
+        ),
     },
     "mosi_frames": {
         "question": "Frames of a pseudo motion, at one distance a frame (table 2)",
         "setting": "frames of a pseudo motion",
         "cells": pretrained_and_tuned({4: "n4", 8: "xy", 12: "n12", 16: "n16"}),
-        "compare": [],
-        "printed": {
-            (row, frames): ("hmdb51", accuracy)
-            for row, accuracies in {
-                "pretext task": (0.937, 0.950, 0.961, 0.945, 0.917),
-                "fine-tuned": (0.456, 0.449, 0.470, 0.446, 0.455),
-            }.items()
-            for frames, accuracy in zip((8, 12, 16, 24, 32), accuracies)
-        },
+        "compare": [("MoSI", "scratch"), *against("MoSI", 8, 4, 12, 16)],
+        "printed": printed(
+            (8, 12, 16, 24, 32),
+            (0.937, 0.950, 0.961, 0.945, 0.917),
+            (0.456, 0.449, 0.470, 0.446, 0.455),
+        ),
     },
     "mosi_mask": {
         "question": "Size of the moving square, and the curriculum that leads to it (figure 7)",
@@ -142,37 +152,42 @@ TABLES = {
                 "0.3-0.5\nat once": "abrupt",
             }
         ),
-        "compare": [],
+        "compare": [
+            ("MoSI", "scratch"),
+            *against("MoSI", "0.3-0.5", "0.1", "0.3", "0.5", "none", "0.3-0.5\nat once"),
+        ],
         "printed": {
-            ("pretext task", "0.1"): ("ucf101", 0.73),
-            ("pretext task", "0.4"): ("ucf101", 1.0),
+            ("MoSI", "0.1", "pretext_accuracy"): ("ucf101", 0.73),
+            ("MoSI", "0.4", "pretext_accuracy"): ("ucf101", 1.0),
         },
     },
     "mosi_stills": {
         "question": "Still images as the source (table 4)",
         "setting": "still images",
         "cells": {
-            **pretrained_and_tuned({n: f"photographs{n}" for n in (32, 128, 512)}, ", photographs"),
-            **pretrained_and_tuned({n: f"dead_leaves{n}" for n in (32, 128, 512)}, ", dead leaves"),
-            **pretrained_and_tuned({"own videos": "xy"}),
+            **pretrained_and_tuned({n: f"photographs{n}" for n in (32, 128, 512)}, "photographs"),
+            **pretrained_and_tuned({n: f"dead_leaves{n}" for n in (32, 128, 512)}, "dead leaves"),
+            **pretrained_and_tuned({"own videos": "xy"}, "frames of videos"),
         },
-        "compare": [],
-        "printed": {
-            (row, images): ("hmdb51", accuracy)
-            for row, accuracies in {
-                "pretext task": (0.831, 0.878, 0.969, 0.978, 0.961),
-                "fine-tuned": (0.473, 0.478, 0.480, 0.476, 0.470),
-            }.items()
-            for images, accuracy in zip(
-                ("5 a class", "10 a class", "20 a class", "30 a class", "own videos"), accuracies
-            )
-        },
+        "compare": [
+            ("photographs", "scratch"),
+            ("dead leaves", "scratch"),
+            ("frames of videos", "scratch"),
+            ("photographs", "dead leaves"),
+            (("frames of videos", "own videos"), ("photographs", 512)),
+            (("frames of videos", "own videos"), ("dead leaves", 512)),
+        ],
+        "printed": printed(
+            ("5 a class", "10 a class", "20 a class", "30 a class", "own videos"),
+            (0.831, 0.878, 0.969, 0.978, 0.961),
+            (0.473, 0.478, 0.480, 0.476, 0.470),
+        ),
     },
     "mosi_attention": {
         "question": "How much attention falls on the moving sprite, before any fine-tuning",
         "setting": "measure",
         "cells": {
-            (row, column): ("mosi_gradcam-s*", f"{role}_{metric}")
+            (row, column, metric): ("mosi_gradcam-s*", f"{role}_{metric}")
             for column, metric in {
                 "energy\ninside": "energy_inside_score",
                 "pointing\ngame": "pointing_game_accuracy",
@@ -197,7 +212,7 @@ TABLES = {
         "question": "How deep do the pretrained features reach (figure 6)",
         "setting": "frozen stages, of stem and four",
         "cells": {
-            (row, depth): transfers(start, depth=depth, brief=brief)
+            (row, depth, "top1_accuracy"): transfers(start, depth=depth, brief=brief)
             for depth in (0, 2, 3, 4, 5)
             for row, start in START.items()
         },
@@ -207,10 +222,13 @@ TABLES = {
     "mosi_comparison": {
         "question": "Beside the rows that the papers print (table 5)",
         "setting": "labelled videos a class",
-        "cells": {(row, labels or "all"): transfers(START[row]) for row in ("scratch", "MoSI")},
+        "cells": {
+            (row, labels or "all", "top1_accuracy"): transfers(START[row])
+            for row in ("scratch", "MoSI")
+        },
         "compare": [("MoSI", "scratch")],
         "printed": {
-            (row, name): (name, accuracy)
+            (row, name, "top1_accuracy"): (name, accuracy)
             for row, accuracies in {
                 "OPN": (0.596, 0.238),
                 "DPC": (0.757, 0.357),
@@ -234,22 +252,42 @@ spec = TABLES[table]
 print(f"{table}: {spec['question']}")
 
 # %%
-MEASURED = ("pretext_accuracy", "mosi_top1_accuracy", "scratch_top1_accuracy")
+RECORDED = {  # metric of a table -> what the records of a pretraining or a transfer call it
+    "pretext_accuracy": ("pretext_accuracy",),
+    "top1_accuracy": ("mosi_top1_accuracy", "scratch_top1_accuracy"),
+    "train_accuracy": ("mosi_train_accuracy", "scratch_train_accuracy"),
+}
+YARDSTICKS = {"static frame": "static_frame", "frame difference": "frame_difference"}
 
 
 def find(place):
-    """Records behind a cell, and the metrics among which its own is."""
-    names, metrics = place if isinstance(place, tuple) else (place, MEASURED)
+    """Records behind a cell; still images are read from a folder."""
+    names = place[0] if isinstance(place, tuple) else place
     sources = {dataset, "folder"} if names.startswith("mosi_pretrain") else {dataset}
     chosen = {"scale": scale, "data_seed": data_seed, "root": records}
-    found = [r for s in sorted(sources) for r in runs.find_records(names, dataset=s, **chosen)]
-    return found, (metrics,) if isinstance(metrics, str) else metrics
+    return [r for s in sorted(sources) for r in runs.find_records(names, dataset=s, **chosen)]
 
 
-cells = {place: find(behind) for place, behind in spec["cells"].items()}
-cells = {place: (found, metrics) for place, (found, metrics) in cells.items() if found}
-assert cells, f"no runs of {table} at scale {scale} yet: vidssl run {table} --scale {scale}"
-used = {record["run"]: record for found, _ in cells.values() for record in found}
+def seeds_of(found, *recorded):
+    """Seed -> value of the first of these metrics that the records have."""
+    return next(filter(None, (runs.by_seed(found, name) for name in recorded)), {})
+
+
+behind = {key: found for key, place in spec["cells"].items() if (found := find(place))}
+assert behind, f"no runs of {table} at scale {scale} yet: vidssl run {table} --scale {scale}"
+cells = {}  # (row, column, metric) -> seed -> value
+for (row, column, metric), found in behind.items():
+    place = spec["cells"][row, column, metric]
+    named = place[1:] if isinstance(place, tuple) else RECORDED[metric]
+    cells[row, column, metric] = seeds_of(found, *named)
+    if metric == "top1_accuracy":
+        cells[row, column, "train_accuracy"] = seeds_of(found, *RECORDED["train_accuracy"])
+        for yardstick, name in YARDSTICKS.items():
+            cells.setdefault((yardstick, column, metric), {}).update(
+                seeds_of(found, f"{name}_top1_accuracy")
+            )
+cells = {key: seeds for key, seeds in cells.items() if seeds}
+used = {record["run"]: record for found in behind.values() for record in found}
 minutes = sum(record["seconds"] for record in used.values()) / 60
 print(f"{len(used)} runs, {minutes:.0f} minutes")
 
@@ -259,41 +297,20 @@ print(f"{len(used)} runs, {minutes:.0f} minutes")
 # In per cent, with the half-width of the 95 % interval and the number of seeds.
 
 # %%
-BESIDE = ("mosi_train_accuracy", "scratch_train_accuracy")
-YARDSTICKS = {"static frame": "static_frame", "frame difference": "frame_difference"}
-
-
-def values(found, metrics):
-    """The metric of ``metrics`` that these records have: (its name, seed -> value)."""
-    for metric in metrics:
-        seeds = runs.by_seed(found, metric)
-        if seeds:
-            return re.sub("^(mosi_unmasked|mosi|scratch|supervised)_", "", metric), seeds
-    return "", {}
-
-
-rows = []
 about = {"table": table, "scale": scale, "dataset": dataset}
-for (row, column), (found, asked) in cells.items():
-    for wanted in (asked, BESIDE):
-        metric, seeds = values(found, wanted)
-        if seeds:
-            rows.append(table_row(row, metric, [*seeds.values()], column=column, **about))
-    for name, recorded in YARDSTICKS.items():
-        seeds = runs.by_seed(found, f"{recorded}_top1_accuracy")
-        if seeds:
-            rows.append(table_row(name, "top1_accuracy", [*seeds.values()], column=column, **about))
-for column in dict.fromkeys(column for _, column in cells):
-    levels = {f[0]["metrics"].get("chance") for (_, c), (f, _) in cells.items() if c == column}
-    if len(levels - {None}) == 1:
-        rows.append(
-            table_row(
-                "chance", "top1_accuracy", [*levels - {None}], column=column, exact=True, **about
-            )
-        )
-for (row, column), (name, accuracy) in spec["printed"].items():
+rows = [
+    table_row(row, metric, [*seeds.values()], column=column, **about)
+    for (row, column, metric), seeds in cells.items()
+]
+chances = {(c, m): found[0]["metrics"].get("chance") for (_, c, m), found in behind.items()}
+rows += [
+    table_row("chance", metric, [level], column=column, exact=True, **about)
+    for (column, metric), level in chances.items()
+    if level
+]
+for (row, column, metric), (name, accuracy) in spec["printed"].items():
     place = {"column": column, "table": table, "scale": "paper", "dataset": name}
-    rows.append(paper_row(row, "top1_accuracy", accuracy, **place))
+    rows.append(paper_row(row, metric, accuracy, **place))
 readable_table(rows)
 
 # %% [markdown]
@@ -301,23 +318,46 @@ readable_table(rows)
 #
 # On the same seeds; and the smallest true difference that these runs would have told from none.
 
+
 # %%
+def pairs():
+    """Each comparison's name and its two cells."""
+    for first, second in spec["compare"]:
+        for column, metric in dict.fromkeys((c, m) for _, c, m in behind):
+            if isinstance(first, str):
+                yield (
+                    f"{first} - {second}, {column}",
+                    (first, column, metric),
+                    (second, column, metric),
+                )
+            elif column == first[1]:
+                yield f"{first[0]}, {column} - {second[1]}", (*first, metric), (*second, metric)
+
+
 comparisons = {}
-for first, second in spec["compare"]:
-    for column in dict.fromkeys(column for _, column in cells):
-        if {(first, column), (second, column)} <= set(cells):
-            compared = compare_seeds(*(values(*cells[row, column])[1] for row in (first, second)))
-            if compared:
-                setting = str(column).replace("\n", " ")
-                comparisons[f"{first} - {second}, {setting}"] = compared
+for name, *pair in pairs():
+    compared = compare_seeds(*(cells.get(key, {}) for key in pair))
+    if compared:
+        metric = pair[0][2]
+        name += "" if metric == "top1_accuracy" else f", {metric.replace('_', ' ')}"
+        comparisons[" ".join(name.split())] = compared
 for name, compared in comparisons.items():
     print(f"{name}: {compared}" + ("" if compared.sign else "; zero is not excluded"))
 
 # %%
 own = [r for r in rows if r["scale"] == scale and r["metric"] != "train_accuracy"]
+panels = {"pretext_accuracy": "pretext task", "top1_accuracy": "after fine-tuning"}
 if table == "mosi_comparison":
     quoted = [row for row in rows if row["scale"] == "paper"]
     figure = accuracy_beside_printed(own + quoted, metric="top-1 accuracy (%)")
+elif {row["metric"] for row in own} == set(panels):
+    figure = visualize.accuracy_by_setting(
+        [row | {"panel": panels[row["metric"]]} for row in own],
+        setting=spec["setting"],
+        metric="accuracy (%)",
+        panel="panel",
+        width=visualize.PAGE_WIDTH,
+    )
 else:
     measured = "share" if table == "mosi_attention" else "accuracy"
     figure = visualize.accuracy_by_setting(own, setting=spec["setting"], metric=f"{measured} (%)")
@@ -348,8 +388,8 @@ def class_means(found):
     return pd.DataFrame([each for each in lists if each]).mean().to_numpy()
 
 
-column = next(iter(cells))[1]
-per_class = {row: class_means(found) for (row, c), (found, _) in cells.items() if c == column}
+column = next(iter(behind))[1]
+per_class = {row: class_means(found) for (row, c, _), found in behind.items() if c == column}
 per_class = {row: means for row, means in per_class.items() if len(means) == len(CLASSES)}
 if per_class and dataset == "embedded":
     display(

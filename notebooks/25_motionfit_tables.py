@@ -40,6 +40,7 @@ from vidssl import visualize
 from vidssl.core import one_of
 from vidssl.evaluation import compare_seeds, paper_row, readable_table, table_row
 from vidssl.visualize.methods import accuracy_by_cost, accuracy_by_method
+from vidssl.visualize.style import method_name
 
 found = {
     record["run"]: record
@@ -278,15 +279,6 @@ about = {"table": table, "scale": scale, "dataset": dataset}
 measure = "recall" if table == "motionfit_retrieval" else "top1_accuracy"
 
 
-NAMES = {"motionfit": "MotionFit", "mosi": "MoSI", "mers": "MERS", "mars": "MARS"}
-
-
-def named(row):
-    """A row as it is written: "motionfit (s3dg)" is "MotionFit (s3dg)"."""
-    first, *rest = row.split(" ")
-    return " ".join([NAMES.get(first, first.replace("_", " ")), *rest])
-
-
 def place(key):
     """Columns in order: numbers by size, words as they come."""
     column = key[1]
@@ -294,7 +286,7 @@ def place(key):
 
 
 rows = [
-    table_row(named(row), measure, list(by_seed.values()), column=column, **about)
+    table_row(method_name(row), measure, list(by_seed.values()), column=column, **about)
     for (row, column), by_seed in sorted(values.items(), key=lambda item: place(item[0]))
 ]
 columns = list(dict.fromkeys(row["column"] for row in rows))
@@ -325,12 +317,12 @@ for column in columns:
         by_seed = linear(kind, column)
         if by_seed:
             rows.append(
-                table_row(named(kind), measure, [*by_seed.values()], column=column, **about)
+                table_row(method_name(kind), measure, [*by_seed.values()], column=column, **about)
             )
 for row, numbers in printed.items():
     for column, number in numbers.items():
         quoted = {"table": table, "column": column, "scale": "paper", "dataset": "ucf101"}
-        rows.append(paper_row(named(row), measure, number, **quoted))
+        rows.append(paper_row(method_name(row), measure, number, **quoted))
 readable_table(rows)
 
 # %% [markdown]
@@ -416,8 +408,8 @@ def seconds_a_video(row):
 
 streams = {("motionfit", "top-1"), ("motion model", "top-1")}
 if table == "motionfit_transfer" and streams <= set(values):
-    mean = {named(row): sum(each.values()) / len(each) for (row, _), each in values.items()}
-    cost = {named(row): seconds_a_video(row) for row, _ in values}
+    mean = {method_name(row): sum(each.values()) / len(each) for (row, _), each in values.items()}
+    cost = {method_name(row): seconds_a_video(row) for row, _ in values}
     figure = accuracy_by_cost(mean, cost, note=f"{dataset} · {scale}")
     run.save_figure(
         figure,

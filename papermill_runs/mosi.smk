@@ -115,7 +115,8 @@ SWEEPS = {  # tables of pretrainings and of what they are worth after fine-tunin
 
 def mosi_sweep(table):
     seeds = graph.settings(table, seeds=[0, 1, 2])["seeds"]
-    finished = [mosi_transfer(seed, v, steps=BRIEF) for v in SWEEPS[table] for seed in seeds]
+    starts = ("scratch", *SWEEPS[table])
+    finished = [mosi_transfer(seed, start, steps=BRIEF) for start in starts for seed in seeds]
     return mosi_table(table, *finished)
 
 

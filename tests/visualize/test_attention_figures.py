@@ -62,8 +62,8 @@ def test_figure_has_a_row_for_frames_speed_and_each_network():
     assert [axis.get_ylabel() for axis in rows[:, 0]] == [
         "video",
         "speed",
-        "mosi",
-        "mosi\nunmasked",
+        "MoSI",
+        "MoSI\nunmasked",
     ]
     assert [axis.get_title() for axis in rows[0]] == ["first", "second"]
     assert [len(axis.images) for axis in rows.ravel()] == [3] * 8

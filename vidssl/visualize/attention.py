@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vidssl.visualize.clips import Clip, as_clips, as_frames
-from vidssl.visualize.style import PAGE_WIDTH, add_note, new_figure, paper_style
+from vidssl.visualize.style import PAGE_WIDTH, add_note, method_name, new_figure, paper_style
 
 HEAT = colormaps["inferno"]  # grows evenly in lightness: read the same in print and in grey
 STRONGEST = 0.75  # opacity of the hottest place: the frame stays visible under it
@@ -84,7 +84,7 @@ def attention_figure(
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.01, wspace=0, hspace=0)
         axes = figure.subplots(len(rows), len(videos), squeeze=False)
         for line, (name, pictures) in zip(axes, rows.items()):
-            line[0].set_ylabel(name.replace("_", "\n"))
+            line[0].set_ylabel(method_name(name).replace(" ", "\n"))
             for number, axis in enumerate(line):
                 outline = masks[number] if len(masks) and name != "speed" else None
                 _draw_strip(axis, pictures[number], frames[number], outline)

@@ -14,6 +14,7 @@ from vidssl.visualize.style import (
     FAINT,
     PAGE_WIDTH,
     add_note,
+    method_name,
     new_figure,
     paper_style,
     series_style,
@@ -113,7 +114,7 @@ def _draw_methods(axis: Axes, rows: list[Mapping], value: str) -> None:
             axis.text(
                 100 * float(row[value]), 1.01, "chance", color=FAINT, fontsize=7, transform=edge
             )
-    axis.set_yticks(range(len(named)), [str(row["row"]).replace("_", " ") for row in named])
+    axis.set_yticks(range(len(named)), [method_name(row["row"]) for row in named])
     axis.set(xlim=(0, 1.08 * axis.dataLim.x1), ylim=(-0.6, len(named) - 0.4))
     axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axis.grid(axis="x", color="0.92", lw=0.6)
@@ -143,7 +144,7 @@ def accuracy_by_cost(
         figure = new_figure(width, 2.0 + 0.15 * bool(note))
         axis = figure.subplots()
         for place, name in enumerate(sorted(accuracy, key=accuracy.get, reverse=True)):
-            label = name.replace("_", " ")
+            label = method_name(name)
             axis.plot(
                 seconds[name], 100 * accuracy[name], ls="", label=label, **series_style(place)
             )

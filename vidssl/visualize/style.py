@@ -15,6 +15,9 @@ PAGE_WIDTH = 6.9  # inches: both columns
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # a second cue beside colour
 FAINT = "0.35"  # grey of notes and reference lines
+PROPER = {  # how names of methods are written
+    name.lower(): name for name in ("MoSI", "MotionFit", "TimeBalance", "TCLR", "MERS", "MARS")
+}
 
 PAPER_RC = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same letters on every machine
@@ -65,6 +68,16 @@ def series_style(place: int) -> dict[str, str]:
     """Colour and marker of the series at ``place``: no two alike among the first 49."""
     count = len(COLORS)
     return {"color": COLORS[place % count], "marker": MARKERS[(place + place // count) % count]}
+
+
+def method_name(row: str) -> str:
+    """A row's name as it is written.
+
+    >>> method_name("mosi_unmasked"), method_name("motionfit (s3dg)")
+    ('MoSI unmasked', 'MotionFit (s3dg)')
+    """
+    words = row.replace("_", " ").split(" ")
+    return " ".join(PROPER.get(word, word) for word in words)
 
 
 def add_note(figure: Figure, note: str) -> None:

@@ -17,6 +17,7 @@ from vidssl.visualize.style import (
     FAINT,
     PAGE_WIDTH,
     add_note,
+    method_name,
     new_figure,
     paper_style,
     series_style,
@@ -88,7 +89,8 @@ def accuracy_by_setting(
             the dashed line.
         setting: label of the x axis.
         metric: label of the y axis.
-        panel: name of a further column; its values stand in panels side by side.
+        panel: name of a further column; its values stand in panels side by side, each with its
+            own y axis.
         chance: the chance level, a fraction, where the table has no row for it.
         note: the grey line at the bottom right; by default the table's scale and data set.
         width: of the figure, in inches.
@@ -106,15 +108,15 @@ def accuracy_by_setting(
     kinds = _in_order(row.get(panel) for row in rows) if panel else [None]
     with paper_style():
         figure = new_figure(width, 2.2 + 0.15 * bool(note))
-        axes = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+        axes = figure.subplots(1, len(kinds), squeeze=False)[0]
         ends = []
         for axis, kind in zip(axes, kinds):
             part = [row for row in rows if row.get(panel) == kind]
             ends.append(_draw_settings(axis, part, names, columns, ordered, chance))
             axis.set_xticks(range(len(columns)), columns)
             axis.set(xlabel=setting, title=kind or "", xlim=(-0.35, len(columns) - 0.65))
+            axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes[0].set_ylabel(metric)
-        axes[0].yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         add_note(figure, note)
         for axis, named in zip(axes, ends):
             name_at_edge(figure, axis, named)
@@ -350,7 +352,7 @@ def _draw_settings(axis: Axes, rows, names, columns, ordered: bool, chance: floa
         level[0] = 100.0 * chance
     _draw_chance(axis, level[0])
     return [
-        (name.replace("_", " "), mean[np.isfinite(mean)][-1], color)
+        (method_name(name), mean[np.isfinite(mean)][-1], color)
         for name, (mean, _), color in [*lines, (CHANCE_ROW, level, FAINT)]
         if np.isfinite(mean).any()
     ]
