@@ -37,7 +37,13 @@ from IPython.display import display
 from vidssl import visualize
 from vidssl.core import one_of
 from vidssl.data.synthetic import CLASSES
-from vidssl.evaluation import compare_seeds, paper_row, readable_table, table_row
+from vidssl.evaluation import (
+    compare_seeds,
+    paper_row,
+    readable_comparisons,
+    readable_table,
+    table_row,
+)
 from vidssl.visualize.methods import accuracy_beside_printed
 
 # %% [markdown]
@@ -341,8 +347,7 @@ for name, *pair in pairs():
         metric = pair[0][2]
         name += "" if metric == "top1_accuracy" else f", {metric.replace('_', ' ')}"
         comparisons[" ".join(name.split())] = compared
-for name, compared in comparisons.items():
-    print(f"{name}: {compared}" + ("" if compared.sign else "; zero is not excluded"))
+readable_comparisons(comparisons)
 
 # %%
 own = [r for r in rows if r["scale"] == scale and r["metric"] != "train_accuracy"]

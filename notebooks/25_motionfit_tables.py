@@ -38,7 +38,13 @@ from collections import defaultdict
 
 from vidssl import visualize
 from vidssl.core import one_of
-from vidssl.evaluation import compare_seeds, paper_row, readable_table, table_row
+from vidssl.evaluation import (
+    compare_seeds,
+    paper_row,
+    readable_comparisons,
+    readable_table,
+    table_row,
+)
 from vidssl.visualize.methods import accuracy_by_cost, accuracy_by_method
 from vidssl.visualize.style import method_name
 
@@ -332,17 +338,15 @@ readable_table(rows)
 # none.
 
 # %%
-VERDICTS = {1: "yes", 0: "not reproduced", -1: "the opposite"}
+comparisons = {
+    claim: compare_seeds(values.get(one, {}), values.get(other, {})) for claim, one, other in claims
+}
 metrics = {}
-for claim, one, other in claims:
-    compared = compare_seeds(values.get(one, {}), values.get(other, {}))
-    if compared is None:
-        print(f"{claim}: not run")
-        continue
-    key = claim.replace(" ", "_").replace("-", "_").replace(",", "")
-    metrics[key], metrics[f"{key}_ci95"], seeds = compared.difference
-    verdict = f": {VERDICTS[compared.sign]}" if seeds > 1 else ""
-    print(f"{claim}: {compared}{verdict}")
+for claim, compared in comparisons.items():
+    if compared:
+        key = claim.replace(" ", "_").replace("-", "_").replace(",", "")
+        metrics[key], metrics[f"{key}_ci95"], _ = compared.difference
+readable_comparisons(comparisons, dict.fromkeys(comparisons, 1))
 
 # %%
 own = [row for row in rows if row["scale"] == scale]

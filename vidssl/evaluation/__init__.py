@@ -14,7 +14,12 @@ from vidssl.evaluation.statistics import (
     proportion_ci95,
     smallest_detectable_difference,
 )
-from vidssl.evaluation.tables import paper_row, readable_table, table_row
+from vidssl.evaluation.tables import (
+    paper_row,
+    readable_comparisons,
+    readable_table,
+    table_row,
+)
 
 __all__ = [
     "Clusters",
@@ -36,6 +41,7 @@ __all__ = [
     "pointing_game_accuracy",
     "proportion_ci95",
     "purity_score",
+    "readable_comparisons",
     "readable_table",
     "retrieval_recall",
     "retrieval_rows",

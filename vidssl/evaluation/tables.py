@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vidssl.evaluation.statistics import mean_ci95
+from vidssl.evaluation.statistics import Comparison, mean_ci95
 
 if TYPE_CHECKING:
     import pandas as pd
+
+ANSWERS = {1: "holds", 0: "open", -1: "speaks against"}  # by the sign that was expected
 
 
 def table_row(
@@ -66,6 +68,44 @@ def readable_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     shown = pd.DataFrame.from_dict(cells, orient="index").fillna("")
     shown.index = pd.MultiIndex.from_tuples(cells, names=["metric", ""])
     return shown if len(metrics) > 1 else shown.droplevel(0)
+
+
+def readable_comparisons(
+    comparisons: Mapping[str, Comparison | None], expected: Mapping[str, int] | None = None
+) -> pd.DataFrame:
+    """Differences of rows as a table to read: in points, with their interval and seeds.
+
+    "seen from" is the smallest true difference that these seeds would have told from none.
+
+    Args:
+        comparisons: name -> what `compare_seeds` found; None where a row was not run.
+        expected: name -> 1 where the difference was expected above zero, -1 below. The interval
+            answers: it "holds", it is "open" (zero is not excluded), or it "speaks against".
+
+    >>> from vidssl.evaluation import compare_seeds
+    >>> compared = compare_seeds({0: 0.5, 1: 0.6}, {0: 0.2, 1: 0.28})
+    >>> readable_comparisons({"a - b": compared}, {"a - b": 1}).loc["a - b", "answer"]
+    'holds'
+    """
+    import pandas as pd
+
+    expected = expected or {}
+    lines: dict[str, dict[str, str]] = {}
+    for name, compared in comparisons.items():
+        if compared is None:
+            lines[name] = {"answer": "not run"}
+            continue
+        mean, half, seeds = compared.difference
+        lines[name] = {"points": f"{100 * mean:+.1f}", "seeds": str(seeds)}
+        if seeds > 1:
+            lines[name]["points"] += f"\xa0±\xa0{100 * half:.1f}"
+            lines[name]["seen from"] = f"{100 * compared.smallest:.1f}"
+            lines[name]["zero"] = "excluded" if compared.sign else "not excluded"
+        if name in expected:
+            lines[name]["expected"] = "above zero" if expected[name] > 0 else "below zero"
+            answer = ANSWERS[expected[name] * compared.sign]
+            lines[name]["answer"] = answer if seeds > 1 else "one seed"
+    return pd.DataFrame.from_dict(lines, orient="index").fillna("")
 
 
 def _readable(row: Mapping[str, Any]) -> str:

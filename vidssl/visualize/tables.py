@@ -119,7 +119,7 @@ def accuracy_by_setting(
         axes[0].set_ylabel(metric)
         add_note(figure, note)
         for axis, named in zip(axes, ends):
-            name_at_edge(figure, axis, named)
+            _name_at_edge(figure, axis, named)
     return figure
 
 
@@ -358,7 +358,7 @@ def _draw_settings(axis: Axes, rows, names, columns, ordered: bool, chance: floa
     ]
 
 
-def name_at_edge(figure: Figure, axis: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
+def _name_at_edge(figure: Figure, axis: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
     """Write each (name, height, colour) at the right edge, moved apart where two would touch."""
     figure.draw_without_rendering()  # only now the axes' height and limits are known
     low, high = axis.get_ylim()
