@@ -155,12 +155,12 @@ TABLES = {
                 "0.5": "mask0.5",
                 "none": "unmasked",
                 "0.3-0.5": "xy",
-                "0.3-0.5\nat once": "abrupt",
+                "0.3-0.5 at once": "abrupt",
             }
         ),
         "compare": [
             ("MoSI", "scratch"),
-            *against("MoSI", "0.3-0.5", "0.1", "0.3", "0.5", "none", "0.3-0.5\nat once"),
+            *against("MoSI", "0.3-0.5", "0.1", "0.3", "0.5", "none", "0.3-0.5 at once"),
         ],
         "printed": {
             ("MoSI", "0.1", "pretext_accuracy"): ("ucf101", 0.73),
@@ -195,9 +195,9 @@ TABLES = {
         "cells": {
             (row, column, metric): ("mosi_gradcam-s*", f"{role}_{metric}")
             for column, metric in {
-                "energy\ninside": "energy_inside_score",
-                "pointing\ngame": "pointing_game_accuracy",
-                "energy in the\npretext square": "square_energy_inside_score",
+                "energy inside": "energy_inside_score",
+                "pointing game": "pointing_game_accuracy",
+                "energy in the pretext square": "square_energy_inside_score",
             }.items()
             for row, role in {
                 "MoSI": "mosi",
@@ -346,7 +346,7 @@ for name, *pair in pairs():
     if compared:
         metric = pair[0][2]
         name += "" if metric == "top1_accuracy" else f", {metric.replace('_', ' ')}"
-        comparisons[" ".join(name.split())] = compared
+        comparisons[name] = compared
 readable_comparisons(comparisons)
 
 # %%

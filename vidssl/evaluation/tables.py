@@ -59,8 +59,7 @@ def readable_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:
-        column = " ".join(str(row["column"]).split())
-        column += ", printed" if row["paper"] is not None else ""
+        column = f"{row['column']}, printed" if row["paper"] is not None else str(row["column"])
         metric = row["metric"].replace("_", " ")
         cells.setdefault((metric, row["row"]), {})[column] = _readable(row)
     metrics = list(dict.fromkeys(metric for metric, _ in cells))

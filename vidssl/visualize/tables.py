@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -106,6 +107,7 @@ def accuracy_by_setting(
     if note is None:
         note = " · ".join(_only(rows, key) for key in ("dataset", "scale") if _only(rows, key))
     kinds = _in_order(row.get(panel) for row in rows) if panel else [None]
+    letters = int(11 * width / (len(kinds) * len(columns)))  # 7.5 pt ones that stand side by side
     with paper_style():
         figure = new_figure(width, 2.2 + 0.15 * bool(note))
         axes = figure.subplots(1, len(kinds), squeeze=False)[0]
@@ -113,8 +115,9 @@ def accuracy_by_setting(
         for axis, kind in zip(axes, kinds):
             part = [row for row in rows if row.get(panel) == kind]
             ends.append(_draw_settings(axis, part, names, columns, ordered, chance))
-            axis.set_xticks(range(len(columns)), columns)
+            axis.set_xticks(range(len(columns)), [_wrapped(column, letters) for column in columns])
             axis.set(xlabel=setting, title=kind or "", xlim=(-0.35, len(columns) - 0.65))
+            axis.set_ylim(*np.clip(axis.get_ylim(), -3, 103))  # of few seeds, an interval can leave
             axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes[0].set_ylabel(metric)
         add_note(figure, note)
@@ -246,6 +249,11 @@ def _columns(rows: list[Mapping]) -> tuple[list[str], bool]:
     columns = _in_order(str(row["column"]) for row in rows)
     ordered = all(_number(column) is not None for column in columns)
     return (sorted(columns, key=float) if ordered else columns), ordered and len(columns) > 1
+
+
+def _wrapped(words: str, letters: int) -> str:
+    """Lines of so many letters, as far as words allow; line breaks of their own are kept."""
+    return words if "\n" in words else fill(words, max(letters, 7), break_long_words=False)
 
 
 def _series(rows: list[Mapping], name: str, columns: list[str]) -> np.ndarray:
