@@ -49,6 +49,7 @@ lr = 0.002
 warmup_epochs = 0.2
 weight_decay = 1e-4
 precision = "no"  # bf16 on a GPU
+cache_mb = 1500
 num_workers = 0
 
 # %%
@@ -92,8 +93,9 @@ print(
 
 # %%
 seen = motionfit.ClipSettings(
-    "rgb", frames=frames, stride=frame_stride, size=size, short_side=short_side, flip=flip
-)
+    "rgb", frames=frames, stride=frame_stride, size=size, short_side=short_side, flip=flip,
+    cache_mb=cache_mb,
+)  # fmt: skip
 training_set = seen.training(training, clips, seed)
 sample = training_set[0]
 titles = [f"frames {first} to {after - 1}" for first, after in sample["times"].tolist()]
