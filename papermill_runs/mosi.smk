@@ -18,6 +18,7 @@ MOSI = {  # what a pretraining changes, by the name that it and its transfers ca
     "unmasked": {"mask_ratio": []},
     "abrupt": {"mask_curriculum": 0.0},
     "dilated": {"backbone": "r3d_10_dilated"},  # TimeBalance's teachers begin with it at mini scale
+    **{name: {"backbone": name} for name in ("r3d_18", "s3dg")},  # MotionFit's other students
 }
 STARTS = ("scratch", "xy", "x", "y")  # that fine-tuning is compared from
 STILLS = {  # still images as the source: which, and how many

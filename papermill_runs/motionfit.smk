@@ -68,8 +68,8 @@ def motionfit_labels(seed, modality="flow", model={}, **changed):
 
 
 def motionfit_start(seed, network={}):
-    """The job behind `BEGIN`, which is of MoSI's network: another begins from scratch."""
-    return [mosi_pretrain(seed, BEGIN)] if BEGIN and "backbone" not in network else []
+    """The job behind `BEGIN`; of another backbone, the pretraining that is called by its name."""
+    return [mosi_pretrain(seed, network.get("backbone", BEGIN))] if BEGIN else []
 
 
 def motionfit_student(
@@ -270,17 +270,21 @@ def motionfit_retrieval():
 
 
 def motionfit_semi():
+    """`backbone`: the paper's; empty: that of the other tables."""
     wanted = graph.settings(
         "motionfit_semi", seeds=[0, 1, 2], label_fractions=[0.2, 0.5], backbone="r3d_18"
     )
     jobs = []
     for s in wanted["seeds"]:
         for share in wanted["label_fractions"]:
-            network = {"backbone": wanted["backbone"]}
+            network = {"backbone": wanted["backbone"]} if wanted["backbone"] else {}
             few = {"label_fraction": share, "videos_per_class": 0}
-            taught = motionfit_student(s, model={**few, **network}, **network)
+            start = motionfit_start(s, network)
+            taught = motionfit_student(s, model={**few, **network}, start=start, **network)
             jobs.append(motionfit_transfer(s, "motionfit", taught, **few, **network))
             jobs.append(scratch(s, **few, **network))
+            for begun in start:  # what the student began as
+                jobs.append(motionfit_transfer(s, "mosi", begun, **few, **network))
     return motionfit_table("motionfit_semi", jobs)
 
 
