@@ -285,10 +285,15 @@ about = {"table": table, "scale": scale, "dataset": dataset}
 measure = "recall" if table == "motionfit_retrieval" else "top1_accuracy"
 
 
+order = list(dict.fromkeys(column for numbers in printed.values() for column in numbers))
+
+
 def place(key):
-    """Columns in order: numbers by size, words as they come."""
+    """Columns in order: numbers by size, words as the paper has them, then our own."""
     column = key[1]
-    return (0, float(column), "") if isinstance(column, (int, float)) else (1, 0.0, str(column))
+    if isinstance(column, (int, float)):
+        return 0, float(column), ""
+    return 1, order.index(column) if column in order else len(order), column
 
 
 rows = [

@@ -200,7 +200,7 @@ for first, second in spec["compare"]:
             compared = compare_seeds(*(values(p, "top1_accuracy") for p in places))
             if compared:
                 comparisons[f"{first} - {second}{at}"] = compared
-readable_comparisons(comparisons)
+readable_comparisons(comparisons) if comparisons else None
 
 # %% [markdown]
 # ## The reasons, as hypotheses
