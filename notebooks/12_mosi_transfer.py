@@ -4,7 +4,7 @@
 # **Question.** With only a handful of labelled videos a class, how much better does a network do
 # that was pretrained on pseudo motions than its twin from scratch?
 #
-# Both are trained on the same videos with the same settings and tested on the same ten clips a
+# Both are trained on the same videos with the same settings and tested on the same clips of each
 # video. Three yardsticks stand beside them: chance, and linear classifiers that see a single frame
 # or only frame differences.
 #
@@ -160,9 +160,9 @@ figure = visualize.learning_curves(history, by="initialisation", note=note)
 figure
 
 # %% [markdown]
-# ## Ten-clip evaluation
+# ## Multi-clip evaluation
 #
-# Ten clips spread evenly over each test video, one centre crop, softmax averaged. A video that
+# `test_clips` clips spread evenly over each test video, one centre crop, softmax averaged. A video that
 # cannot be read counts as wrong and is named.
 
 # %%

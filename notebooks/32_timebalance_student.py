@@ -249,7 +249,7 @@ run.save_figure(
 figure
 
 # %% [markdown]
-# ## Ten-clip evaluation
+# ## Multi-clip evaluation
 
 # %%
 reports = {method: report(predict(network, test_set), splits.class_names)}
