@@ -224,7 +224,8 @@ TABLES = {
     "motionfit_clusters": (
         number_of_clusters,
         {"motionfit": {128: 0.852, 500: 0.857, 1000: 0.865, 1600: 0.856}},
-        [],
+        [(f"{num_clusters} clusters beat {k}", ("motionfit", num_clusters), ("motionfit", k))
+         for k in sorted({k for _, k, *_ in number_of_clusters()} - {num_clusters})],
     ),
     "motionfit_cliplength": (
         clip_length,
