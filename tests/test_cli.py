@@ -91,6 +91,19 @@ def test_a_fold_of_own_videos_is_the_methods_without_their_rivals(tmp_path, capf
     assert "mers" not in told
 
 
+def test_students_begin_with_the_pretraining_of_their_backbone(tmp_path, capfd):
+    def jobs(target):
+        dry = ["--scale", "mini", "--runs-root", str(tmp_path), "--dry-run"]
+        assert cli.main(["run", target, *dry]) == 0
+        return capfd.readouterr().out.replace(",", " ").split()
+
+    compared = jobs("motionfit_comparison")
+    assert {"run_mosi_pretrain-s3dg-s0", "run_mosi_pretrain-xy-s0"} <= set(compared)
+    semi = jobs("motionfit_semi")
+    assert "run_motionfit_transfer_mosi-share0.2-n0-s0" in semi  # what the student began as
+    assert "run_mosi_pretrain-s3dg-s0" not in semi
+
+
 def test_runs_lists_records(project, capsys):
     record = {"run": "mini-a-s0", "metrics": {"loss": 0.25}, "parameters": {}, "seconds": 61.2}
     record |= {"finished": "2026-01-02", "commit": "0123456789", "dirty": True}
