@@ -17,8 +17,7 @@ MOSI = {  # what a pretraining changes, by the name that it and its transfers ca
     **{f"mask{ratio}": {"mask_ratio": [ratio, ratio]} for ratio in (0.1, 0.3, 0.5)},
     "unmasked": {"mask_ratio": []},
     "abrupt": {"mask_curriculum": 0.0},
-    "dilated": {"backbone": "r3d_10_dilated"},  # TimeBalance's teachers begin with it at mini scale
-    **{name: {"backbone": name} for name in ("r3d_18", "s3dg")},  # MotionFit's other students
+    "dilated": {"backbone": "r3d_10_dilated"},  # what TimeBalance begins with at mini scale
 }
 STARTS = ("scratch", "xy", "x", "y")  # that fine-tuning is compared from
 STILLS = {  # still images as the source: which, and how many

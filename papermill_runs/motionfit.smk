@@ -68,8 +68,10 @@ def motionfit_labels(seed, modality="flow", model={}, **changed):
 
 
 def motionfit_start(seed, network={}):
-    """The job behind `BEGIN`; of another backbone, the pretraining that is called by its name."""
-    return [mosi_pretrain(seed, network.get("backbone", BEGIN))] if BEGIN else []
+    """The job behind `BEGIN`; of another backbone, the same pretraining of that one, if any."""
+    others = {told["backbone"]: name for name, told in MOSI.items() if list(told) == ["backbone"]}
+    variant = others.get(network["backbone"]) if "backbone" in network else BEGIN
+    return [mosi_pretrain(seed, variant)] if BEGIN and variant else []
 
 
 def motionfit_student(

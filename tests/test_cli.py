@@ -98,10 +98,10 @@ def test_students_begin_with_the_pretraining_of_their_backbone(tmp_path, capfd):
         return capfd.readouterr().out.replace(",", " ").split()
 
     compared = jobs("motionfit_comparison")
-    assert {"run_mosi_pretrain-s3dg-s0", "run_mosi_pretrain-xy-s0"} <= set(compared)
+    assert {"run_mosi_pretrain-dilated-s0", "run_mosi_pretrain-xy-s0"} <= set(compared)
     semi = jobs("motionfit_semi")
     assert "run_motionfit_transfer_mosi-share0.2-n0-s0" in semi  # what the student began as
-    assert "run_mosi_pretrain-s3dg-s0" not in semi
+    assert "run_mosi_pretrain-dilated-s0" not in semi
 
 
 def test_runs_lists_records(project, capsys):
