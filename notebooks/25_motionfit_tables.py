@@ -176,7 +176,8 @@ def comparison():
         if t["name"] in ("scratch", "clip_order", "mosi", "motionfit") and main(
             t, "backbone", "frames"
         ):
-            name = t["name"] if t["backbone"] == backbone else f"{t['name']} ({t['backbone']})"
+            other = t["backbone"].replace("_", "-")
+            name = t["name"] if t["backbone"] == backbone else f"{t['name']} ({other})"
             name = name if t["frames"] == frames else f"{name} ({t['frames']} frames)"
             yield name, "top-1", t, f"{t['name']}_top1_accuracy"
 
