@@ -55,6 +55,16 @@ def test_clips_come_as_tensors_batches_and_lists():
     assert FramePlayer([noise(), noise()]).captions == ["", ""]
 
 
+def test_clips_of_several_sizes_stand_in_the_middle():
+    low, narrow = noise(height=3), noise(width=5, seed=1)
+    player = FramePlayer([low, narrow])
+    assert (player.tiling["height"], player.tiling["width"]) == (6, 8)
+    shown = tile(player, 0, 2)
+    assert np.array_equal(shown[1:4], low[2])
+    assert not shown[0].any() and not shown[4:].any()
+    assert np.array_equal(tile(player, 1, 4)[:, 1:6], narrow[4])
+
+
 def test_show_replaces_clips_and_keeps_the_frame():
     player = FramePlayer()
     assert player.tiling["clips"] == 0
@@ -75,7 +85,7 @@ def test_player_reads_as_text():
 @pytest.mark.parametrize(
     ("clips", "captions", "message"),
     [
-        ([noise(), noise(4)], "", "must have one shape"),
+        ([noise(), noise(4)], "", r"must have one length, got \[4, 5\] frames"),
         ([noise(), noise()], ["one"], "each of the 2 clips, got 1"),
         ([noise(), noise()], "one", "each of the 2 clips, got 1"),
         ([], "", "clips is empty"),

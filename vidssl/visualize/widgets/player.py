@@ -29,8 +29,9 @@ class FramePlayer(anywidget.AnyWidget):
     at once, as one image, so stepping goes on without a kernel. `show` replaces them in place.
 
     Args:
-        clips: one clip or several of one shape; uint8 (T, H, W, 3) or float tensors (3, T, H, W)
-            in [0, 1]. None: an empty player, filled by `show`.
+        clips: one clip or several of one length; uint8 (T, H, W, 3) or float tensors (3, T, H, W)
+            in [0, 1]. Smaller ones stand in the middle of a black frame. None: an empty player,
+            filled by `show`.
         captions: a text under each clip (one text for one clip).
         fps: frames a second while playing, in Hz.
         alt: what is seen, in words, for readers who do not see it.
@@ -74,7 +75,7 @@ class FramePlayer(anywidget.AnyWidget):
         """Replace the clips and their captions; the player stays at its frame.
 
         Raises:
-            ValueError: clips of several shapes, or another number of captions than of clips.
+            ValueError: clips of several lengths, or another number of captions than of clips.
         """
         state = _sheet_of(clips, captions)
         with self.hold_sync():  # one message: the browser never sees half of the change
@@ -90,15 +91,15 @@ class FramePlayer(anywidget.AnyWidget):
 
 def _sheet_of(clips: Clip | Sequence[Clip], captions: str | Sequence[str]) -> dict:
     """The traits that carry clips and captions to the browser."""
-    rows = as_clips(clips)
-    shapes = sorted({row.shape for row in rows})
-    if len(shapes) > 1:
-        raise ValueError(f"clips side by side must have one shape (T, H, W, 3), got {shapes}")
+    rows = _letterboxed(as_clips(clips))
+    lengths = sorted({len(row) for row in rows})
+    if len(lengths) > 1:
+        raise ValueError(f"clips side by side must have one length, got {lengths} frames")
     if isinstance(captions, str):
         captions = [captions] if len(rows) == 1 or captions else [""] * len(rows)
     if len(captions) != len(rows):
         raise ValueError(f"captions must name each of the {len(rows)} clips, got {len(captions)}")
-    frames, height, width, _ = shapes[0]
+    frames, height, width, _ = rows[0].shape
     columns = min(len(rows) * frames, max(1, SHEET_WIDTH // width))
     kind, data = _encode(_tile(np.concatenate(rows), columns))
     size = {"width": width, "height": height, "frames": frames, "clips": len(rows)}
@@ -107,6 +108,17 @@ def _sheet_of(clips: Clip | Sequence[Clip], captions: str | Sequence[str]) -> di
         "tiling": {**size, "columns": columns, "mime": kind},
         "captions": [str(caption) for caption in captions],
     }
+
+
+def _letterboxed(clips: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Clips (T, H, W, 3) of several sizes, each in the middle of the largest height and width."""
+    height, width = (max(clip.shape[axis] for clip in clips) for axis in (1, 2))
+    boxed = []
+    for clip in clips:
+        room = height - clip.shape[1], width - clip.shape[2]
+        sides = [(length // 2, length - length // 2) for length in room]
+        boxed.append(np.pad(clip, ((0, 0), *sides, (0, 0))))
+    return boxed
 
 
 def _tile(frames: np.ndarray, columns: int) -> np.ndarray:
