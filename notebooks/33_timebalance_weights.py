@@ -12,7 +12,7 @@
 # | --- | --- |
 # | input | two runs of `30_timebalance_teachers`, `similarities.npz` of `31_timebalance_similarity` |
 # | output | accuracy of the blends, weights by class group and along a video |
-# | time | smoke 15 s, mini 1 min on one core |
+# | time | smoke 15 s, mini 3 min on one core |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -41,7 +41,7 @@ size = 32  # px
 short_side = 40  # px
 num_workers = 0
 test_clips = 10
-probe_fraction = 0.25  # labelled share behind the linear classifiers on frozen features
+probe_fraction = 1.0  # labelled share behind the linear classifiers on frozen features
 probe_clips = 2  # clips of a video that these see
 publish = False  # put the figures among the project's
 
@@ -123,7 +123,8 @@ degenerate = timebalance.warn_if_alike(scores)
 #
 # The page speaks of representations: the distinctive one is better where order matters, the invariant
 # one where looks or repetition do. Fine-tuning all layers covers much of that, so here are linear
-# classifiers on the frozen features of the pretrained teachers.
+# classifiers on the frozen features of the pretrained teachers. They learn from all labels: it is the
+# features that are asked, and a few labels would add their own draw.
 
 # %%
 groups = {name: scene_class(name).group for name in splits.class_names if dataset == "embedded"}
