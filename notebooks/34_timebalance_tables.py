@@ -209,7 +209,8 @@ readable_comparisons(comparisons) if comparisons else None
 # distinctive teacher is better on ordered sub-actions, the invariant one on repetitive and on
 # appearance classes; $s$ is higher for repetitive than for ordered videos. *ordered - repetitive* asks
 # for the difference between the groups alone, whichever teacher is the stronger one overall; *frozen*
-# judges linear classifiers on the pretrained features, the rest is after fine-tuning all layers. An
+# judges linear classifiers on the pretrained features, with a share of labels of their own; the rest is
+# after fine-tuning all layers. An
 # interval that holds zero leaves a question open; one on the other side speaks against it.
 
 # %%
@@ -270,7 +271,8 @@ if classwise and dataset == "embedded":
         told = [frozen_gain(record["metrics"], group) for record in probed]
         by_seed = {r["seeds"][0]: gain for r, gain in zip(probed, told) if gain is not None}
         if by_seed:
-            judge(f"f_D - f_I, frozen, {group}", by_seed, group, percent)
+            asked = f"{100 * probed[0]['parameters']['probe_fraction']:g}"
+            judge(f"f_D - f_I, frozen, {group}", by_seed, group, asked)
     scored = runs.find_records("timebalance_similarity-s*", **select)
     used |= {record["run"]: record for record in scored}
     for name in ("both_teachers", "invariant_alone", "distinctive_alone"):
