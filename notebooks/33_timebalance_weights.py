@@ -123,8 +123,8 @@ degenerate = timebalance.warn_if_alike(scores)
 #
 # The page speaks of representations: the distinctive one is better where order matters, the invariant
 # one where looks or repetition do. Fine-tuning all layers covers much of that, so here are linear
-# classifiers on the frozen features of the pretrained teachers. They learn from all labels: it is the
-# features that are asked, and a few labels would add their own draw.
+# classifiers on the frozen features of the pretrained teachers. Unless `probe_fraction` says less, they
+# learn from all labels: it is the features that are asked, and a few labels would add their own draw.
 
 # %%
 groups = {name: scene_class(name).group for name in splits.class_names if dataset == "embedded"}

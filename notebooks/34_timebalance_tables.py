@@ -210,8 +210,8 @@ readable_comparisons(comparisons) if comparisons else None
 # appearance classes; $s$ is higher for repetitive than for ordered videos. *ordered - repetitive* asks
 # for the difference between the groups alone, whichever teacher is the stronger one overall; *frozen*
 # judges linear classifiers on the pretrained features, with a share of labels of their own; the rest is
-# after fine-tuning all layers. An
-# interval that holds zero leaves a question open; one on the other side speaks against it.
+# after fine-tuning all layers. An interval that holds zero leaves a question open; one on the other side
+# speaks against it.
 
 # %%
 GROUPS = {each.name: each.group for each in CLASSES}
