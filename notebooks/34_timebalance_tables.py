@@ -31,6 +31,8 @@ from vidssl import runs
 run = runs.start("34_timebalance_tables", globals())
 
 # %%
+import itertools
+
 import numpy as np
 from IPython.display import display
 
@@ -267,12 +269,16 @@ if classwise and dataset == "embedded":
             judge(f"f_D - f_I, {group}", by_seed, group, share)
     probed = runs.find_records(f"timebalance_weights-f{percent}-s*", **select)
     used |= {record["run"]: record for record in probed}
-    for group in known:
-        told = [frozen_gain(record["metrics"], group) for record in probed]
-        by_seed = {r["seeds"][0]: gain for r, gain in zip(probed, told) if gain is not None}
+    shares = sorted({record["parameters"]["probe_fraction"] for record in probed})
+    for asked, group in itertools.product(shares, known):
+        told = {
+            record["seeds"][0]: frozen_gain(record["metrics"], group)
+            for record in probed
+            if record["parameters"]["probe_fraction"] == asked
+        }
+        by_seed = {seed: gain for seed, gain in told.items() if gain is not None}
         if by_seed:
-            asked = f"{100 * probed[0]['parameters']['probe_fraction']:g}"
-            judge(f"f_D - f_I, frozen, {group}", by_seed, group, asked)
+            judge(f"f_D - f_I, frozen, {group}", by_seed, group, f"{100 * asked:g}")
     scored = runs.find_records("timebalance_similarity-s*", **select)
     used |= {record["run"]: record for record in scored}
     for name in ("both_teachers", "invariant_alone", "distinctive_alone"):
