@@ -18,10 +18,11 @@
 scale = "mini"
 run_folder = ""
 records = ""  # folder of records; empty: the project's
-table = "timebalance_main"  # timebalance_main, timebalance_ablation, timebalance_classwise
+table = "timebalance_main"  # or timebalance_ablation, timebalance_classwise, timebalance_length
 percents = ["1", "5", "10"]  # labelled shares of the main table
-percent = "5"  # the one share of the other two
+percent = "5"  # the one share of the tables that vary something else
 other_clips = 4  # clips behind s in the one row that differs in it
+longer = 3  # how many times as long the teachers of timebalance_length were pretrained
 dataset = "embedded"
 data_seed = 1  # methods are developed on data seed 0, reported on 1
 
@@ -54,16 +55,17 @@ from vidssl.visualize.teachers import class_differences
 #
 # A cell is a row, a column, and where its number stands: the names of the runs and the metric.
 # *invariant*, *distinctive* (the teachers) and TCLR are pretrained networks after fine-tuning; every
-# other row is a run of `32_timebalance_student`. `compare` lists the differences in question.
+# other row is a run of `32_timebalance_student`. `compare` lists the differences in question, by
+# name; `frozen`, whose frozen features are asked as well: a column, and what its runs are called.
 
 
 # %%
-def student(variant, share):
-    return f"timebalance_student-{variant}-f{share}-s*", ""
+def student(variant, share, times=""):
+    return f"timebalance_student-{variant}{times}-f{share}-s*", ""
 
 
-def teacher(objective, share):
-    return f"timebalance_teacher-{objective}-s*", f"finetuned_{share}_"
+def teacher(objective, share, times=""):
+    return f"timebalance_teacher-{objective}{times}-s*", f"finetuned_{share}_"
 
 
 MAIN = {
@@ -92,6 +94,8 @@ ABLATION = {
     "s, KL": "kl",
     "average, KL": "average_kl",
 }
+TIMES = {"1": "", f"{longer}": f"-x{longer}"}  # as runs of longer pretraining are called
+LENGTH = ("invariant", "distinctive", "average", "TimeBalance")
 PAGE = {  # UCF101, R3D-18, as the project page prints them
     "Pseudo-Label": (None, 0.176, 0.247, 0.370, 0.475),
     "Mean Teacher": (None, 0.175, 0.256, 0.363, 0.458),
@@ -105,28 +109,61 @@ TABLES = {
     "timebalance_main": {
         "question": "Accuracy with few labels",
         "setting": "labelled videos (%)",
+        "unit": " %",
         "cells": {
             (row, share): find(name, share)
             for row, (find, name) in MAIN.items()
             for share in percents
         },
-        "compare": [("TimeBalance", row) for row in MAIN if row != "TimeBalance"],
+        "compare": {
+            f"TimeBalance - {row}, {share} %": (("TimeBalance", share), (row, share))
+            for row in MAIN
+            if row != "TimeBalance"
+            for share in percents
+        },
     },
     "timebalance_ablation": {
         "question": f"Whom the student listens to, with {percent} % labels",
         "setting": "target of the student",
+        "share": percent,
         "cells": {("student", row): student(name, percent) for row, name in ABLATION.items()},
-        "compare": [("s", row) for row in ABLATION if row != "s"] + [("s, KL", "average, KL")],
+        "compare": {
+            f"{first} - {second}": (("student", first), ("student", second))
+            for first, second in [
+                *(("s", row) for row in ABLATION if row != "s"),
+                ("s, KL", "average, KL"),
+            ]
+        },
     },
     "timebalance_classwise": {
         "question": f"Class by class: f_D minus f_I, with {percent} % labels",
         "setting": "labelled videos (%)",
+        "unit": " %",
         "cells": {
             (row, share): MAIN[row][0](MAIN[row][1], share)
             for share in percents
             for row in ("invariant", "distinctive")
         },
-        "compare": [],
+        "compare": {},
+        "frozen": {"": ""},
+    },
+    "timebalance_length": {
+        "question": f"Teachers pretrained {longer} times as long, with {percent} % labels",
+        "setting": "length of both teachers' pretraining",
+        "unit": "x",
+        "share": percent,
+        "cells": {
+            (row, column): MAIN[row][0](MAIN[row][1], percent, times)
+            for column, times in TIMES.items()
+            for row in LENGTH
+        },
+        "compare": {
+            f"TimeBalance - {row}, {column}x": (("TimeBalance", column), (row, column))
+            for column in TIMES
+            for row in LENGTH[:-1]
+        }
+        | {f"{row}, {longer}x - 1x": ((row, f"{longer}"), (row, "1")) for row in LENGTH},
+        "frozen": TIMES,
     },
 }
 one_of("table", table, list(TABLES))
@@ -168,13 +205,12 @@ for row, column in cells:
             rows.append(table_row(row, metric, [*seeds.values()], column=column, **about))
 YARDSTICKS = {"static frame": "static_frame", "frame difference": "frame_difference"}
 columns = list(dict.fromkeys(column for _, column in cells))
-for share in [percent] if table == "timebalance_ablation" else percents:
-    judged = runs.find_records(student("supervised", share)[0], **select)
+for column in columns:
+    judged = runs.find_records(student("supervised", spec.get("share", column))[0], **select)
     for name, recorded in YARDSTICKS.items():
         seeds = [*runs.by_seed(judged, f"{recorded}_top1_accuracy").values()]
-        for column in [share] if table != "timebalance_ablation" else columns:
-            if seeds:
-                rows.append(table_row(name, "top1_accuracy", seeds, column=column, **about))
+        if seeds:
+            rows.append(table_row(name, "top1_accuracy", seeds, column=column, **about))
 chance = next(iter(used.values()))["metrics"]["chance"]
 for column in columns:
     rows.append(table_row("chance", "top1_accuracy", [chance], column=column, exact=True, **about))
@@ -193,15 +229,11 @@ readable_table([row for row in rows if row["paper"] is None])
 
 # %%
 comparisons = {}
-ablating = table == "timebalance_ablation"
-for first, second in spec["compare"]:
-    for column in [""] if ablating else percents:
-        places = [("student", r) if ablating else (r, column) for r in (first, second)]
-        if set(places) <= set(cells):
-            at = f", {column} %" if column else ""
-            compared = compare_seeds(*(values(p, "top1_accuracy") for p in places))
-            if compared:
-                comparisons[f"{first} - {second}{at}"] = compared
+for name, places in spec["compare"].items():
+    if set(places) <= set(cells):
+        compared = compare_seeds(*(values(place, "top1_accuracy") for place in places))
+        if compared:
+            comparisons[name] = compared
 readable_comparisons(comparisons) if comparisons else None
 
 # %% [markdown]
@@ -246,28 +278,29 @@ def frozen_gain(metrics, group):
     return gains[0] - sum(gains[1:])
 
 
-def judge(name, by_seed, group, share):
+def judge(name, by_seed, group, column):
     """Keep what the seeds say of one hypothesis."""
-    judged[f"{name}, {share} %"] = compare_seeds(by_seed, dict.fromkeys(by_seed, 0.0))
-    expected[f"{name}, {share} %"] = HYPOTHESES[group]
-    place = {"column": share, **about}
+    at = f"{name}, {column}{spec['unit']}"
+    judged[at] = compare_seeds(by_seed, dict.fromkeys(by_seed, 0.0))
+    expected[at] = HYPOTHESES[group]
+    place = {"column": column, **about}
     rows.append(table_row(name, "accuracy_difference", [*by_seed.values()], **place))
 
 
-classwise, class_names = {}, []
+class_names = list(scene_set(scale).classes) if dataset == "embedded" else []
+kinds = np.array([GROUPS[name] for name in class_names])
+known = [group for group in HYPOTHESES if set(group.split(" - ")) <= set(kinds)]
+classwise = {}
 if table == "timebalance_classwise":
     classwise = {share: gains for share in percents if (gains := class_gains(share))}
-    number = max((len(g) for gains in classwise.values() for g in gains.values()), default=0)
-    class_names = [f"class {k}" for k in range(number)]
-if classwise and dataset == "embedded":
-    class_names = list(scene_set(scale).classes)
-    kinds = np.array([GROUPS[name] for name in class_names])
-    known = [g for g in HYPOTHESES if set(g.split(" - ")) <= set(kinds)]
-    for share, gains in classwise.items():
-        for group in known:
-            by_seed = {seed: group_gain(each, group) for seed, each in gains.items()}
-            judge(f"f_D - f_I, {group}", by_seed, group, share)
-    probed = runs.find_records(f"timebalance_weights-f{percent}-s*", **select)
+for share, gains in classwise.items():
+    for group in known:
+        by_seed = {seed: group_gain(each, group) for seed, each in gains.items()}
+        judge(f"f_D - f_I, {group}", by_seed, group, share)
+    number = max(len(each) for each in gains.values())
+    class_names = class_names or [f"class {k}" for k in range(number)]
+for column, times in spec.get("frozen", {}).items() if known else ():
+    probed = runs.find_records(f"timebalance_weights{times}-f{percent}-s*", **select)
     used |= {record["run"]: record for record in probed}
     shares = sorted({record["parameters"]["probe_fraction"] for record in probed})
     for asked, group in itertools.product(shares, known):
@@ -278,16 +311,17 @@ if classwise and dataset == "embedded":
         }
         by_seed = {seed: gain for seed, gain in told.items() if gain is not None}
         if by_seed:
-            judge(f"f_D - f_I, frozen, {group}", by_seed, group, f"{100 * asked:g}")
-    scored = runs.find_records("timebalance_similarity-s*", **select)
+            judge(f"f_D - f_I, frozen, {group}", by_seed, group, column or f"{100 * asked:g}")
+    scored = runs.find_records(f"timebalance_similarity{times}-s*", **select)
     used |= {record["run"]: record for record in scored}
-    for name in ("both_teachers", "invariant_alone", "distinctive_alone"):
-        seeds = [*runs.by_seed(scored, f"{name}_auc_score").values()]
+    for name in ("both teachers", "invariant alone", "distinctive alone"):
+        seeds = [*runs.by_seed(scored, f"{name.replace(' ', '_')}_auc_score").values()]
         if seeds:
             mean, half = mean_ci95(seeds)
-            print(f"s of {name.replace('_', ' ')}: AUC {mean:.2f} ± {half:.2f}, n = {len(seeds)}")
-            place = {"column": percent, **about}
-            rows.append(table_row(f"s, {name.replace('_', ' ')}", "auc_score", seeds, **place))
+            longer_by = f", {column}x" if column else ""
+            print(f"s of {name}{longer_by}: AUC {mean:.2f} ± {half:.2f}, n = {len(seeds)}")
+            place = {"column": column or percent, **about}
+            rows.append(table_row(f"s, {name}", "auc_score", seeds, **place))
 comparisons |= judged
 readable_comparisons(judged, expected) if judged else None
 
@@ -313,6 +347,7 @@ if drawn:
     alt = "Accuracy of the distinctive teacher minus the invariant one's, class by class, sorted."
 else:
     own = [row for row in rows if row["metric"] == "top1_accuracy" and row["scale"] == scale]
+    ablating = table == "timebalance_ablation"
     drawn = [row for row in own if row["row"] in HEADLINE or ablating]
     figure = visualize.accuracy_by_setting(
         drawn,
@@ -372,7 +407,8 @@ if printed:
         )
     )
 counts = {record["metrics"].get("parameters_count") for record in used.values()} - {None}
-print(f"parameters of our network: {', '.join(f'{count:,}' for count in sorted(counts))}")
+if counts:
+    print(f"parameters of our network: {', '.join(f'{count:,}' for count in sorted(counts))}")
 
 # %% [markdown]
 # ## What one should see

@@ -1,6 +1,8 @@
 # TimeBalance: teachers, temporal similarities, students and baselines, tables. Names of runs say
 # what they vary, and 34_timebalance_tables finds them by these names. Shares are texts in per cent.
 
+import itertools
+
 # start: what teachers and baselines begin with, a variant of MoSI's pretraining; empty: from scratch.
 # percent: the one labelled share of tables and figures that vary something else.
 SETTINGS_OF_ALL = graph.settings("timebalance", start="", percent="5")
@@ -39,12 +41,20 @@ def timebalance_start(seed):
     return first, start_from(first)
 
 
-def timebalance_teacher(seed, objective):
+def times(longer):
+    """Part of the names of runs behind teachers that were pretrained so many times as long."""
+    return f"-x{longer}" if longer > 1 else ""
+
+
+def timebalance_teacher(seed, objective, longer=1):
     first, given = timebalance_start(seed)
     shares = timebalance_settings()["percents"]
+    if longer > 1:
+        shares = [PERCENT]
+        given["steps"] = longer * graph.parameter("30_timebalance_teachers", "steps")
     return graph.run(
         "30_timebalance_teachers",
-        f"timebalance_teacher-{objective}-s{seed}",
+        f"timebalance_teacher-{objective}{times(longer)}-s{seed}",
         after=first,
         produces=["teacher.pt", "backbone.pt", *(f"finetuned-{share}.pt" for share in shares)],
         objective=objective,
@@ -54,23 +64,25 @@ def timebalance_teacher(seed, objective):
     )
 
 
-def timebalance_teachers(seed):
+def timebalance_teachers(seed, longer=1):
     """Both teachers' runs, and the parameters that point at them."""
-    pair = {name: timebalance_teacher(seed, name) for name in ("invariant", "distinctive")}
+    pair = {name: timebalance_teacher(seed, name, longer) for name in ("invariant", "distinctive")}
     folders = {name: graph.path(job.file("")) for name, job in pair.items()}
     return list(pair.values()), folders
 
 
-def timebalance_similarity(seed, clips=0, stride=0):
+def timebalance_similarity(seed, clips=0, stride=0, longer=1):
     """s by the notebook's own clips, or by so many of another stride."""
-    teachers, folders = timebalance_teachers(seed)
+    teachers, folders = timebalance_teachers(seed, longer)
     if clips:
         changed = {"clips": clips, "local_stride": stride}
+    elif longer > 1:
+        changed = {}
     else:
         changed = published(seed, "timebalance_scores", "timebalance_matrices")
     return graph.run(
         "31_timebalance_similarity",
-        f"timebalance_similarity{f'-clips{clips}' if clips else ''}-s{seed}",
+        f"timebalance_similarity{times(longer)}{f'-clips{clips}' if clips else ''}-s{seed}",
         after=teachers,
         produces=["similarities.npz"],
         fraction=float(PERCENT) / 100,
@@ -80,39 +92,38 @@ def timebalance_similarity(seed, clips=0, stride=0):
     )
 
 
-def timebalance_weights(seed, share):
-    teachers, folders = timebalance_teachers(seed)
-    scores = timebalance_similarity(seed)
+def timebalance_weights(seed, share, longer=1):
+    teachers, folders = timebalance_teachers(seed, longer)
+    scores = timebalance_similarity(seed, longer=longer)
+    shown = ("timebalance_weights", "timebalance_quarters", "timebalance_along_video")
     return graph.run(
         "33_timebalance_weights",
-        f"timebalance_weights-f{share}-s{seed}",
+        f"timebalance_weights{times(longer)}-f{share}-s{seed}",
         after=[*teachers, scores],
         similarities=graph.path(scores.file("similarities.npz")),
         fraction=float(share) / 100,
         seed=seed,
         **folders,
-        **published(
-            seed, "timebalance_weights", "timebalance_quarters", "timebalance_along_video"
-        ),
+        **(published(seed, *shown) if longer == 1 else {}),
     )
 
 
-def timebalance_student(seed, share, variant="timebalance", clips=0, stride=0):
+def timebalance_student(seed, share, variant="timebalance", clips=0, stride=0, longer=1):
     """A student of both teachers, started from TCLR's backbone; s by so many clips, if given."""
-    teachers, given = timebalance_teachers(seed)
+    teachers, given = timebalance_teachers(seed, longer)
     start = timebalance_teacher(seed, "tclr")
     after = [*teachers, start]
     given = {**given, "pretrained": graph.path(start.file("backbone.pt")), **VARIANTS[variant]}
     name = f"clips{clips}" if clips else variant
     if "blend" not in VARIANTS[variant]:
-        scores = timebalance_similarity(seed, clips, stride)
+        scores = timebalance_similarity(seed, clips, stride, longer)
         after.append(scores)
         given["similarities"] = graph.path(scores.file("similarities.npz"))
-    if name == "timebalance" and share == PERCENT:
+    if name == "timebalance" and share == PERCENT and longer == 1:
         given |= published(seed, "timebalance_student_curves")
     return graph.run(
         "32_timebalance_student",
-        f"timebalance_student-{name}-f{share}-s{seed}",
+        f"timebalance_student-{name}{times(longer)}-f{share}-s{seed}",
         after=after,
         fraction=float(share) / 100,
         seed=seed,
@@ -217,8 +228,21 @@ def timebalance_classwise():
     return timebalance_table("timebalance_classwise", *finished, percents=shares, percent=PERCENT)
 
 
+def timebalance_length():
+    wanted = graph.settings("timebalance_length", seeds=[0, 1, 2], longer=3)
+    finished = []
+    for seed, longer in itertools.product(wanted["seeds"], (1, wanted["longer"])):
+        finished += [timebalance_weights(seed, PERCENT, longer)]
+        for variant in ("timebalance", "average"):
+            finished += [timebalance_student(seed, PERCENT, variant, longer=longer)]
+    return timebalance_table(
+        "timebalance_length", *finished, percent=PERCENT, longer=wanted["longer"]
+    )
+
+
 def timebalance_tables():
-    return [timebalance_main(), timebalance_ablation(), timebalance_classwise()]
+    finished = [timebalance_main(), timebalance_ablation(), timebalance_classwise()]
+    return [*finished, timebalance_length()]
 
 
 rule timebalance:
@@ -243,3 +267,9 @@ rule timebalance_classwise:
     """Which classes each teacher is better at, and whether s tells them apart."""
     input:
         graph.target("timebalance_classwise", timebalance_classwise()),
+
+
+rule timebalance_length:
+    """Whether teachers that were pretrained longer give other answers."""
+    input:
+        graph.target("timebalance_length", timebalance_length()),

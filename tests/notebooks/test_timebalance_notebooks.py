@@ -30,7 +30,8 @@ def test_timebalance_from_teachers_to_tables(place):
     execute(
         "32_timebalance_student", place, student("supervised"), method="supervised", baselines=True
     )
-    for table in ("timebalance_main", "timebalance_ablation", "timebalance_classwise"):
+    for name in ("main", "ablation", "classwise", "length"):
+        table = f"timebalance_{name}"
         asked = {"table": table, "records": str(place / "records"), "data_seed": 0}
         execute("34_timebalance_tables", place, table, **asked)
         assert (place / "figures" / f"smoke_{table}.png").exists()
@@ -42,6 +43,8 @@ def test_timebalance_from_teachers_to_tables(place):
     classwise = (place / "figures" / "smoke_timebalance_classwise.csv").read_text()
     assert "Shuttle,50,accuracy_difference" in classwise
     assert '"f_D - f_I, ordered"' in classwise
+    length = (place / "figures" / "smoke_timebalance_length.csv").read_text()
+    assert '"f_D - f_I, frozen, ordered",1,accuracy_difference' in length
 
 
 @pytest.mark.parametrize("method", ["pseudo_label", "mean_teacher", "fixmatch", "tg_fixmatch"])
