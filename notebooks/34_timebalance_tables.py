@@ -116,9 +116,11 @@ TABLES = {
             for share in percents
         },
         "compare": {
-            f"TimeBalance - {row}, {share} %": (("TimeBalance", share), (row, share))
-            for row in MAIN
-            if row != "TimeBalance"
+            f"{first} - {second}, {share} %": ((first, share), (second, share))
+            for first, second in [
+                *(("TimeBalance", row) for row in MAIN if row != "TimeBalance"),
+                *((row, "supervised") for row in SEMI_SUPERVISED[1:-2]),
+            ]
             for share in percents
         },
     },
