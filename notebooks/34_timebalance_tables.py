@@ -233,9 +233,11 @@ readable_table([row for row in rows if row["paper"] is None])
 comparisons = {}
 for name, places in spec["compare"].items():
     if set(places) <= set(cells):
-        compared = compare_seeds(*(values(place, "top1_accuracy") for place in places))
-        if compared:
-            comparisons[name] = compared
+        first, second = (values(place, "top1_accuracy") for place in places)
+        gains = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
+        if gains:
+            comparisons[name] = compare_seeds(first, second)
+            rows.append(table_row(name, "accuracy_difference", gains, column="", **about))
 readable_comparisons(comparisons) if comparisons else None
 
 # %% [markdown]
@@ -324,7 +326,6 @@ for column, times in spec.get("frozen", {}).items() if known else ():
             print(f"s of {name}{longer_by}: AUC {mean:.2f} ± {half:.2f}, n = {len(seeds)}")
             place = {"column": column or percent, **about}
             rows.append(table_row(f"s, {name}", "auc_score", seeds, **place))
-comparisons |= judged
 readable_comparisons(judged, expected) if judged else None
 
 # %% [markdown]
@@ -342,10 +343,8 @@ if drawn:
         groups=[GROUPS[name] for name in class_names] if dataset == "embedded" else [],
         note=f"{dataset} · {scale} · {percent} % labels · {len(drawn)} seeds",
     )
-    for name, mean, half in zip(class_names, stacked.mean(0), halves):
-        cell = {"table": table, "row": name, "column": percent, "metric": "accuracy_difference"}
-        measured = {"mean": mean, "ci95": None if np.isnan(half) else half, "seeds": len(drawn)}
-        rows.append({**cell, **measured, "scale": scale, "dataset": dataset, "paper": None})
+    for name, gains in zip(class_names, stacked.T):
+        rows.append(table_row(name, "accuracy_difference", [*gains], column=percent, **about))
     alt = "Accuracy of the distinctive teacher minus the invariant one's, class by class, sorted."
 else:
     own = [row for row in rows if row["metric"] == "top1_accuracy" and row["scale"] == scale]
@@ -422,6 +421,6 @@ if counts:
 # %%
 assert all(row["mean"] is None or -1 <= row["mean"] <= 1 for row in rows)
 run.finish(
-    {name: list(compared.difference) for name, compared in comparisons.items()},
+    {"runs": len(used), "minutes": minutes},
     seeds=sorted({seed for record in used.values() for seed in record["seeds"]}),
 )

@@ -51,4 +51,6 @@ def test_every_interval_is_a_measured_one():
 def test_what_is_linked_exists():
     links = re.findall(r"\]\(([^)#\s]+)\)", README)
     assert links
-    assert not [link for link in links if not re.match(r"\w+:", link) and not (ROOT / link).exists()]
+    assert not [
+        link for link in links if not re.match(r"\w+:", link) and not (ROOT / link).exists()
+    ]

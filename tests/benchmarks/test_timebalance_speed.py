@@ -103,5 +103,7 @@ def test_frozen_teachers_add_their_forward_pass_alone():
     )
     assert together < 1.3 * (alone + forward)
     memory = kept_for_backward(student_alone), kept_for_backward(taught)
-    print(f"kept for the backward pass: {memory[0]:.1f} MB without, {memory[1]:.1f} MB with teachers")
+    print(
+        f"kept for the backward pass: {memory[0]:.1f} MB without, {memory[1]:.1f} MB with teachers"
+    )
     assert memory[1] < 1.1 * memory[0], "the teachers' activations are kept"
