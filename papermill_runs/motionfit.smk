@@ -282,7 +282,7 @@ def motionfit_semi():
             network = {"backbone": wanted["backbone"]} if wanted["backbone"] else {}
             few = {"label_fraction": share, "videos_per_class": 0}
             start = motionfit_start(s, network)
-            taught = motionfit_student(s, model={**few, **network}, start=start, **network)
+            taught = motionfit_student(s, model={**few, **network}, **network)
             jobs.append(motionfit_transfer(s, "motionfit", taught, **few, **network))
             jobs.append(scratch(s, **few, **network))
             for begun in start:  # what the student began as
