@@ -96,6 +96,7 @@ ABLATION = {
 }
 TIMES = {"1": "", f"{longer}": f"-x{longer}"}  # as runs of longer pretraining are called
 LENGTH = ("invariant", "distinctive", "average", "TimeBalance")
+FROZEN = {"invariant, frozen": "invariant", "distinctive, frozen": "distinctive"}
 PAGE = {  # UCF101, R3D-18, as the project page prints them
     "Pseudo-Label": (None, 0.176, 0.247, 0.370, 0.475),
     "Mean Teacher": (None, 0.175, 0.256, 0.363, 0.458),
@@ -151,20 +152,27 @@ TABLES = {
     },
     "timebalance_length": {
         "question": f"Teachers pretrained {longer} times as long, with {percent} % labels",
-        "setting": "length of both teachers' pretraining",
+        "setting": "relative length of both pretrainings",
         "unit": "x",
         "share": percent,
         "cells": {
             (row, column): MAIN[row][0](MAIN[row][1], percent, times)
             for column, times in TIMES.items()
             for row in LENGTH
+        }
+        | {
+            (row, column): (f"timebalance_weights{times}-f{percent}-s*", f"frozen_{name}_all_")
+            for column, times in TIMES.items()
+            for row, name in FROZEN.items()
         },
         "compare": {
             f"TimeBalance - {row}, {column}x": (("TimeBalance", column), (row, column))
             for column in TIMES
             for row in LENGTH[:-1]
         }
-        | {f"{row}, {longer}x - 1x": ((row, f"{longer}"), (row, "1")) for row in LENGTH},
+        | {
+            f"{row}, {longer}x - 1x": ((row, f"{longer}"), (row, "1")) for row in (*LENGTH, *FROZEN)
+        },
         "frozen": TIMES,
     },
 }
@@ -201,7 +209,7 @@ def values(place, metric):
 rows = []
 about = {"table": table, "scale": scale, "dataset": dataset}
 for row, column in cells:
-    for metric in ("top1_accuracy", "train_accuracy"):
+    for metric in ("top1_accuracy", "train_accuracy", "accuracy"):
         seeds = values((row, column), metric)
         if seeds:
             rows.append(table_row(row, metric, [*seeds.values()], column=column, **about))
@@ -233,7 +241,9 @@ readable_table([row for row in rows if row["paper"] is None])
 comparisons = {}
 for name, places in spec["compare"].items():
     if set(places) <= set(cells):
-        first, second = (values(place, "top1_accuracy") for place in places)
+        first, second = (
+            values(place, "top1_accuracy") or values(place, "accuracy") for place in places
+        )
         gains = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
         if gains:
             comparisons[name] = compare_seeds(first, second)
@@ -349,7 +359,8 @@ if drawn:
 else:
     own = [row for row in rows if row["metric"] == "top1_accuracy" and row["scale"] == scale]
     ablating = table == "timebalance_ablation"
-    drawn = [row for row in own if row["row"] in HEADLINE or ablating]
+    own += [row for row in rows if row["row"] in FROZEN]
+    drawn = [row for row in own if row["row"] in (*HEADLINE, *FROZEN) or ablating]
     figure = visualize.accuracy_by_setting(
         drawn,
         setting=spec["setting"],
