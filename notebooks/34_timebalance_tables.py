@@ -153,6 +153,7 @@ TABLES = {
     "timebalance_length": {
         "question": f"Teachers pretrained {longer} times as long, with {percent} % labels",
         "setting": "relative length of both pretrainings",
+        "note": f"{dataset} · {scale} · {percent} % labels; frozen: linear, all",
         "unit": "x",
         "share": percent,
         "cells": {
@@ -366,6 +367,7 @@ else:
         setting=spec["setting"],
         metric="top-1 accuracy (%)",
         width=visualize.PAGE_WIDTH if ablating else visualize.COLUMN_WIDTH,
+        note=spec.get("note"),
     )
     names = ", ".join(dict.fromkeys(row["row"] for row in drawn))
     alt = f"{spec['question']}: top-1 accuracy of {names}; bars are 95 % intervals over seeds."
