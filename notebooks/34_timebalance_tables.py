@@ -238,17 +238,25 @@ readable_table([row for row in rows if row["paper"] is None])
 #
 # On the same seeds; and the smallest true difference that these runs would have told from none.
 
+
 # %%
+def difference(name, by_seed, column=""):
+    """What the gains of the seeds say; they are a row of the table, too."""
+    gains = [*by_seed.values()]
+    rows.append(table_row(name, "accuracy_difference", gains, column=column, **about))
+    return compare_seeds(by_seed, dict.fromkeys(by_seed, 0.0))
+
+
 comparisons = {}
 for name, places in spec["compare"].items():
     if set(places) <= set(cells):
         first, second = (
             values(place, "top1_accuracy") or values(place, "accuracy") for place in places
         )
-        gains = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
-        if gains:
-            comparisons[name] = compare_seeds(first, second)
-            rows.append(table_row(name, "accuracy_difference", gains, column="", **about))
+        common = sorted(first.keys() & second.keys())
+        if common:
+            gains = {seed: first[seed] - second[seed] for seed in common}
+            comparisons[name] = difference(name, gains)
 readable_comparisons(comparisons) if comparisons else None
 
 # %% [markdown]
@@ -296,10 +304,8 @@ def frozen_gain(metrics, group):
 def judge(name, by_seed, group, column):
     """Keep what the seeds say of one hypothesis."""
     at = f"{name}, {column}{spec['unit']}"
-    judged[at] = compare_seeds(by_seed, dict.fromkeys(by_seed, 0.0))
+    judged[at] = difference(name, by_seed, column)
     expected[at] = HYPOTHESES[group]
-    place = {"column": column, **about}
-    rows.append(table_row(name, "accuracy_difference", [*by_seed.values()], **place))
 
 
 class_names = list(scene_set(scale).classes) if dataset == "embedded" else []
@@ -333,8 +339,8 @@ for column, times in spec.get("frozen", {}).items() if known else ():
         seeds = [*runs.by_seed(scored, f"{name.replace(' ', '_')}_auc_score").values()]
         if seeds:
             mean, half = mean_ci95(seeds)
-            longer_by = f", {column}x" if column else ""
-            print(f"s of {name}{longer_by}: AUC {mean:.2f} ± {half:.2f}, n = {len(seeds)}")
+            at = f", {column}{spec['unit']}" if column else ""
+            print(f"s of {name}{at}: AUC {mean:.2f} ± {half:.2f}, n = {len(seeds)}")
             place = {"column": column or percent, **about}
             rows.append(table_row(f"s, {name}", "auc_score", seeds, **place))
 readable_comparisons(judged, expected) if judged else None
@@ -358,9 +364,9 @@ if drawn:
         rows.append(table_row(name, "accuracy_difference", [*gains], column=percent, **about))
     alt = "Accuracy of the distinctive teacher minus the invariant one's, class by class, sorted."
 else:
-    own = [row for row in rows if row["metric"] == "top1_accuracy" and row["scale"] == scale]
+    tested = [row for row in rows if row["metric"] in ("top1_accuracy", "accuracy")]
+    own = [row for row in tested if row["scale"] == scale]
     ablating = table == "timebalance_ablation"
-    own += [row for row in rows if row["row"] in FROZEN]
     drawn = [row for row in own if row["row"] in (*HEADLINE, *FROZEN) or ablating]
     figure = visualize.accuracy_by_setting(
         drawn,

@@ -76,10 +76,9 @@ def timebalance_similarity(seed, clips=0, stride=0, longer=1):
     teachers, folders = timebalance_teachers(seed, longer)
     if clips:
         changed = {"clips": clips, "local_stride": stride}
-    elif longer > 1:
-        changed = {}
     else:
-        changed = published(seed, "timebalance_scores", "timebalance_matrices")
+        shown = ("timebalance_scores", "timebalance_matrices")
+        changed = published(seed, *shown, usual=longer == 1)
     return graph.run(
         "31_timebalance_similarity",
         f"timebalance_similarity{times(longer)}{f'-clips{clips}' if clips else ''}-s{seed}",
@@ -104,7 +103,7 @@ def timebalance_weights(seed, share, longer=1):
         fraction=float(share) / 100,
         seed=seed,
         **folders,
-        **(published(seed, *shown) if longer == 1 else {}),
+        **published(seed, *shown, usual=longer == 1),
     )
 
 
@@ -119,8 +118,8 @@ def timebalance_student(seed, share, variant="timebalance", clips=0, stride=0, l
         scores = timebalance_similarity(seed, clips, stride, longer)
         after.append(scores)
         given["similarities"] = graph.path(scores.file("similarities.npz"))
-    if name == "timebalance" and share == PERCENT and longer == 1:
-        given |= published(seed, "timebalance_student_curves")
+    usual = name == "timebalance" and share == PERCENT and longer == 1
+    given |= published(seed, "timebalance_student_curves", usual=usual)
     return graph.run(
         "32_timebalance_student",
         f"timebalance_student-{name}{times(longer)}-f{share}-s{seed}",
