@@ -13,11 +13,12 @@ from vidssl.runs.provenance import PACKAGE, imported_names, module_file
 
 LEVELS = {
     "core": 0,
-    **dict.fromkeys(["data", "models", "losses", "evaluation", "visualize", "training"], 1),
-    **dict.fromkeys(["motion", "inference"], 2),
-    "methods": 3,
-    "runs": 4,
-    "cli": 5,
+    "processes": 1,
+    **dict.fromkeys(["data", "models", "losses", "evaluation", "visualize", "training"], 2),
+    **dict.fromkeys(["motion", "inference"], 3),
+    "methods": 4,
+    "runs": 5,
+    "cli": 6,
 }
 WITHOUT_EXTRAS = ["decord", "av", "papermill", "jupytext", "nbval", "anywidget", "ipywidgets"]
 WITHOUT_EXTRAS += ["snakemake", "matplotlib", "cv2", "skimage", "pandas", "seaborn", "captum"]

@@ -5,6 +5,9 @@ schedule, accumulation, clipping, precision and devices (through accelerate), pr
 checkpoints that a stopped or killed run continues from. All randomness derives from (seed, epoch,
 index) for samples and (seed, step) for steps, so nothing but the weights, the optimiser's state and
 the step number has to be kept, and a continued run ends where an undisturbed one does.
+
+Several processes share each batch: N of them with batches of b take the steps that one takes with
+batches of N b, in the same order, at the same learning rates.
 """
 
 from __future__ import annotations
@@ -15,15 +18,18 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from vidssl import processes as workers
 from vidssl.core import derive_seed, one_of
 
 Batch = dict[str, Any]
@@ -41,6 +47,7 @@ class TrainConfig:
     begins at ``warmup_start`` times ``lr``. ``batch_size`` counts the data set's samples a process
     and step; ``accumulate`` steps share one update. ``clip_norm`` 0 does not clip. ``precision``
     is 'no' (float32) or 'bf16' (inside the model's ``forward``; weights and losses stay float32).
+    ``sync_batch_norm``: statistics of the batches of all processes, not of each one's own.
     """
 
     epochs: int
@@ -58,6 +65,7 @@ class TrainConfig:
     accumulate: int = 1
     precision: str = "no"
     seed: int = 0
+    sync_batch_norm: bool = True
     num_workers: int = 0
     checkpoint_every: int = 100
 
@@ -129,16 +137,29 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, index) keys for a whole training, from ``start`` on.
 
     Every epoch is a fresh permutation drawn from (seed, epoch); an incomplete last batch is left
-    out unless the data set is smaller than one batch.
+    out unless the data set is smaller than one batch. ``part`` (i, n) is the i-th process's share
+    of each batch; together the n shares are the batch, in its order.
     """
 
-    def __init__(self, length: int, batch_size: int, epochs: int, seed: int, start: int = 0):
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+        start: int = 0,
+        part: tuple[int, int] = (0, 1),
+    ):
         if length < 1:
             raise ValueError("the data set is empty: there is nothing to train on")
         self.length, self.epochs, self.seed, self.start = length, epochs, seed, start
         self.batch_size = min(batch_size, length)
         self.per_epoch = length // self.batch_size
-        self.drop_last = True
+        place, parts = part
+        if self.batch_size < parts:
+            raise ValueError(f"{length} samples are too few for {parts} processes")
+        self.share = slice(place * self.batch_size // parts, (place + 1) * self.batch_size // parts)
+        self.weight = (self.share.stop - self.share.start) * parts / self.batch_size
 
     def __len__(self) -> int:
         return max(self.per_epoch * self.epochs - self.start, 0)
@@ -150,7 +171,7 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
                 generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))
                 order = torch.randperm(self.length, generator=generator).tolist()
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield [(epoch, index) for index in chosen]
+            yield [(epoch, index) for index in chosen[self.share]]
 
 
 def fit(
@@ -159,6 +180,8 @@ def fit(
     training_step: TrainingStep,
     config: TrainConfig,
     *,
+    processes: int = 1,
+    launcher: str = "",
     folder: str | Path | None = None,
     collate: Callable[[Sequence[Any]], Batch] | None = None,
     report: Report | None = None,
@@ -171,7 +194,12 @@ def fit(
     Args:
         dataset: map-style, indexed by (epoch, index). Its samples may carry a list ``failed``;
             whatever stands there is gathered in the result.
-        training_step: ``(model, batch, context) -> (loss, metrics)``.
+        training_step: ``(model, batch, context) -> (loss, metrics)``. The loss is a mean over the
+            batch. Where several processes train, ``model`` is wrapped (``model.module``).
+        processes: how many processes train, one GPU each, on this machine; they take batches of
+            ``batch_size`` each and learn what one would with ``processes * batch_size``. Killed
+            ones are started again from the last checkpoint.
+        launcher: a command that starts the processes instead, see `vidssl.processes.run`.
         folder: where checkpoints go; a checkpoint found there is continued.
         report: called with (step, metrics) at each logged step; plain lines when None.
         log: called with (step=..., **metrics) at each logged step, e.g. a run's ``log``.
@@ -179,22 +207,86 @@ def fit(
             into ``folder``/trackers) or as its ``GeneralTracker`` objects.
 
     Raises:
-        ValueError: when the checkpoint in ``folder`` was made with other settings, or bf16 is
-            asked of 3-D convolutions on a CPU.
+        ValueError: when the checkpoint in ``folder`` was made with other settings, bf16 is
+            asked of 3-D convolutions on a CPU, or there are fewer GPUs or samples than processes.
         FloatingPointError: when the loss stops being finite.
         OSError: when a checkpoint cannot be written; those written before are kept.
         ImportError: when the package of a tracker is missing.
+        vidssl.processes.LaunchFailed: when the processes do not start or come to no result.
     """
+    _check_trackers(trackers, folder)
+    settings = {"collate": collate, "log_every": log_every, "trackers": trackers}
+    logs = [] if log is None else [log]
+    if processes == 1 and not launcher:
+        reporter = PlainLines if report is None else lambda total: report
+        train = partial(_train, folder=folder, reporter=reporter, logs=logs, **settings)
+        return train(model, dataset, training_step, config)
+    EpochBatches(len(dataset), config.batch_size * processes, 1, 0, part=(0, processes))  # refuses
+    with nullcontext(folder) if folder is not None else TemporaryDirectory() as kept:
+        train = partial(_train_as_one_of_many, model, dataset, training_step, config)
+        state, told = workers.run(
+            partial(train, folder=kept, **settings),
+            processes,
+            launcher=launcher,
+            folder=Path(kept) / "processes",
+            follow=_Follower(report, logs).row,
+        )
+    model.load_state_dict(state)
+    model.eval()
+    return TrainResult(**told)
+
+
+class _Follower:
+    """Reports and logs rows that another process tells, once each: a restarted one repeats some."""
+
+    def __init__(self, report: Report | None, logs: Sequence[Callable[..., None]]):
+        self.report, self.logs, self.step = report, logs, 0
+
+    def row(self, told: dict[str, Any]) -> None:
+        step, metrics = told["step"], told["metrics"]
+        if step <= self.step:
+            return
+        self.step = step
+        self.report = self.report or PlainLines(told["total"])
+        for log in self.logs:
+            log(step=step, **metrics)
+        self.report(step, metrics)
+
+
+def _train_as_one_of_many(
+    model: nn.Module, dataset: Dataset, training_step: TrainingStep, config, tell, **settings
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """`_train` in each of several processes; weights and result, as plain as a file needs them."""
+
+    def reporter(total: int) -> Report:
+        return lambda step, metrics: tell({"step": step, "total": total, "metrics": metrics})
+
+    result = _train(model, dataset, training_step, config, reporter=reporter, **settings)
+    return model.state_dict(), asdict(result)
+
+
+def _train(
+    model: nn.Module,
+    dataset: Dataset,
+    training_step: TrainingStep,
+    config: TrainConfig,
+    *,
+    folder: str | Path | None,
+    collate: Callable[[Sequence[Any]], Batch] | None,
+    reporter: Callable[[int], Report],
+    log_every: int,
+    trackers: Sequence[Any],
+    logs: Sequence[Callable[..., None]] = (),
+) -> TrainResult:
+    """The training itself, in this process: alone, or as one of several."""
     accelerator = _make_accelerator(config, trackers, folder)
     _check_precision(config, accelerator.device, model)
+    if config.sync_batch_norm and workers.count() > 1:
+        model = workers.synchronise_batch_norm(model, accelerator.device)
     optimizer = make_optimizer(model, config)
     checkpoints = Checkpoints(folder, config) if folder is not None else None
-    result = TrainResult()
-    if checkpoints is not None:
-        result = checkpoints.restore(model, optimizer) or result
-    batches = EpochBatches(
-        len(dataset), config.batch_size, config.epochs, config.seed, start=result.steps
-    )
+    result = (checkpoints and checkpoints.restore(model, optimizer)) or TrainResult()
+    batches = _shared_batches(len(dataset), config, result.steps)
     loader = DataLoader(
         dataset,
         batch_sampler=batches,
@@ -204,25 +296,37 @@ def fit(
         pin_memory=torch.cuda.is_available(),
     )
     model.to(accelerator.device)
-    prepared, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-    loop = _Loop(prepared, optimizer, accelerator, config, training_step, batches.per_epoch)
-    logs = [] if log is None else [log]
+    prepared, optimizer = accelerator.prepare(model, optimizer)
+    loop = _Loop(prepared, optimizer, accelerator, config, training_step, batches)
     if trackers:
-        logs.append(_start_trackers(accelerator, config, result.steps))
-    meter = _Meter(result, batches.per_epoch * config.epochs, log_every, report, logs)
+        logs = [*logs, _start_trackers(accelerator, config, result.steps)]
+    meter = _Meter(result, loop.total, log_every, reporter(loop.total), logs)
     prepared.train()
     for batch in meter.watch(loader):
         metrics = loop.step(batch, result.steps)
         result.steps += 1
         result.failed.extend(p for p in batch.get("failed", ()) if p not in result.failed)
-        meter.update(metrics, len(batch.get("video_id", ())) or batches.batch_size)
-        due = result.steps % checkpoint_period(config) == 0 or result.steps == meter.total
-        if checkpoints is not None and due and accelerator.is_main_process:
-            checkpoints.save(accelerator.unwrap_model(prepared), optimizer, result)
+        meter.update(metrics, len(batch.get("video_id", ())) or config.batch_size, batches.weight)
+        if result.steps % checkpoint_period(config) == 0 or result.steps == loop.total:
+            result.failed = _united(workers.gathered(result.failed))
+            if checkpoints is not None and accelerator.is_main_process:
+                checkpoints.save(accelerator.unwrap_model(prepared), optimizer, result)
     for tracker in accelerator.trackers:
         tracker.finish()
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False).eval()
     return result
+
+
+def _shared_batches(length: int, config: TrainConfig, start: int) -> EpochBatches:
+    """This process's part of the batches that all processes work on together."""
+    part = (workers.rank(), workers.count())
+    size = config.batch_size * workers.count()
+    return EpochBatches(length, size, config.epochs, config.seed, start=start, part=part)
+
+
+def _united(lists: Sequence[Sequence[str]]) -> list[str]:
+    """Each text once, in the order of the lists."""
+    return list(dict.fromkeys(text for texts in lists for text in texts))
 
 
 def checkpoint_period(config: TrainConfig) -> int:
@@ -234,14 +338,15 @@ def checkpoint_period(config: TrainConfig) -> int:
 
 
 def _make_accelerator(config: TrainConfig, trackers: Sequence[Any], folder: str | Path | None):
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DistributedDataParallelKwargs
     from accelerate.state import AcceleratorState
 
-    _check_trackers(trackers, folder)
     AcceleratorState._reset_state()  # else the first precision of a process is its only one
     return Accelerator(
+        cpu=not torch.cuda.is_available(),  # else it would not look for other processes
         mixed_precision=config.precision,
-        gradient_accumulation_steps=config.accumulate,
+        # heads that an objective leaves out, and pretrained classifiers, get no gradient
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         log_with=list(trackers) or None,
         project_dir=folder,
     )
@@ -309,23 +414,27 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 class _Loop:
     """One optimisation step at a time."""
 
-    def __init__(self, model, optimizer, accelerator, config, training_step, per_epoch):
+    def __init__(self, model, optimizer, accelerator, config, training_step, batches):
         self.model, self.optimizer, self.accelerator = model, optimizer, accelerator
-        self.config, self.training_step, self.per_epoch = config, training_step, per_epoch
+        self.config, self.training_step, self.batches = config, training_step, batches
+        self.total = batches.per_epoch * config.epochs
 
     def step(self, batch: Batch, step: int) -> Metrics:
-        config = self.config
-        seed = derive_seed(config.seed, "step", step, self.accelerator.process_index)
+        seed = derive_seed(self.config.seed, "step", step, self.accelerator.process_index)
         torch.manual_seed(seed)  # dropout draws from the global generator
         context = StepContext(
             step=step,
-            progress=step / (self.per_epoch * config.epochs),
+            progress=step / self.total,
             generator=torch.Generator().manual_seed(seed),
         )
-        lr = config.lr_at(step / self.per_epoch)
+        lr = self.config.lr_at(step / self.batches.per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        with self.accelerator.accumulate(self.model):
+        from accelerate.utils import send_to_device
+
+        batch = send_to_device(batch, self.accelerator.device, non_blocking=True)
+        last = (step + 1) % self.config.accumulate == 0 or step + 1 == self.total
+        with nullcontext() if last else self.accelerator.no_sync(self.model):
             loss, metrics = self.training_step(self.model, batch, context)
             value = loss.item()
             if not math.isfinite(value):
@@ -333,12 +442,17 @@ class _Loop:
                     f"the loss became {value} at step {step}: lower lr (now {lr:.2g}) or set "
                     "clip_norm"
                 )
-            self.accelerator.backward(loss)
-            if config.clip_norm > 0 and self.accelerator.sync_gradients:
-                self.accelerator.clip_grad_norm_(self.model.parameters(), config.clip_norm)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
+            # gradients are averaged over processes, whose parts of a batch may differ by one
+            self.accelerator.backward(loss * (self.batches.weight / self.config.accumulate))
+        if last:
+            self._update()
         return {"loss": value, **metrics, "lr": lr}
+
+    def _update(self) -> None:
+        if self.config.clip_norm > 0:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
 
 
 class Checkpoints:
@@ -348,12 +462,13 @@ class Checkpoints:
         self.folder = Path(folder)
         self.newest = self.folder / "checkpoint.pt"
         self.previous = self.folder / "checkpoint.previous.pt"
-        # where samples are prepared and how often one saves do not change what is learned
+        # where samples are prepared and how often one saves do not change what is learned, nor
+        # does how many processes share a batch
         self.settings = {
             name: value
             for name, value in json.loads(json.dumps(asdict(config))).items()
             if name not in ("num_workers", "checkpoint_every")
-        }
+        } | {"batch_size": config.batch_size * workers.count()}
         self._make_folder()
 
     def _make_folder(self) -> None:
@@ -396,9 +511,12 @@ class Checkpoints:
                 partial.unlink(missing_ok=True)
 
     def restore(self, model: nn.Module, optimizer) -> TrainResult | None:
-        """Load the newest readable checkpoint, or None when there is none."""
+        """Load the newest readable checkpoint, or None when there is none.
+
+        The first process reads it for all.
+        """
         for path in (self.newest, self.previous):
-            state = self._load(path)
+            state = workers.from_first(self._load(path) if workers.rank() == 0 else None)
             if state is None:
                 continue
             if state["settings"] != self.settings:
@@ -453,8 +571,7 @@ class _Meter:
 
     def __init__(self, result, total, log_every, report, logs):
         self.result, self.total = result, total
-        self.log_every, self.logs = log_every, logs
-        self.report = report if report is not None else PlainLines(total)
+        self.log_every, self.logs, self.report = log_every, logs, report
         self.sums: dict[str, float] = {}
         self.count = self.samples = 0
         self.began = self.window = time.perf_counter()
@@ -471,9 +588,10 @@ class _Meter:
                 return
             yield batch
 
-    def update(self, metrics: Metrics, samples: int) -> None:
+    def update(self, metrics: Metrics, samples: int, weight: float) -> None:
+        """Count a step; ``weight`` is that of this process's part of the batch, 1 on average."""
         for name, value in metrics.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+            self.sums[name] = self.sums.get(name, 0.0) + weight * float(value)
         self.count += 1
         self.samples += samples
         step, now = self.result.steps, time.perf_counter()
@@ -481,13 +599,20 @@ class _Meter:
         self.result.waiting_share = self.waited / max(now - self.began, 1e-9)
         if step % self.log_every and step != self.total:
             return
-        row = {name: total / self.count for name, total in self.sums.items()}
-        row["samples_per_second"] = self.samples / max(now - self.window, 1e-9)
+        row, samples = self._over_processes()
+        row["samples_per_second"] = samples / max(now - self.window, 1e-9)
         self.result.history.append({"step": step, **row})
         for log in self.logs:
             log(step=step, **row)
         self.report(step, row)
         self.sums, self.count, self.samples, self.window = {}, 0, 0, now
+
+    def _over_processes(self) -> tuple[Metrics, int]:
+        """Means since the last row, and the samples seen, of all processes together."""
+        sums, samples = zip(*workers.gathered((self.sums, self.samples)))
+        steps = self.count * len(sums)
+        names = dict.fromkeys(name for part in sums for name in part)
+        return {n: sum(part.get(n, 0.0) for part in sums) / steps for n in names}, sum(samples)
 
 
 class PlainLines:

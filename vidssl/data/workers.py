@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from vidssl.processes import end_when
 
 LOCK = ".lock"
 IDLE_SECONDS = 20  # then a worker gives its memory back
@@ -64,14 +64,8 @@ def remove_leftovers(folder: Path, of: set[Path] | None = None) -> None:
 
 @lru_cache(maxsize=1)
 def end_with(parent: int) -> None:
-    """Let this worker end when its parent is gone: one that was killed cannot say goodbye."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    """Let this worker end when its parent is gone."""
+    end_when(lambda: os.getppid() != parent)
 
 
 def results_of(work: Callable, jobs: list, workers: int) -> Iterator[tuple[Any, Any]]:

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from vidssl.core import expect_shape
+from vidssl.processes import mean_of_some
 
 
 def multi_clip_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -19,7 +20,8 @@ def multi_clip_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
     A clip with label -1 counts in neither mean: R is then the number of its video's labelled clips,
     B the number of videos with at least one. So each labelled video weighs the same, however many
-    of its clips have a label. With no label at all the loss is 0, with zero gradients.
+    of its clips have a label. With no label at all the loss is 0, with zero gradients. In several
+    processes B counts the labelled videos of all of them.
 
     Raises:
         ValueError: for other shapes.
@@ -39,4 +41,4 @@ def multi_clip_loss(logits: Tensor, labels: Tensor) -> Tensor:
     ).view(videos, clips)
     labelled = labels >= 0
     per_video = losses.sum(dim=1) / labelled.sum(dim=1).clamp(min=1)
-    return per_video.sum() / labelled.any(dim=1).sum().clamp(min=1)
+    return mean_of_some(per_video.sum(), labelled.any(dim=1).sum())

@@ -71,6 +71,7 @@ from vidssl.data.flow_clips import (
 from vidssl.evaluation import Clusters, kmeans
 from vidssl.losses import clip_order_loss, multi_clip_loss, shuffle_clips
 from vidssl.models.heads import ClipOrderHead
+from vidssl.processes import mean_of_some
 from vidssl.training import Batch, Metrics, StepContext, TrainingStep
 
 LEVELS = ("clip", "thirds", "boundaries", "video")
@@ -281,9 +282,9 @@ def _neighbour_losses(
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:
-    """The share of right answers among those with a label; nan without any."""
-    known = labels >= 0
-    return (logits.argmax(dim=-1) == labels)[known].float().mean().item()
+    """The share of right answers among those with a label; 0 without any."""
+    right = logits.argmax(dim=-1) == labels  # never where the label is -1
+    return mean_of_some(right.float().sum(), (labels >= 0).sum()).item()
 
 
 def feature_matching_step(
@@ -301,7 +302,7 @@ def feature_matching_step(
         output = model(normalise(batch["clips"]), context.generator)
         wanted, known = _features_at(teacher, batch, output.features)
         squares = (output.features - wanted).square().mean(dim=-1)
-        error = (squares * known).sum() / known.sum().clamp(min=1)
+        error = mean_of_some((squares * known).sum(), known.sum())
         loss, metrics = weight * error, {"feature_error": error.item()}
         if labelled:
             labels = _labels(batch, None)

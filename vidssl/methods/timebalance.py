@@ -225,6 +225,8 @@ def teacher_step(config: TeacherConfig) -> TrainingStep:
 def feature_spread(features: Tensor) -> float:
     """Share of the features' (M, D) mean square that differs between clips, in [0, 1].
 
+    Where several processes train, each looks at its own clips, and the mean is reported.
+
     Near 0 the network has collapsed: it says the same of every clip. Features are looked at, not
     embeddings, whose last batch norm would blow up any difference.
     """
