@@ -97,6 +97,11 @@ def expect_shape(tensor: Tensor, layout: str, name: str, **sizes: int) -> None:
         raise ValueError(f"{name} must have shape ({wanted}), got {tuple(tensor.shape)}")
 
 
+def compute_device() -> torch.device:
+    """Where networks and flow are computed: the GPU of this process, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
     """``value`` if it is one of ``allowed``; otherwise a ValueError that names the nearest."""
     if value in allowed:

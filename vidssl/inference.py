@@ -1,4 +1,8 @@
-"""A frozen network and data in, predictions, features and attention maps out."""
+"""A frozen network and data in, predictions, features and attention maps out.
+
+Inputs come from the CPU and results go back to it; where a network computes is decided here and in
+`vidssl.training`, nowhere else. A network stays where it was brought.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from vidssl.core import expect_shape, normalise, one_of
+from vidssl.core import compute_device, expect_shape, normalise, one_of
 from vidssl.evaluation import Report, classification_report
 from vidssl.models import VideoNetwork
 
@@ -71,6 +75,32 @@ def report(outputs: Outputs, class_names: Sequence[str]) -> Report:
     )
 
 
+def place(model: nn.Module, device: str | torch.device | None = None) -> torch.device:
+    """Bring the whole of ``model`` to where it is to compute, in evaluation mode; returns where."""
+    device = torch.device(device) if device else compute_device()
+    model.to(device).eval()
+    return device
+
+
+@torch.inference_mode()
+def apply(
+    model: nn.Module,
+    inputs: Tensor,
+    forward: Callable[[nn.Module, Tensor], Tensor],
+    *,
+    batch: int = 64,
+    device: str | torch.device | None = None,
+) -> Tensor:
+    """``forward(model, part)`` for ``batch`` rows of ``inputs`` at a time, joined on the CPU.
+
+    Half-precision results become float32.
+    """
+    device = place(model, device)
+    return torch.cat(
+        [forward(model, part.to(device)).float().cpu() for part in inputs.split(batch)]
+    )
+
+
 @torch.inference_mode()
 def run_videos(
     model: nn.Module,
@@ -88,8 +118,6 @@ def run_videos(
     ``clip`` is (B, 3, T, H, W) in [0, 1], all clips of ``batch_videos`` videos. Raises
     RuntimeError when no video can be read.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    model = model.to(device).eval()
     loader = DataLoader(dataset, batch_videos, num_workers=num_workers, collate_fn=list)
     rows, readable, unreadable = [], [], []
     for samples in tqdm(loader, desc=desc, unit="batch", disable=not progress, mininterval=5):
@@ -97,7 +125,8 @@ def run_videos(
         unreadable += [sample for sample in samples if sample["failed"]]
         if kept:
             clips = torch.stack([sample.pop("clips") for sample in kept])
-            output = forward(model, clips.flatten(0, 1).to(device)).float().cpu()
+            flat = clips.flatten(0, 1)
+            output = apply(model, flat, forward, batch=len(flat), device=device)
             rows.append(output.unflatten(0, clips.shape[:2]))
             readable += kept
     if not readable:
@@ -137,8 +166,8 @@ def grad_cam(
     stage = model.stages()[one_of("layer", layer, list(model.stages()))]
     if not model.num_classes:
         raise ValueError("model has no classifier, so no class to look for: load one with its head")
-    inputs = normalise(clips.to(next(model.parameters()).device)).requires_grad_()
-    chosen = _targets(model.eval(), inputs, target)
+    inputs = normalise(clips.to(place(model))).requires_grad_()
+    chosen = _targets(model, inputs, target)
     maps = LayerGradCam(model, stage).attribute(inputs, chosen, relu_attributions=True).detach()
     size = tuple(clips.shape[2:])
     return LayerAttribution.interpolate(maps, size, interpolate_mode="trilinear")[:, 0].cpu()

@@ -31,6 +31,7 @@ from torch.nn.functional import cross_entropy
 
 from vidssl.core import expect_shape, normalise, one_of
 from vidssl.data.color import ColorJitter
+from vidssl.inference import place
 from vidssl.motion import (
     FLIPS,
     MOTIONS,
@@ -157,8 +158,7 @@ def pretext_predictions(
 
     The mask ratio is the configured one (no curriculum), the draws come from ``seed``.
     """
-    model.eval()
-    device = next(model.parameters()).device
+    device = place(model)
     generator = torch.Generator().manual_seed(seed)
     predicted, true = [], []
     for part in images.split(batch_images):

@@ -69,6 +69,7 @@ from vidssl.data.flow_clips import (
     TimedClipsDataset,
 )
 from vidssl.evaluation import Clusters, kmeans
+from vidssl.inference import apply
 from vidssl.losses import clip_order_loss, multi_clip_loss, shuffle_clips
 from vidssl.models.heads import ClipOrderHead
 from vidssl.processes import mean_of_some
@@ -354,17 +355,18 @@ def clip_features(
     RuntimeError when no video can be read.
     """
     one_of("output", output, tuple(OUTPUTS))
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    model = model.to(device).eval()
+
+    def pooled(network: nn.Module, clips: Tensor) -> Tensor:
+        return OUTPUTS[output](network, network.forward_features(prepare(clips)))
+
     rows, times, names, failed = [], [], [], []
     loader = DataLoader(dataset, batch_size=None, num_workers=num_workers)
     for sample in tqdm(loader, desc="clip features", disable=not progress, mininterval=5):
         failed += sample["failed"]
         names += [sample["video_id"]] * len(sample["times"])
         times.append(sample["times"])
-        for part in sample["clips"].split(batch_clips) if len(sample["times"]) else ():
-            maps = model.forward_features(prepare(part.to(device)))
-            rows.append(OUTPUTS[output](model, maps).float().cpu())
+        if len(sample["times"]):
+            rows.append(apply(model, sample["clips"], pooled, batch=batch_clips, device=device))
     if not rows:
         raise RuntimeError(f"none of {len(failed)} videos could be read; first: {failed[0]}")
     start, stop = torch.cat(times).numpy().T

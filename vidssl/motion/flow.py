@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidssl.core import expect_shape, one_of
+from vidssl.core import compute_device, expect_shape, one_of
 from vidssl.data.flow_files import decode_flow, encode_flow, flip_flow, resize_flow
 from vidssl.motion.tv_l1 import tv_l1
 
@@ -138,9 +138,9 @@ def clip_flow(clips: Tensor, **settings: Any) -> Tensor:
 
 
 def _with_torch(pictures: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = compute_device()
     luma = torch.from_numpy(pictures).to(device).float() / 255
-    pairs = zip(luma[:-1].split(PAIRS[device]), luma[1:].split(PAIRS[device]))
+    pairs = zip(luma[:-1].split(PAIRS[device.type]), luma[1:].split(PAIRS[device.type]))
     flow = torch.cat([tv_l1(first, second, **settings).cpu() for first, second in pairs])
     return flow.permute(0, 2, 3, 1).contiguous().numpy()
 
