@@ -78,7 +78,8 @@ def report(outputs: Outputs, class_names: Sequence[str]) -> Report:
 def place(model: nn.Module, device: str | torch.device | None = None) -> torch.device:
     """Bring the whole of ``model`` to where it is to compute, in evaluation mode; returns where."""
     device = torch.device(device) if device else compute_device()
-    model.to(device).eval()
+    with torch.inference_mode(False):  # weights moved inside that mode could never learn again
+        model.to(device).eval()
     return device
 
 
