@@ -195,10 +195,8 @@ if retrieval_clips and baselines:
         tell(name, recalls)
 
 # %%
-asking_of = next((name for name in galleries if name != "scratch"), None) or next(
-    iter(galleries), None
-)
-if asking_of:
+if retrieval_clips and initialisations != ["mars"]:
+    asking_of = next((name for name in galleries if name != "scratch"), "scratch")
     gallery, query = galleries[asking_of]
     records = {record.video_id: record for record in [*splits.train, *splits.test]}
     (asked, _), (known, _) = as_videos(query), as_videos(gallery)

@@ -33,7 +33,6 @@ def mosi_pretrain(seed, variant="xy"):
         "11_mosi_pretrain",
         f"mosi_pretrain-{variant}-s{seed}",
         after=after,
-        produces=["backbone.pt"],
         seed=seed,
         **changed,
     )
@@ -77,7 +76,6 @@ def mosi_table(table, *finished):
         "15_mosi_tables",
         table,
         after=finished,
-        figures=[table],
         table=table,
         labels=LABELS,
         brief=bool(BRIEF),
@@ -145,13 +143,11 @@ def mosi_attention():
 def mosi_gradcam(seed):
     masked, unmasked = mosi_pretrain(seed), mosi_pretrain(seed, "unmasked")
     supervised = supervised_baseline(seed, 0)
-    first = seed == 0  # the notebook publishes unless it is told not to
     return graph.run(
         "13_mosi_gradcam",
         f"mosi_gradcam-s{seed}",
         after=[masked, unmasked, supervised],
-        figures=["mosi_gradcam", "mosi_failures"] if first else [],
-        publish=first,
+        publish=seed == 0,  # the notebook publishes unless it is told not to
         mosi_weights=graph.path(masked.file("backbone.pt")),
         mosi_unmasked_weights=graph.path(unmasked.file("backbone.pt")),
         supervised_weights=graph.path(supervised.file("backbone.pt")),
@@ -165,15 +161,13 @@ def mosi_clusters():
         "14_mosi_clusters",
         "mosi_clusters",
         after=[unmasked],
-        figures=["mosi_clusters"],
         publish=True,
         pretrained=graph.path(unmasked.file("backbone.pt")),
     )
 
 
 def mosi_picture():
-    name = "mosi_pseudo_motion"
-    return graph.run("10_mosi_pseudo_motion", name, figures=[name], priority=1)
+    return graph.run("10_mosi_pseudo_motion", "mosi_pseudo_motion", priority=1)
 
 
 def mosi_tables():

@@ -26,12 +26,10 @@ def motion_model(seed, modality="flow", first=None, **changed):
     """Step 1; `first`: a job whose network it starts from (clip order)."""
     weights = {"pretrained": graph.path(first.file("motion_model.pt"))} if first else {}
     kind = f"{STREAMS[modality]}_model" + ("_after_order" if first else "")
-    predicts = changed.get("multi_clip_weight") != 0.0
     return graph.run(
         "21_motionfit_motion_model",
         motionfit_name(kind, seed, changed),
         after=[first] if first else [],
-        produces=["motion_model.pt", *(["predictions.npz"] if predicts else [])],
         modality=modality,
         seed=seed,
         **weights,
@@ -48,17 +46,15 @@ def motionfit_labels(seed, modality="flow", model={}, **changed):
     """Step 2; features are extracted once for each motion model, by the run without changes."""
     if changed:
         first = motionfit_labels(seed, modality, model)
-        given, files = {"features": graph.path(first.file("features.npz"))}, ["pseudo_labels.npz"]
+        given = {"features": graph.path(first.file("features.npz"))}
     else:
         first = motion_model(seed, modality, **model)
         given = {"motion_model": graph.path(first.file("motion_model.pt"))}
-        files = ["pseudo_labels.npz", "features.npz"]
     network = {k: v for k, v in model.items() if k == "backbone"}
     return graph.run(
         "22_motionfit_pseudo_labels",
         motionfit_name(f"labels_{STREAMS[modality]}", seed, model, changed),
         after=[first],
-        produces=files,
         modality=modality,
         seed=seed,
         **given,
@@ -85,7 +81,6 @@ def motionfit_student(
         "23_motionfit_self_training",
         motionfit_name(kind, seed, model, made, network),
         after=[source, *start],
-        produces=["backbone.pt"],
         target=target,
         seed=seed,
         **start_from(start),
@@ -114,7 +109,7 @@ def motionfit_transfer(seed, name, taught=None, made={}, both=False, **changed):
         after = [*after, motion_model(seed)]
         given["motion_predictions"] = graph.path(after[-1].file("predictions.npz"))
         if not changed:
-            given |= published(seed, "motionfit_retrieval_gallery")
+            given |= published(seed)
     return graph.run(
         "24_motionfit_transfer",
         motionfit_name(f"transfer_{name}", seed, made, changed),
@@ -146,7 +141,6 @@ def motionfit_table(name, jobs):
         "25_motionfit_tables",
         name,
         after=list(dict.fromkeys(jobs)),
-        figures=[name, *(["motionfit_cost"] if name == "motionfit_transfer" else [])],
         table=name,
         steps=graph.parameter("24_motionfit_transfer", "steps"),
         records=graph.path("records"),
@@ -297,7 +291,6 @@ def motionfit_clusters_seen():
         "22_motionfit_pseudo_labels",
         "motionfit_clusters_seen",
         after=[motion, appearance],
-        figures=["motionfit_pipeline", "motionfit_cluster_gallery", "motionfit_tsne"],
         publish=True,
         features=graph.path(motion.file("features.npz")),
         compare=graph.path(appearance.file("features.npz")),
@@ -305,7 +298,7 @@ def motionfit_clusters_seen():
 
 
 def motionfit_flow():
-    return graph.run("20_motionfit_flow", "motionfit_flow", figures=["motionfit_flow"])
+    return graph.run("20_motionfit_flow", "motionfit_flow")
 
 
 def motionfit_tables():

@@ -56,7 +56,6 @@ def timebalance_teacher(seed, objective, longer=1):
         "30_timebalance_teachers",
         f"timebalance_teacher-{objective}{times(longer)}-s{seed}",
         after=first,
-        produces=["teacher.pt", "backbone.pt", *(f"finetuned-{share}.pt" for share in shares)],
         objective=objective,
         fractions=[float(share) / 100 for share in shares],
         seed=seed,
@@ -77,13 +76,11 @@ def timebalance_similarity(seed, clips=0, stride=0, longer=1):
     if clips:
         changed = {"clips": clips, "local_stride": stride}
     else:
-        shown = ("timebalance_scores", "timebalance_matrices")
-        changed = published(seed, *shown, usual=longer == 1)
+        changed = published(seed, usual=longer == 1)
     return graph.run(
         "31_timebalance_similarity",
         f"timebalance_similarity{times(longer)}{f'-clips{clips}' if clips else ''}-s{seed}",
         after=teachers,
-        produces=["similarities.npz"],
         fraction=float(PERCENT) / 100,
         seed=seed,
         **folders,
@@ -94,7 +91,6 @@ def timebalance_similarity(seed, clips=0, stride=0, longer=1):
 def timebalance_weights(seed, share, longer=1):
     teachers, folders = timebalance_teachers(seed, longer)
     scores = timebalance_similarity(seed, longer=longer)
-    shown = ("timebalance_weights", "timebalance_quarters", "timebalance_along_video")
     return graph.run(
         "33_timebalance_weights",
         f"timebalance_weights{times(longer)}-f{share}-s{seed}",
@@ -103,7 +99,7 @@ def timebalance_weights(seed, share, longer=1):
         fraction=float(share) / 100,
         seed=seed,
         **folders,
-        **published(seed, *shown, usual=longer == 1),
+        **published(seed, usual=longer == 1),
     )
 
 
@@ -119,7 +115,7 @@ def timebalance_student(seed, share, variant="timebalance", clips=0, stride=0, l
         after.append(scores)
         given["similarities"] = graph.path(scores.file("similarities.npz"))
     usual = name == "timebalance" and share == PERCENT and longer == 1
-    given |= published(seed, "timebalance_student_curves", usual=usual)
+    given |= published(seed, usual=usual)
     return graph.run(
         "32_timebalance_student",
         f"timebalance_student-{name}{times(longer)}-f{share}-s{seed}",
@@ -171,12 +167,11 @@ def timebalance_row(seed, share, method):
     return kind(seed, share, method)
 
 
-def timebalance_table(table, *finished, figures=(), **parameters):
+def timebalance_table(table, *finished, **parameters):
     return graph.run(
         "34_timebalance_tables",
         table,
         after=finished,
-        figures=[table, *figures],
         table=table,
         records=graph.path("records"),
         **parameters,
@@ -192,13 +187,7 @@ def timebalance_main():
             finished += [timebalance_baseline(seed, share, "supervised")]
         for seed in wanted["seeds"]:
             finished += [timebalance_row(seed, share, method) for method in wanted["methods"]]
-    beside = set(wanted["methods"]) - {"average"}
-    return timebalance_table(
-        "timebalance_main",
-        *finished,
-        figures=["timebalance_baselines"] if beside else [],
-        percents=wanted["percents"],
-    )
+    return timebalance_table("timebalance_main", *finished, percents=wanted["percents"])
 
 
 def timebalance_ablation():

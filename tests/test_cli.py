@@ -67,14 +67,6 @@ def test_refusals_are_one_line_that_names_the_nearest(project, capsys, words, me
     assert not (project / "papermill_runs" / "mini").exists()
 
 
-def test_runs_with_changed_parameters_live_apart(project):
-    home = project / "papermill_runs"
-    assert cli._runs_root(project, "", {}) == home
-    apart = cli._runs_root(project, "", {"dataset": "folder", "root": "/a b/c"})
-    assert apart == home / "variants" / "dataset=folder,root=_a_b_c"
-    assert cli._runs_root(project, "elsewhere", {}) == project / "elsewhere"
-
-
 def test_run_without_a_target_lists_them(capsys, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     assert cli.main(["run"]) == 0

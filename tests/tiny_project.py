@@ -18,6 +18,7 @@ seed = 0
 lr = 0.1  # a comment is no part of it
 sizes = [1, 2]
 fail = False
+publish = False
 
 # %%
 from vidssl import runs
@@ -37,8 +38,8 @@ if fail:
 figure, axes = plt.subplots()
 axes.plot([0, 1], [seed, seed + 1])
 rows = [{"seed": seed, "loss": 1 / 3}]
-about = {"alt": "a rising line", "dataset": dataset, "publish": True}
-run.save_figure(figure, "tiny", data=rows, **about)
+about = {"alt": "a rising line", "dataset": dataset}
+run.save_figure(figure, "tiny", data=rows, publish=publish, **about)
 plt.close(figure)
 
 # %%
@@ -51,7 +52,7 @@ from vidssl.runs import Graph
 graph = Graph(config)
 wanted = graph.settings("pair", seeds=[3])
 first = graph.run("90_tiny", "first", seed=wanted["seeds"][0])
-second = graph.run("90_tiny", "second", after=[first], figures=["tiny"], seed=4)
+second = graph.run("90_tiny", "second", after=[first], publish=True, seed=4)
 
 
 rule pair:

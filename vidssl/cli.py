@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vidssl import runs
 from vidssl.core import one_of
-from vidssl.runs.graph import RESULTS
 
 REFUSALS = (ValueError, OSError, runs.RunFailed, runs.RunLocked)
 TARGET = re.compile(r'^rule (\w+):\n\s+"""(.*?)"""', re.MULTILINE | re.DOTALL)
@@ -21,9 +17,14 @@ TARGET = re.compile(r'^rule (\w+):\n\s+"""(.*?)"""', re.MULTILINE | re.DOTALL)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0 when it did what it was asked."""
+    arguments, given = _lift_parameters(sys.argv[1:] if arguments is None else arguments)
     args = _parser().parse_args(arguments)
+    args.parameters = given
     try:
         return args.command(args)
+    except KeyboardInterrupt as stop:
+        print(f"vidssl: {stop or 'stopped'}", file=sys.stderr, flush=True)
+        return 130
     except REFUSALS as error:
         print(f"vidssl: {error}", file=sys.stderr)
         return 1
@@ -37,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--scale", help="parameter file (default: the target's own, else mini)")
     run.add_argument("-j", "--jobs", type=int, default=1, help="runs at once (default 1)")
     run.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
+    run.add_argument("--unlock", action="store_true", help="free what a killed run left locked")
     execute = _command(commands, "execute", _execute, "run one notebook in one folder")
     execute.add_argument("notebook")
     execute.add_argument("folder", type=Path)
@@ -44,7 +46,11 @@ def _parser() -> argparse.ArgumentParser:
     execute.add_argument("--after", nargs="*", default=[], help="files whose change starts it anew")
     for command in (run, execute):
         command.add_argument(
-            "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters"
+            "-p",
+            nargs=2,
+            action="append",
+            metavar=("NAME", "VALUE"),
+            help="a parameter, as often as needed; texts are taken as they are, lists as YAML",
         )
     data = _command(commands, "data", _data, "make the embedded data of a scale")
     data.add_argument("scale", nargs="?", default="mini")
@@ -84,11 +90,15 @@ def _command(commands, name: str, function, text: str) -> argparse.ArgumentParse
     return parser
 
 
-def _given(pairs: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """-p NAME VALUE pairs; values are read as YAML."""
-    import yaml
-
-    return {name: yaml.safe_load(text) for name, text in pairs}
+def _lift_parameters(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The other words of a command, and its -p NAME VALUE: a value may begin with a dash."""
+    rest, given = list(arguments), {}
+    if rest[:1] in (["run"], ["execute"]):
+        while "-p" in rest[:-2]:
+            at = rest.index("-p")
+            given[rest[at + 1]] = rest[at + 2]
+            del rest[at : at + 3]
+    return rest, given
 
 
 def targets(home: Path) -> dict[str, str]:
@@ -106,45 +116,22 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     one_of("target", args.target, list(known))
     own_scale = args.target if args.target in runs.scale_names(project) else "mini"
-    config = {
-        "target": args.target,
-        "scale": args.scale or own_scale,
-        "jobs": max(1, args.jobs),
-        "overrides": _given(args.parameters),
-    }
-    root = _runs_root(project, args.runs_root, config["overrides"])
-    runs.Graph({**config, "runs_root": str(root)}, project)  # refuses what is unknown, at once
-    return _snakemake(project, root, config, args.dry_run)
-
-
-def _runs_root(project: Path, asked: str, overrides: dict[str, Any]) -> Path:
-    """Runs with changed parameters live apart, so that they replace nobody's results."""
-    if asked or not overrides:
-        return Path(asked).resolve() if asked else project / "papermill_runs"
-    words = ",".join(f"{name}={value}" for name, value in sorted(overrides.items()))
-    name = re.sub(r"[^\w=,.-]+", "_", words).strip("_")
-    return project / "papermill_runs" / "variants" / name[-100:]
-
-
-def _snakemake(project: Path, root: Path, config: dict[str, Any], dry_run: bool) -> int:
-    root.mkdir(parents=True, exist_ok=True)
-    config_file = root / ".config.json"  # a file: --config would turn numbers into words
-    config_file.write_text(json.dumps({**config, "runs_root": str(root)}))
-    home = project / "papermill_runs"
-    command = [sys.executable, "-m", "snakemake", config["target"]]
-    command += ["--snakefile", home / "Snakefile", "--directory", root]
-    command += ["--workflow-profile", home / "profiles" / "local", "--configfile", config_file]
-    command += ["--dry-run"] if dry_run else []
-    status = subprocess.run([str(word) for word in command], cwd=project).returncode
-    if status == 0 and not dry_run:
-        for title, paths in json.loads((root / RESULTS).read_text()).items():
-            print(f"{title}:", *(paths or ["none"]), sep="\n  ")
-    return status
+    return runs.run_target(
+        args.target,
+        project,
+        scale=args.scale or own_scale,
+        given=args.parameters,
+        jobs=max(1, args.jobs),
+        runs_root=args.runs_root,
+        dry_run=args.dry_run,
+        unlock=args.unlock,
+    )
 
 
 def _execute(args: argparse.Namespace) -> int:
-    given = _given(args.parameters)
-    runs.execute(args.notebook, args.folder, given, scale=args.scale, after=args.after)
+    notebook = runs.notebook_path(args.notebook).stem
+    given = runs.Given(args.parameters, [notebook]).of(notebook)
+    runs.execute(notebook, args.folder, given, scale=args.scale, after=args.after)
     return 0
 
 

@@ -13,8 +13,10 @@ Inside a notebook:
 
 from vidssl.runs.execute import RunFailed, RunLocked, execute
 from vidssl.runs.figures import figure_files, read_origin, save_figure, trace
+from vidssl.runs.given import Given
 from vidssl.runs.graph import Graph, Job
 from vidssl.runs.inputs import embedded_data
+from vidssl.runs.launch import run_target
 from vidssl.runs.notebooks import notebook_code, notebook_names, notebook_path, write_pairs
 from vidssl.runs.parameters import (
     ParameterError,
@@ -37,6 +39,7 @@ from vidssl.runs.records import (
 )
 
 __all__ = [
+    "Given",
     "Graph",
     "Job",
     "ParameterError",
@@ -61,6 +64,7 @@ __all__ = [
     "pool_folds",
     "read_origin",
     "records_folder",
+    "run_target",
     "save_figure",
     "scale_file",
     "scale_names",

@@ -8,17 +8,19 @@ import os
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from vidssl.runs import provenance
 from vidssl.runs.notebooks import notebook_code, notebook_path, pair_text
 from vidssl.runs.parameters import parameters_for
 from vidssl.runs.records import CHECKPOINTS
 
+LOCK = ".lock"  # in a folder in use; it says by whom
 CELL_TIMEOUT = 12 * 3600  # seconds; papermill waits for ever on a lost message without one
 
 
@@ -65,22 +67,46 @@ def execute(
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, lock: str = LOCK) -> Iterator[TextIO]:
     """Hold ``folder`` for this process; RunLocked, naming the holder, if another one does.
 
-    The lock goes with the process that holds it, so a killed run leaves none behind.
+    The lock goes with the process that holds it, so a killed run leaves none behind; a child that
+    inherits the file given holds it as well. ``lock``: the file, from ``folder``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise RunLocked(f"{folder}: in use by {file.read() or 'another process'}") from None
+    path = folder / lock
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+", encoding="utf-8") as file:
+        if not _hold(file):
+            who = holder_of(folder, lock) or "another process"
+            raise RunLocked(f"{folder}: in use by {who}; wait for it, or end it")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
-        yield
+        yield file
+
+
+def _hold(file: TextIO, tries: int = 5) -> bool:
+    """Take the lock of an open file; more than one try, for `is_held` takes it for a moment."""
+    for _ in range(tries):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return True
+    return False
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process holds ``folder`` now."""
+    with open(folder / LOCK, "a", encoding="utf-8") as file:
+        return not _hold(file, tries=1)
+
+
+def holder_of(folder: Path, lock: str = LOCK) -> str:
+    """Who held ``folder`` last: "process 12 on host"; empty where nobody did."""
+    path = folder / lock
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _attempt_key(path: Path, given: Mapping[str, Any], after: Sequence[str | Path]) -> str:
@@ -138,8 +164,8 @@ def _papermill(source: Path, output: Path, given: dict, project: Path, timeout: 
     lines = _NamedLines(output.parent.name)
     try:
         papermill.execute_notebook(
-            str(prepared),
-            str(output),
+            _as_it_is(prepared),
+            _as_it_is(output),
             parameters=given,
             kernel_name="python3",
             cwd=str(project),
@@ -154,6 +180,11 @@ def _papermill(source: Path, output: Path, given: dict, project: Path, timeout: 
         raise RunFailed(f"{output}: cell {error.exec_count} stopped with {reason}") from None
     finally:
         prepared.unlink()
+
+
+def _as_it_is(path: Path) -> str:
+    """A path that papermill takes literally: it fills parameters into braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 class _NamedLines:

@@ -11,43 +11,45 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vidssl.runs import provenance
 from vidssl.runs.figures import figure_files
-from vidssl.runs.notebooks import notebook_code, notebook_names, notebook_path
+from vidssl.runs.given import Given
+from vidssl.runs.notebooks import notebook_code, notebook_path
 from vidssl.runs.parameters import (
     check_parameters,
     declared_parameters,
     parameters_for,
     scale_file,
+    text_of,
 )
+from vidssl.runs.promises import Promise, figures_of, files_of
 
-RESULTS = ".results.json"  # in the folder of all runs: where the last target's results are
-FIGURE_SUFFIXES = (".png", ".pdf", ".json")
+RESULTS = ".results.json"  # in the folder of all runs: the jobs behind the last target
 
 
 @dataclass(frozen=True)
 class Job:
-    """One execution of a notebook, or the making of data; paths are relative to the runs' root."""
+    """One execution of a notebook, or the making of data; paths are relative to the runs' root.
+
+    Its marker is all that Snakemake is promised: whatever else a run leaves follows from its
+    parameters, and a finished run is never thrown away for the lack of it.
+    """
 
     name: str
     arguments: str  # of the command `vidssl`
     inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    marker: str  # the file that says the job is done
     log: tuple[str, ...]
     params: str  # what a change of makes it run again
     code: str
     priority: int = 0
-    figures: tuple[str, ...] = ()
-
-    @property
-    def marker(self) -> str:
-        """The file that says the job is done."""
-        return self.outputs[0]
+    figures: tuple[Promise, ...] = ()  # published ones, by their paths without suffix
+    files: tuple[Promise, ...] = ()  # beside the marker
 
     def file(self, name: str) -> str:
         """A file in the run's folder, relative to the runs' root."""
@@ -55,32 +57,24 @@ class Job:
 
 
 class Graph:
-    """The jobs of one scale. ``config``: scale, runs_root, jobs and overrides, as `vidssl run`
-    writes them (all optional)."""
+    """The jobs of one scale. ``config``: scale, runs_root, jobs, overrides (see `Given`) and
+    the folder that their paths start at, as `vidssl run` writes them (all optional)."""
 
     def __init__(self, config: Mapping[str, Any], project: Path | None = None):
         self.project = project or provenance.find_project()
         self.python = sys.executable
         self.scale = config.get("scale", "mini")
+        self.dry_run = config.get("dry_run", False)
         home = self.project / "papermill_runs"
         self.root = Path(config.get("runs_root") or home).resolve()
         self.data_root = (home if self.root.is_relative_to(home) else self.root) / "data"
-        self.overrides = dict(config.get("overrides", {}))
+        stands = Path(config["folder"]) if "folder" in config else None
+        self.given = Given(config.get("overrides", {}), folder=stands, project=self.project)
         self.threads = max(1, (os.cpu_count() or 1) // int(config.get("jobs", 1)))
         self.sections = scale_file(self.scale, self.project)
         self.jobs: dict[str, Job] = {}
         self.targets: dict[str, list[Job]] = {}
         self._hashed: dict[tuple, str] = {}
-        self._check_overrides()
-
-    def _check_overrides(self) -> None:
-        everywhere = {}
-        for name in notebook_names(self.project):
-            everywhere |= declared_parameters(notebook_path(name, self.project))
-        check_parameters(self.overrides, everywhere, "all notebooks")
-        for name in notebook_names(self.project):
-            declared = declared_parameters(notebook_path(name, self.project))
-            check_parameters(self._own(declared), declared, name)
 
     def settings(self, target: str, **defaults: Any) -> dict[str, Any]:
         """A target's own settings (seeds, ...): ``defaults``, then the scale file's."""
@@ -91,7 +85,7 @@ class Graph:
     def parameter(self, notebook: str, name: str) -> Any:
         """What a parameter of ``notebook`` is at this scale where a job does not change it."""
         declared = declared_parameters(notebook_path(notebook, self.project))
-        given = parameters_for(notebook, self.scale, self._own(declared), self.project)
+        given = parameters_for(notebook, self.scale, self.given.of(notebook), self.project)
         return {**declared, **given}[name]
 
     def target(self, name: str, *jobs: Job) -> list[str]:
@@ -106,38 +100,34 @@ class Graph:
         *,
         after: Sequence[Job] = (),
         data: str | None = None,
-        produces: Sequence[str] = (),
-        figures: Sequence[str] = (),
         priority: int = 0,
         **parameters: Any,
     ) -> Job:
         """Add one execution of ``notebook`` in the folder ``name``; asked again, the same job.
 
         ``after``: jobs whose results it reads. ``data``: the scale of the embedded data given as
-        ``root`` (default: its own; "" for none). ``produces``: result files beside ``run.json``.
-        ``figures``: names it publishes. Jobs of higher ``priority`` run first.
+        ``root`` (default: its own; "" for none). Jobs of higher ``priority`` run first. What it
+        makes and publishes is read off the notebook, see `vidssl.runs.promises`.
         """
         path = notebook_path(notebook, self.project)
         data = self.scale if data is None else data
         after = [*after, *self._root(path, parameters, data, priority)]
-        chosen = {**parameters, **self._own(declared_parameters(path))}
+        chosen = {**parameters, **self.given.of(path.stem)}
         folder = f"{self.scale}/{name}"
-        published = [self._figure(figure) for figure in figures]
+        given = parameters_for(path.stem, self.scale, chosen, self.project)
+        figures = [f for f in figures_of(path, given) if f.made is not False and f.published]
         without = ("runs", "cli") if figures else ("runs", "cli", "visualize")
         job = Job(
             name=name,
             arguments=self._execute(path.stem, folder, chosen, after),
             inputs=tuple(job.marker for job in after),
-            outputs=(
-                f"{folder}/run.json",
-                *(f"{folder}/{file}" for file in produces),
-                *(figure + suffix for figure in published for suffix in FIGURE_SUFFIXES),
-            ),
+            marker=f"{folder}/run.json",
             log=(f"{folder}/{path.stem}.ipynb",),
-            params=_text(parameters_for(path.stem, self.scale, chosen, self.project)),
+            params=_text(given),
             code=self._hashes(path, without),
             priority=priority,
-            figures=tuple(figure + ".png" for figure in published),
+            figures=tuple(replace(f, name=self._figure(f.name)) for f in figures),
+            files=tuple(files_of(path, given)),
         )
         return self._add(job)
 
@@ -163,7 +153,7 @@ class Graph:
             name=f"data-{name}",
             arguments=shlex.join([*arguments, "--runs-root", root]),
             inputs=(),
-            outputs=(os.path.relpath(self.data_root / name / ".made", self.root),),
+            marker=os.path.relpath(self.data_root / name / ".made", self.root),
             log=(),
             params=_text(params),
             code=self._hashes(module),
@@ -176,24 +166,62 @@ class Graph:
         return provenance.short(Path(os.path.normpath(self.root.joinpath(*parts))), self.project)
 
     def note_results(self, target: str) -> None:
-        """Leave for `vidssl run` what stands behind a target, as paths for the reader."""
-        waiting, found = list(self.targets[target]), []
+        """Leave the jobs behind a target for `results`. ValueError where they do not fit."""
+        jobs = self.behind(target)
+        self._refuse_missing_files(jobs)
+        self._refuse_figures_of_two(jobs)
+        told = [
+            {
+                "notebooks": [self.path(log) for log in job.log],
+                "figures": {self.path(f.name): bool(f.made) for f in job.figures},
+                "marker": self.path(job.marker),
+            }
+            for job in jobs
+        ]
+        if not self.dry_run:
+            provenance.write_atomic(self.root / RESULTS, json.dumps(told))
+
+    def behind(self, target: str) -> list[Job]:
+        """The jobs that a target needs, itself first."""
+        waiting, found = list(self.targets[target]), {}
+        markers = {job.marker: job for job in self.jobs.values()}
         while waiting:
             job = waiting.pop(0)
-            if job not in found:
-                found.append(job)
-                waiting += [other for other in self.jobs.values() if other.marker in job.inputs]
-        notebooks = sorted(self.path(log) for job in found for log in job.log)
-        figures = [self.path(figure) for job in found for figure in job.figures]
-        told = {"executed notebooks": notebooks, "figures": figures}
-        provenance.write_atomic(self.root / RESULTS, json.dumps(told))
+            if job.name not in found:
+                found[job.name] = job
+                waiting += [markers[marker] for marker in job.inputs if marker in markers]
+        return list(found.values())
+
+    def _refuse_missing_files(self, jobs: Sequence[Job]) -> None:
+        folders = {self.path(os.path.dirname(job.marker)): job for job in jobs}
+        for job in jobs:
+            for path in _texts(json.loads(job.params)):
+                folder, file = os.path.split(path)
+                maker = folders.get(folder)
+                if maker and file not in [f.name for f in maker.files if f.made is not False]:
+                    raise ValueError(
+                        f"{job.name} reads {path}, which {maker.name} does not make with its "
+                        "parameters"
+                    )
+
+    def _refuse_figures_of_two(self, jobs: Sequence[Job]) -> None:
+        publishers: dict[str, str] = {}
+        for job in jobs:
+            for figure in job.figures:
+                first = publishers.setdefault(figure.name, job.name)
+                if first != job.name:
+                    raise ValueError(
+                        f"{first} and {job.name} would both write the figure "
+                        f"{os.path.basename(figure.name)}: leave publish to the graph"
+                    )
 
     def _root(self, path: Path, parameters: dict, scale: str, priority: int) -> list[Job]:
         """Put the embedded data's folder into ``parameters``; the job that makes it, if any."""
         declared = declared_parameters(path)
-        if not scale or "root" not in declared or {"root", "dataset"} & set(self.overrides):
+        own = self.given.of(path.stem)
+        if not scale or "root" not in declared or {"root", "dataset"} & set(own):
             return []
-        given = parameters_for(path.stem, self.scale, {**parameters, **self._own(declared)})
+        given = parameters_for(path.stem, self.scale, {**parameters, **own}, self.project)
         if given.get("root") or given.get("dataset", "embedded") != "embedded":
             return []
         job = self.data(scale, given.get("data_seed", declared.get("data_seed", 0)), priority)
@@ -210,9 +238,6 @@ class Graph:
             self._hashed[source, without] = _text(found)
         return self._hashed[source, without]
 
-    def _own(self, declared: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in self.overrides.items() if name in declared}
-
     def _figure(self, name: str) -> str:
         stem = figure_files(name, self.scale, self.root, self.project)
         return os.path.relpath(stem, self.root)
@@ -220,7 +245,7 @@ class Graph:
     def _execute(self, stem: str, folder: str, chosen: Mapping, after: Iterable[Job]) -> str:
         arguments = ["execute", stem, self.path(folder), "--scale", self.scale]
         for name, value in chosen.items():
-            arguments += ["-p", name, json.dumps(value)]
+            arguments += ["-p", name, text_of(value)]
         arguments += ["--after", *(self.path(job.marker) for job in after)] if after else []
         return shlex.join(arguments)
 
@@ -229,6 +254,33 @@ class Graph:
         if (there.params, there.inputs) != (job.params, job.inputs):
             raise ValueError(f"two different runs are called {job.name!r}: rename one")
         return there
+
+
+def results(root: Path, project: Path) -> dict[str, list[str]]:
+    """What stands behind the last target made in ``root``: title -> paths for the reader.
+
+    Of the figures, those that the runs made; a promised one that did not come is told apart.
+    """
+    told: dict[str, list[str]] = {"executed notebooks": [], "figures": [], "figures not made": []}
+    for job in json.loads((root / RESULTS).read_text(encoding="utf-8")):
+        told["executed notebooks"] += job["notebooks"]
+        if job["figures"]:
+            run = json.loads((project / job["marker"]).read_text(encoding="utf-8"))
+            for figure, promised in job["figures"].items():
+                if os.path.basename(figure) in run["figures"]:
+                    told["figures"].append(f"{figure}.png")
+                elif promised:
+                    told["figures not made"].append(f"{figure}.png")
+    return {title: sorted(paths) for title, paths in told.items()}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a parameter's value, at any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
 
 
 def _text(value: Any) -> str:

@@ -14,6 +14,9 @@ A notebook is a jupytext py:percent file; its defaults are the mini scale. Files
 from __future__ import annotations
 
 import ast
+import json
+import math
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -36,7 +39,12 @@ def declared_parameters(path: str | Path) -> dict[str, Any]:
 
     Only literals: papermill injects values after this cell, so anything derived in it goes stale.
     """
-    tagged = [c for c in notebook_cells(Path(path).read_text()) if "parameters" in c.tags]
+    return dict(_declared(Path(path).read_text(encoding="utf-8"), path))
+
+
+@cache
+def _declared(text: str, path: str | Path) -> dict[str, Any]:
+    tagged = [cell for cell in notebook_cells(text) if "parameters" in cell.tags]
     if len(tagged) != 1:
         raise ParameterError(
             f'{path}: needs one cell marked # %% tags=["parameters"], has {len(tagged)}'
@@ -81,14 +89,15 @@ def _checked_value(name: str, value: Any, default: Any, where: str) -> Any:
         return value
     if type(default) is float and type(value) in (int, str):
         try:
-            return float(value)  # YAML reads 1e-3 as a word
+            return finite(value)  # YAML 1.1, as papermill reads it, takes 1e-3 for a word
         except ValueError:
             pass
     if isinstance(default, list) and isinstance(value, tuple):
         return list(value)
+    written = ", written as YAML" if isinstance(default, (list, dict)) else ""
     raise ParameterError(
         f"{where}: parameter {name} must be of type {type(default).__name__} "
-        f"like {default!r}, got {value!r}"
+        f"like {default!r}{written}, got {value!r}"
     )
 
 
@@ -136,10 +145,69 @@ def scale_file(scale: str, project: Path | None = None) -> dict[str, dict[str, A
 
 
 @cache
-def _read_scale_file(path: Path, project: Path) -> dict[str, dict[str, Any]]:
+def _yaml_loader() -> type:
+    """YAML 1.1 as PyYAML reads it, but 1e-3 is a number."""
     import yaml
 
-    sections = yaml.safe_load(path.read_text()) or {} if path.exists() else {}
+    class Loader(yaml.SafeLoader):
+        pass
+
+    number = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
+    return Loader
+
+
+def read_yaml(text: str) -> Any:
+    """What YAML ``text`` says; ValueError, one line, where it is none."""
+    import yaml
+
+    try:
+        return yaml.load(text, _yaml_loader())
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
+
+
+def read_value(name: str, text: str, default: Any, where: str) -> Any:
+    """The value that ``text``, given by -p, has for a parameter whose default is ``default``.
+
+    A text's is taken as it is; numbers are checked; anything else is read as YAML. ParameterError,
+    one line, for what cannot be read.
+    """
+    if isinstance(default, str):
+        return text
+    try:
+        value = {int: int, float: finite}.get(type(default), _structured)(text)
+    except ValueError:
+        value = text
+    return _checked_value(name, value, default, where)
+
+
+def _structured(text: str) -> Any:
+    try:
+        return json.loads(text)  # as `text_of` writes it: YAML refuses some characters of a text
+    except ValueError:
+        return read_yaml(text)
+
+
+def text_of(value: Any) -> str:
+    """The text that `read_value` reads as ``value``."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def finite(value: Any) -> float:
+    """``value`` as a float; ValueError for what is no number, or none to compute with."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is not finite")
+    return number
+
+
+@cache
+def _read_scale_file(path: Path, project: Path) -> dict[str, dict[str, Any]]:
+    try:
+        sections = read_yaml(path.read_text(encoding="utf-8")) or {} if path.exists() else {}
+    except ValueError as error:
+        raise ParameterError(f"{path}: not YAML: {error}") from None
     known = {
         name: declared_parameters(notebook_path(name, project)) for name in notebook_names(project)
     }

@@ -1,0 +1,114 @@
+"""What a user gives on the command line by -p NAME VALUE, and what each notebook makes of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vidssl.runs.notebooks import notebook_names, notebook_path
+from vidssl.runs.parameters import (
+    ParameterError,
+    check_parameters,
+    declared_parameters,
+    read_value,
+)
+from vidssl.runs.provenance import find_project, short
+
+PATHS = (  # parameters that name a file or a folder, or hold such names
+    *("annotations", "compare", "distinctive", "features", "flow", "image", "invariant"),
+    *("label_list", "label_lists", "mosi_unmasked_weights", "mosi_weights", "motion_model"),
+    *("motion_predictions", "pretrained", "pseudo_labels", "records", "root", "similarities"),
+    *("supervised_weights", "teacher_features"),
+)
+SET_BY_RUNS = {"scale": "--scale", "run_folder": "the folder of the run"}
+
+
+class Given:
+    """Parameters that a user gave for ``notebooks`` (stems; default: all of the project).
+
+    ``values``: texts, read as each notebook's declared type asks (see `read_value`), or values of
+    Python, which are checked. Relative paths start at ``folder``, where the user stands. Where
+    notebooks declare a name with several types, those take a value that can; a notebook that
+    declares a text takes what no other one can. ParameterError for a name that no notebook
+    declares, and for a value that none can take.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        notebooks: Sequence[str] = (),
+        *,
+        folder: Path | None = None,
+        project: Path | None = None,
+    ):
+        self.project = project or find_project()
+        self.folder = folder or Path.cwd()
+        declared = {
+            name: declared_parameters(notebook_path(name, self.project))
+            for name in notebooks or notebook_names(self.project)
+        }
+        everywhere = dict.fromkeys(name for names in declared.values() for name in names)
+        check_parameters(values, everywhere, ", ".join(notebooks) or "all notebooks")
+        self._of: dict[str, dict[str, Any]] = {notebook: {} for notebook in declared}
+        for name, value in values.items():
+            _refuse_what_records_cannot_hold(name, value)
+            defaults = {nb: names[name] for nb, names in declared.items() if name in names}
+            for notebook, read in self._taken(name, value, defaults).items():
+                self._of[notebook][name] = read
+
+    def of(self, notebook: str) -> dict[str, Any]:
+        """The values for one notebook, by its stem."""
+        return dict(self._of[notebook])
+
+    def settings(self) -> dict[str, list[Any]]:
+        """Name -> its values, each once: the same where two ways of writing mean the same."""
+        found: dict[str, list[Any]] = {}
+        for values in self._of.values():
+            for name, value in values.items():
+                told = found.setdefault(name, [])
+                told += [value] if value not in told else []
+        return dict(sorted(found.items()))
+
+    def _taken(self, name: str, value: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """Notebook -> the value of ``name`` there, for the notebooks that take it."""
+        taken, refused = {}, []
+        for notebook, default in defaults.items():
+            try:
+                taken[notebook] = self._read(name, value, default, notebook)
+            except ParameterError as error:
+                refused.append(error)
+        kinds = {type(default) for default in defaults.values()}
+        if refused and (len(kinds) == 1 or not taken):
+            raise refused[0]
+        others = {nb: read for nb, read in taken.items() if type(defaults[nb]) is not str}
+        return others or taken
+
+    def _read(self, name: str, value: Any, default: Any, notebook: str) -> Any:
+        if isinstance(value, str):
+            value = read_value(name, value, default, notebook)
+        value = check_parameters({name: value}, {name: default}, notebook)[name]
+        return self._placed(value) if name in PATHS else value
+
+    def _placed(self, value: Any) -> Any:
+        """Paths as notebooks take them: from the project's folder where they lie inside."""
+        if isinstance(value, dict):
+            return {key: self._placed(part) for key, part in value.items()}
+        if isinstance(value, list):
+            return [self._placed(part) for part in value]
+        if not isinstance(value, str) or not value or os.path.isabs(value):
+            return value
+        return short(Path(os.path.abspath(self.folder / value)), self.project)
+
+
+def _refuse_what_records_cannot_hold(name: str, value: Any) -> None:
+    if name in SET_BY_RUNS:
+        raise ParameterError(f"-p {name} is not to be given: {SET_BY_RUNS[name]} sets it")
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        raise ParameterError(
+            f"parameter {name}: {value!r} is not UTF-8, as records and notebooks are; give the "
+            "file another name, or a link to it"
+        ) from None

@@ -1,0 +1,245 @@
+"""`vidssl run`: one Snakemake, the engine, over a folder of all runs, and never two at once.
+
+The folder is held by a lock that the engine inherits, so it is held as long as either of the two
+lives. The engine has a session of its own: a Ctrl-C reaches `vidssl run` alone, which ends the
+engine with all it started and says so in one line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from vidssl.runs.execute import RunFailed, holder_of, is_held, locked
+from vidssl.runs.given import Given
+from vidssl.runs.graph import Graph, results
+from vidssl.runs.provenance import short
+
+CONFIG = ".config.json"  # a file: --config would turn numbers into words
+LOCK = ".snakemake/vidssl.lock"  # held by `vidssl run` and its engine
+KEPT = "what is done is kept, and the same command goes on"
+READABLE = 60  # characters of a variant's name that say what it changes
+PATIENCE = 15  # seconds for the engine and its runs to end by themselves
+
+
+def run_target(
+    target: str,
+    project: Path,
+    *,
+    scale: str,
+    given: Mapping[str, str],
+    jobs: int = 1,
+    runs_root: str = "",
+    dry_run: bool = False,
+    unlock: bool = False,
+) -> int:
+    """Make a target with all that it needs; returns Snakemake's exit status.
+
+    ``given``: texts of -p, as `Given` takes them; with some, and without a ``runs_root``, the runs
+    live in a folder of their own, see `variant_name`. ``unlock`` frees the folder that a killed
+    engine left locked, if nobody works in it. RunLocked where somebody does; RunFailed where the
+    engine was killed, KeyboardInterrupt where the user stopped it: the same call goes on.
+    """
+    settings = Given(given, project=project).settings()
+    home = project / "papermill_runs"
+    apart = home / "variants" / variant_name(settings) if settings else home
+    root = Path(runs_root).resolve() if runs_root else apart
+    config = {"target": target, "scale": scale, "jobs": jobs, "overrides": dict(given)}
+    config |= {"folder": os.getcwd(), "runs_root": str(root), "dry_run": dry_run}
+    Graph(config, project)  # refuses what is unknown, at once
+    config["settings"] = _settings_of_runs(root, scale, settings)
+    if dry_run:
+        return _dry_run(target, project, root, config)
+    was_held_by = holder_of(root, LOCK)
+    with locked(root, LOCK) as lock:
+        (root / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+        _refuse_after_a_kill(root, project, unlock, was_held_by)
+        status = _engine(_command(target, project, root, root / CONFIG), root, project, lock)
+        if status == 0:
+            _tell(results(root, project))
+    return status
+
+
+def variant_name(settings: Mapping[str, Any]) -> str:
+    """A folder's name for runs with changed parameters: what they change as far as it is readable,
+    and a hash of all of it, so that two settings never share one."""
+    words = ",".join(f"{name}={_word(values)}" for name, values in settings.items())
+    readable = re.sub(r"[^\w=,.-]+", "_", words)[:READABLE].strip("_.-")
+    return f"{readable}-{sha256(json.dumps(settings).encode()).hexdigest()[:10]}"
+
+
+def _word(values: list[Any]) -> str:
+    return "|".join(value if isinstance(value, str) else json.dumps(value) for value in values)
+
+
+def _settings_of_runs(root: Path, scale: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Scale -> settings of the runs in ``root`` from now on; ValueError where the finished runs
+    of this scale have others."""
+    path, settings = root / CONFIG, json.loads(json.dumps(settings))
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept = earlier.get("settings", {})
+    before = kept.get(scale, settings)
+    if before != settings and any(root.glob(f"records/{scale}-*.json")):
+        raise ValueError(
+            f"{root}: holds runs with {_words(before)}, not {_words(settings)}: give another "
+            "--runs-root, or delete this one"
+        )
+    return {**kept, scale: settings}
+
+
+def _words(settings: Mapping[str, Any]) -> str:
+    told = [f"-p {name} {_word(values)!r}" for name, values in settings.items()]
+    return " ".join(told) or "no -p"
+
+
+def _command(target: str, project: Path, root: Path, config: Path) -> list[str]:
+    home = project / "papermill_runs"
+    words = [sys.executable, "-m", "snakemake", target]
+    words += ["--snakefile", home / "Snakefile", "--directory", root]
+    words += ["--workflow-profile", home / "profiles" / "local", "--configfile", config]
+    return [str(word) for word in words]
+
+
+def _dry_run(target: str, project: Path, root: Path, config: Mapping[str, Any]) -> int:
+    """Say what would run; an engine that works in ``root`` is not disturbed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "config.json")
+        path.write_text(json.dumps(config), encoding="utf-8")
+        command = [*_command(target, project, root, path), "--dry-run"]
+        return subprocess.run(command, cwd=project).returncode
+
+
+def _refuse_after_a_kill(root: Path, project: Path, unlock: bool, was_held_by: str) -> None:
+    """RunFailed where an engine was killed, until a person unlocks; never while its runs go on."""
+    if not _locks(root):
+        return
+    name, left_by = short(root, project), was_held_by or "another process"
+    at_work = [path.parent for path in root.glob("*/*/.lock") if is_held(path.parent)]
+    if at_work:
+        runs = "; ".join(f"{short(folder, root)} by {holder_of(folder)}" for folder in at_work)
+        raise RunFailed(
+            f"{name}: locked by a `vidssl run` that was killed ({left_by}), and runs that it "
+            f"started go on: {runs}. Wait for them, or end them (kill and the process's number), "
+            "then free the folder by the same command with --unlock"
+        )
+    if not unlock:
+        raise RunFailed(
+            f"{name}: locked by a `vidssl run` that was killed ({left_by}). Nobody works there "
+            "now: the same command with --unlock frees it and goes on"
+        )
+    _unlock(root)
+
+
+def _locks(root: Path) -> list[Path]:
+    return [path for path in (root / ".snakemake" / "locks").glob("*") if path.is_file()]
+
+
+def _unlock(root: Path) -> None:
+    for path in _locks(root):
+        path.unlink()
+
+
+def _engine(command: list[str], root: Path, project: Path, lock: TextIO) -> int:
+    """Run Snakemake to its end. However it ends, nothing that it started is left at work."""
+    with _interrupted_by(signal.SIGTERM, signal.SIGHUP):
+        engine = subprocess.Popen(
+            command,
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=[lock.fileno()],
+        )
+        heard = threading.Event()
+        heard.set()
+        pumps = [_pump(engine.stdout, 1, heard), _pump(engine.stderr, 2, heard)]
+        try:
+            status = engine.wait()
+        except KeyboardInterrupt:
+            heard.clear()  # of how each run ends there is nothing to be said
+            _end(engine, root)
+            raise KeyboardInterrupt(f"stopped; {KEPT}") from None
+        if status < 0:
+            _end(engine, root)
+            killed = signal.Signals(-status).name
+            raise RunFailed(f"the engine was killed ({killed}) and its runs were ended; {KEPT}")
+        for pump in pumps:
+            pump.join()
+    return status
+
+
+@contextmanager
+def _interrupted_by(*signals: int) -> Iterator[None]:
+    """Take ``signals`` for a Ctrl-C, but for those that are ignored (nohup)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in signals}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _pump(source: BinaryIO, to: int, heard: threading.Event) -> threading.Thread:
+    """Hand on what the engine says, as long as somebody hears it; the runs go on anyhow."""
+
+    def run():
+        while words := os.read(source.fileno(), 1 << 16):
+            if heard.is_set():
+                try:
+                    os.write(to, words)
+                except OSError:
+                    heard.clear()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def _end(engine: subprocess.Popen, root: Path) -> None:
+    """End the engine's whole session, then unlock; asked first, so that notebooks end kernels."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        until = time.monotonic() + PATIENCE
+        try:
+            os.killpg(engine.pid, number)
+            while _lives(engine) and time.monotonic() < until:
+                time.sleep(0.1)
+        except ProcessLookupError:
+            break
+        except KeyboardInterrupt:  # again: no more patience
+            continue
+    if not _lives(engine):
+        _unlock(root)
+
+
+def _lives(process: subprocess.Popen) -> bool:
+    process.poll()  # a dead child counts as living until somebody asks
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _tell(found: Mapping[str, list[str]]) -> None:
+    for title, paths in found.items():
+        if paths or title != "figures not made":
+            print(f"{title}:", *(paths or ["none"]), sep="\n  ")
