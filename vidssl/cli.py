@@ -94,7 +94,9 @@ def _given(pairs: Sequence[Sequence[str]]) -> dict[str, Any]:
 def targets(home: Path) -> dict[str, str]:
     """Name and description of each target: the rules with a docstring, in the Snakefile and in
     the methods' files beside it."""
-    text = "".join(p.read_text() for p in (home / "Snakefile", *sorted(home.glob("*.smk"))))
+    text = "".join(
+        p.read_text(encoding="utf-8") for p in (home / "Snakefile", *sorted(home.glob("*.smk")))
+    )
     return {name: " ".join(about.split()) for name, about in TARGET.findall(text)}
 
 
@@ -129,7 +131,7 @@ def _runs_root(project: Path, asked: str, overrides: dict[str, Any]) -> Path:
 def _snakemake(project: Path, root: Path, config: dict[str, Any], dry_run: bool) -> int:
     root.mkdir(parents=True, exist_ok=True)
     config_file = root / ".config.json"  # a file: --config would turn numbers into words
-    config_file.write_text(json.dumps({**config, "runs_root": str(root)}))
+    config_file.write_text(json.dumps({**config, "runs_root": str(root)}), encoding="utf-8")
     home = project / "papermill_runs"
     command = [sys.executable, "-m", "snakemake", config["target"]]
     command += ["--snakefile", home / "Snakefile", "--directory", root]
@@ -137,7 +139,7 @@ def _snakemake(project: Path, root: Path, config: dict[str, Any], dry_run: bool)
     command += ["--dry-run"] if dry_run else []
     status = subprocess.run([str(word) for word in command], cwd=project).returncode
     if status == 0 and not dry_run:
-        for title, paths in json.loads((root / RESULTS).read_text()).items():
+        for title, paths in json.loads((root / RESULTS).read_text(encoding="utf-8")).items():
             print(f"{title}:", *(paths or ["none"]), sep="\n  ")
     return status
 

@@ -78,7 +78,7 @@ def _write_rows(data: Any, path: Path) -> list[Path]:
     if not rows:
         raise ValueError(f"{path}: no rows of data to write")
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    with open(path, "w", newline="") as file:
+    with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -56,7 +56,7 @@ def notebook_path(notebook: str, project: Path | None = None) -> Path:
 
 def notebook_code(path: Path, without: tuple[str, ...] = ("runs", "cli")) -> dict[str, str]:
     """12-digit hashes of the code behind a notebook: its own code cells and the rooms it uses."""
-    cells = notebook_cells(path.read_text())
+    cells = notebook_cells(path.read_text(encoding="utf-8"))
     source = "\n".join(cell.source for cell in cells if cell.kind == "code")
     own = sha256(meaning(source).encode()).hexdigest()[:12]
     return {"notebook": own, **code_hashes(source, without)}
@@ -83,7 +83,7 @@ def write_pairs(project: Path | None = None) -> list[Path]:
     for name in notebook_names(project):
         source = notebook_path(name, project)
         text, pair = pair_text(source), source.with_suffix(".ipynb")
-        if not pair.exists() or pair.read_text() != text:
+        if not pair.exists() or pair.read_text(encoding="utf-8") != text:
             write_atomic(pair, text)
             changed.append(pair)
     return changed

@@ -36,7 +36,9 @@ def declared_parameters(path: str | Path) -> dict[str, Any]:
 
     Only literals: papermill injects values after this cell, so anything derived in it goes stale.
     """
-    tagged = [c for c in notebook_cells(Path(path).read_text()) if "parameters" in c.tags]
+    tagged = [
+        c for c in notebook_cells(Path(path).read_text(encoding="utf-8")) if "parameters" in c.tags
+    ]
     if len(tagged) != 1:
         raise ParameterError(
             f'{path}: needs one cell marked # %% tags=["parameters"], has {len(tagged)}'
@@ -114,7 +116,7 @@ def parameters_in(namespace: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 def _assigned_names(path: Path) -> frozenset[str]:
     names = set()
-    for cell in notebook_cells(path.read_text()):
+    for cell in notebook_cells(path.read_text(encoding="utf-8")):
         if cell.kind == "code":
             tree = ast.parse(cell.source)
             stored = (n for n in ast.walk(tree) if isinstance(n, ast.Name))
@@ -139,7 +141,7 @@ def scale_file(scale: str, project: Path | None = None) -> dict[str, dict[str, A
 def _read_scale_file(path: Path, project: Path) -> dict[str, dict[str, Any]]:
     import yaml
 
-    sections = yaml.safe_load(path.read_text()) or {} if path.exists() else {}
+    sections = yaml.safe_load(path.read_text(encoding="utf-8")) or {} if path.exists() else {}
     known = {
         name: declared_parameters(notebook_path(name, project)) for name in notebook_names(project)
     }
