@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from tokenize import TokenError
 
 from vidssl.core import one_of
 from vidssl.runs.provenance import code_hashes, find_project, meaning, write_atomic
@@ -60,6 +61,30 @@ def notebook_code(path: Path, without: tuple[str, ...] = ("runs", "cli")) -> dic
     source = "\n".join(cell.source for cell in cells if cell.kind == "code")
     own = sha256(meaning(source).encode()).hexdigest()[:12]
     return {"notebook": own, **code_hashes(source, without)}
+
+
+class CodeNow:
+    """The code of a project's notebooks as it is now, each read once."""
+
+    def __init__(self, project: Path):
+        self._folder = project / "notebooks"
+        self._hashes: dict[str, dict[str, str]] = {}
+
+    def differs(
+        self, notebook: str, was: Mapping[str, str], without: tuple[str, ...] = ()
+    ) -> list[str]:
+        """The rooms, but for those in ``without``, that are not what the hashes ``was`` say.
+
+        ["notebook"] where the notebook is gone or its code cannot be read.
+        """
+        if notebook not in self._hashes:
+            try:
+                self._hashes[notebook] = notebook_code(self._folder / f"{notebook}.py")
+            except (OSError, SyntaxError, UnicodeError, TokenError):
+                self._hashes[notebook] = {"notebook": "unreadable"}
+        now = self._hashes[notebook]
+        rooms = ["notebook"] if now["notebook"] == "unreadable" else {*was, *now} - {*without}
+        return sorted(room for room in rooms if was.get(room) != now.get(room))
 
 
 def pair_text(path: Path) -> str:

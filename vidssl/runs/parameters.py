@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vidssl.core import did_you_mean, one_of
+from vidssl.files import require_utf8
 from vidssl.runs.notebooks import notebook_cells, notebook_names, notebook_path
 from vidssl.runs.provenance import find_project
 
@@ -74,6 +75,8 @@ def check_parameters(
             raise ParameterError(
                 f"{where}: no parameter {name!r}{did_you_mean(name, list(declared))}"
             )
+        if isinstance(value, str):
+            require_utf8([value], f"{where}: parameter {name}")
         checked[name] = _checked_value(name, value, declared[name], where)
     return checked
 

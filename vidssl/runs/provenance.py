@@ -174,9 +174,7 @@ def used_names(source: str, module: str = "") -> Iterator[str]:
                 yield f"{package}.{node.attr}"
 
 
-def _bindings(
-    tree: ast.Module, module: str, is_package: bool = False
-) -> Iterator[tuple[str, str]]:
+def _bindings(tree: ast.Module, module: str, is_package: bool = False) -> Iterator[tuple[str, str]]:
     """(name in the source, dotted name) of every ``from ... import ...``."""
     for node in _statements(tree):
         if isinstance(node, ast.ImportFrom):
