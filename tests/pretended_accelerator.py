@@ -14,7 +14,19 @@ import sys
 
 import torch
 
-FACTORIES = "arange empty eye full linspace ones rand randn randperm tensor zeros".split()
+FACTORIES = [
+    "arange",
+    "empty",
+    "eye",
+    "full",
+    "linspace",
+    "ones",
+    "rand",
+    "randn",
+    "randperm",
+    "tensor",
+    "zeros",
+]
 TYPES = {"cuda": (torch.float32, torch.float64), "cpu": (torch.float64, torch.float32)}
 
 

@@ -96,17 +96,6 @@ def test_students_begin_with_the_pretraining_of_their_backbone(tmp_path, capfd):
     assert "run_mosi_pretrain-dilated-s0" not in semi
 
 
-def test_runs_lists_records(project, capsys):
-    record = {"run": "mini-a-s0", "metrics": {"loss": 0.25}, "parameters": {}, "seconds": 61.2}
-    record |= {"finished": "2026-01-02", "commit": "0123456789", "dirty": True}
-    records = project / "papermill_runs" / "records"
-    records.mkdir()
-    (records / "mini-a-s0.json").write_text(json.dumps(record))
-    assert cli.main(["runs"]) == 0
-    words = capsys.readouterr().out.split()
-    assert words == ["mini-a-s0", "2026-01-02", "01234567+", "61", "s", "loss", "0.25"]
-
-
 def leave_fold(root, group, accuracy, videos):
     """Leave the record of one run that held out ``group``."""
     (root / "records").mkdir(parents=True)

@@ -20,9 +20,9 @@ class Clips(torch.utils.data.Dataset):
         return 4
     def __getitem__(self, key):
         index = key[1] if isinstance(key, tuple) else key
-        clips = torch.rand(2, 3, 4, 12, 12)
+        clips, times = torch.rand(2, 3, 4, 12, 12), torch.tensor([[0, 4], [4, 8]])
         about = {{"label": index % 2, "video_id": str(index), "failed": []}}
-        return {{"clips": clips, "clip": clips[0], "times": torch.tensor([[0, 4], [4, 8]]), **about}}
+        return {{"clips": clips, "clip": clips[0], "times": times, **about}}
 
 model = models.build("r3d_10_dilated", num_classes=2, width=0.0625)
 data = Clips()

@@ -12,7 +12,7 @@ from vidssl.core import did_you_mean
 from vidssl.runs.provenance import PACKAGE, imported_names, module_file
 
 LEVELS = {
-    "core": 0,
+    **dict.fromkeys(["core", "files", "lazy"], 0),
     "processes": 1,
     **dict.fromkeys(["data", "models", "losses", "evaluation", "visualize", "training"], 2),
     **dict.fromkeys(["motion", "inference"], 3),

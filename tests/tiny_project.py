@@ -1,5 +1,6 @@
 """A project of one small notebook, for tests that really run papermill and Snakemake."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -82,3 +83,15 @@ def make_project(folder: Path) -> Path:
     for command in (["init", "-q"], ["add", "."], [*name, "commit", "-q", "-m", "start"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
     return folder
+
+
+def leave_record(root: Path, run: str, parameters: dict | None = None, **fields) -> Path:
+    """Leave the record of a finished run below a folder of all runs."""
+    scale = run.partition("-")[0]
+    record = {"run": run, "notebook": "90_tiny", "scale": scale, "seeds": [0], "seconds": 61.2}
+    record |= {"parameters": {"seed": 0, **(parameters or {})}, "metrics": {"loss": 0.25}}
+    record |= {"finished": "2026-01-02", "commit": "0123456789", "dirty": True, "code": {}}
+    path = root / "records" / f"{run}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**record, **fields}), encoding="utf-8")
+    return path

@@ -3,25 +3,48 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import shutil
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
+from typing import NoReturn
 
 from vidssl import runs
-from vidssl.core import one_of
+from vidssl.core import did_you_mean, one_of
 
 REFUSALS = (ValueError, OSError, runs.RunFailed, runs.RunLocked)
 TARGET = re.compile(r'^rule (\w+):\n\s+"""(.*?)"""', re.MULTILINE | re.DOTALL)
 
 
+READER_LEFT = 141  # 128 + SIGPIPE, as a shell reports other programs that `head` has cut off
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0 when it did what it was asked."""
-    arguments, given = _lift_parameters(sys.argv[1:] if arguments is None else arguments)
-    args = _parser().parse_args(arguments)
-    args.parameters = given
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a sign that the terminal cannot show is no fault
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            arguments, given = _lift_parameters(sys.argv[1:] if arguments is None else arguments)
+            args = _parser().parse_args(arguments)
+            args.parameters = given
+            return _obey(args)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+        return READER_LEFT
+
+
+def _obey(args: argparse.Namespace) -> int:
     try:
         return args.command(args)
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt as stop:
         print(f"vidssl: {stop or 'stopped'}", file=sys.stderr, flush=True)
         return 130
@@ -30,19 +53,68 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _drop_output() -> None:
+    """Let the interpreter's last flush go nowhere, instead of into a pipe that nobody reads."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the nearest word that it knows."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            word = rest[0].partition("=")[0]
+            known = [option for option in self._option_string_actions if option.startswith("--")]
+            near = did_you_mean(word, known) if word.startswith("-") else ": too many words"
+            self.error(f"{word} is unknown{near}" if word.startswith("-") else f"{word!r}{near}")
+        return found, rest
+
+    def _check_value(self, action, value):
+        if action.choices is not None and value not in action.choices:
+            hint = did_you_mean(str(value), list(action.choices))
+            raise argparse.ArgumentError(action, f"{value!r} is unknown{hint}")
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vidssl", description="Run and trace the workbook.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser = _Parser(
+        prog="vidssl",
+        description="Run and trace the workbook.",
+        epilog="`vidssl COMMAND --help` explains one.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    _notebook_commands(commands)
+    _data_commands(commands)
+    _record_commands(commands)
+    _command(commands, "pair", _pair, "bring the .ipynb of every notebook in line with its .py")
+    _command(commands, "doctor", _doctor, "check this machine")
+    return parser
+
+
+def _notebook_commands(commands) -> None:
     run = _command(commands, "run", _run, "make a table or figure with all it needs")
     run.add_argument("target", nargs="?", help="what to make; left out, lists the targets")
     run.add_argument("--scale", help="parameter file (default: the target's own, else mini)")
     run.add_argument("-j", "--jobs", type=int, default=1, help="runs at once (default 1)")
     run.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
     run.add_argument("--unlock", action="store_true", help="free what a killed run left locked")
+    run.add_argument(
+        "--runs-root",
+        default="",
+        help="folder of all runs (default papermill_runs; with -p one below its variants/)",
+    )
     execute = _command(commands, "execute", _execute, "run one notebook in one folder")
-    execute.add_argument("notebook")
-    execute.add_argument("folder", type=Path)
-    execute.add_argument("--scale", default="mini")
+    execute.add_argument("notebook", help="its name, such as 11_mosi_pretrain")
+    execute.add_argument("folder", type=Path, help="where all its files go")
+    execute.add_argument("--scale", default="mini", help="parameter file (default mini)")
     execute.add_argument("--after", nargs="*", default=[], help="files whose change starts it anew")
     for command in (run, execute):
         command.add_argument(
@@ -52,36 +124,54 @@ def _parser() -> argparse.ArgumentParser:
             metavar=("NAME", "VALUE"),
             help="a parameter, as often as needed; texts are taken as they are, lists as YAML",
         )
+
+
+def _data_commands(commands) -> None:
     data = _command(commands, "data", _data, "make the embedded data of a scale")
-    data.add_argument("scale", nargs="?", default="mini")
-    data.add_argument("--data-seed", type=int, default=0)
+    data.add_argument("scale", nargs="?", default="mini", help="parameter file (default mini)")
+    data.add_argument("--data-seed", type=int, default=0, help="draws other videos (default 0)")
     stills = _command(commands, "stills", _stills, "make a folder of still images")
     stills.add_argument("source", help="photographs or dead_leaves")
     stills.add_argument("--count", type=int, default=64, help="images (default 64)")
+    for command in (data, stills):
+        command.add_argument(
+            "--runs-root", default="", help="makes it in ROOT/data (default papermill_runs/data)"
+        )
     prepare = _command(commands, "prepare", _prepare, "copy videos small and quick to read")
     prepare.add_argument("root", help="folder of the videos, in any layout")
     prepare.add_argument("folder", help="where the copies go, under the same names")
     prepare.add_argument("--short-side", type=int, default=128, help="pixels (default 128)")
     prepare.add_argument("--gop", type=int, default=12, help="frames to a key frame (default 12)")
-    prepare.add_argument("--crf", type=int, default=18, help="quality, 0 is best (default 18)")
+    prepare.add_argument(
+        "--crf", type=int, default=18, help="quality, 0 best to 51 worst (default 18)"
+    )
     prepare.add_argument("-j", "--jobs", type=int, default=2, help="videos at once (default 2)")
     flow = _command(commands, "flow", _flow, "compute the optical flow of videos, in shards")
     flow.add_argument("root", help="folder of the videos, in any layout")
     flow.add_argument("folder", help="where the flow goes, under the same names and .npz")
-    flow.add_argument("--method", default="fast", help="reference, fast, torch, dis or farneback")
+    flow.add_argument(
+        "--method", default="fast", help="reference, fast, torch, dis or farneback (default fast)"
+    )
     flow.add_argument("--short-side", type=int, default=128, help="pixels (default 128)")
-    flow.add_argument("--shard", default="1/1", help="I/N: every N-th video from the I-th on")
+    flow.add_argument(
+        "--shard", default="1/1", help="I/N: every N-th video from the I-th on (default 1/1, all)"
+    )
     flow.add_argument("-j", "--jobs", type=int, default=2, help="processes (default 2)")
-    listing = _command(commands, "runs", _runs, "list the records of finished runs")
+
+
+def _record_commands(commands) -> None:
+    listing = _command(commands, "runs", _runs, "list runs, their states and numbers")
+    listing.add_argument("--method", default="", help="mosi, motionfit, timebalance, ...")
+    listing.add_argument("--target", default="", help="a notebook, or a table with all behind it")
+    listing.add_argument("--scale", default="", help="mini, smoke, ...")
+    listing.add_argument("--state", default="", help="finished, stale, running, failed or stopped")
+    listing.add_argument("--all", action="store_true", help="every line (default: one screen)")
+    listing.add_argument("--json", action="store_true", help="every record, as one JSON list")
+    listing.add_argument("--runs-root", default="", help="folder of all runs (papermill_runs)")
     pool = _command(commands, "pool", _pool, "accuracy of the same runs over several folds")
     pool.add_argument("roots", nargs="+", help="each fold's folder of all runs (its --runs-root)")
-    trace = _command(commands, "trace", _trace, "say what made a figure")
+    trace = _command(commands, "trace", _trace, "say what made a figure and if it is current")
     trace.add_argument("figure", help="its name, or the path of one of its files")
-    for command in (run, data, stills, listing):
-        command.add_argument("--runs-root", default="", help="folder of all runs")
-    _command(commands, "pair", _pair, "bring the .ipynb of every notebook in line with its .py")
-    _command(commands, "doctor", _doctor, "check this machine")
-    return parser
 
 
 def _command(commands, name: str, function, text: str) -> argparse.ArgumentParser:
@@ -104,7 +194,9 @@ def _lift_parameters(arguments: Sequence[str]) -> tuple[list[str], dict[str, str
 def targets(home: Path) -> dict[str, str]:
     """Name and description of each target: the rules with a docstring, in the Snakefile and in
     the methods' files beside it."""
-    text = "".join(p.read_text() for p in (home / "Snakefile", *sorted(home.glob("*.smk"))))
+    text = "".join(
+        p.read_text(encoding="utf-8") for p in (home / "Snakefile", *sorted(home.glob("*.smk")))
+    )
     return {name: " ".join(about.split()) for name, about in TARGET.findall(text)}
 
 
@@ -182,13 +274,22 @@ def _flow(args: argparse.Namespace) -> int:
 
 
 def _runs(args: argparse.Namespace) -> int:
-    root = Path(args.runs_root or runs.find_project() / "papermill_runs")
-    for record in runs.load_records(root / "records"):
-        numbers = {k: v for k, v in record["metrics"].items() if isinstance(v, (int, float))}
-        shown = "  ".join(f"{name} {value:.3g}" for name, value in list(numbers.items())[:4])
-        commit = record["commit"][:8] + ("+" if record["dirty"] else "")
-        took = f"{record['seconds']:.0f} s"
-        print(f"{record['run']:34} {record['finished']}  {commit:9} {took:>7}  {shown}")
+    from vidssl.runs import listing
+
+    project = runs.find_project()
+    root = Path(args.runs_root or project / "papermill_runs")
+    words = {name: getattr(args, name) for name in ("method", "target", "scale", "state")}
+    found = listing.list_runs(root, project, **words)
+    if args.json:
+        print(listing.as_json(listing.with_states(found.runs, project)))
+    else:
+        screen = shutil.get_terminal_size()
+        lines = len(found.runs) if args.all else max(1, screen.lines - listing.FRAME)
+        shown = listing.with_states(found.runs[:lines], project)
+        width = screen.columns if sys.stdout.isatty() else None
+        print(*(line[:width] for line in listing.as_lines(shown)), sep="\n")
+        print(listing.summary(found, len(shown)))
+    print(*found.unreadable, sep="\n", end="\n" * bool(found.unreadable), file=sys.stderr)
     return 0
 
 

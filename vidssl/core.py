@@ -21,10 +21,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # torch takes seconds to import: commands that only read text do without
+    import numpy as np
+    import torch
+    from torch import Tensor
 
 RGB_MEAN = (0.43216, 0.394666, 0.37645)  # Kinetics-400 statistics, as torchvision's weights expect
 RGB_STD = (0.22803, 0.22145, 0.216989)
@@ -60,6 +62,8 @@ class VideoRecord:
 
 def frames_to_clip(frames: np.ndarray | Tensor) -> Tensor:
     """(T, H, W, 3) uint8 -> clip (3, T, H, W) float32 in [0, 1]."""
+    import torch
+
     frames = torch.as_tensor(frames)
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
         raise ValueError(
@@ -70,6 +74,8 @@ def frames_to_clip(frames: np.ndarray | Tensor) -> Tensor:
 
 def clip_to_frames(clip: Tensor) -> np.ndarray:
     """clip (3, T, H, W) in [0, 1] -> (T, H, W, 3) uint8, for eyes and encoders."""
+    import torch
+
     expect_shape(clip, "C T H W", "clip")
     return (clip.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
 
@@ -99,6 +105,8 @@ def expect_shape(tensor: Tensor, layout: str, name: str, **sizes: int) -> None:
 
 def compute_device() -> torch.device:
     """Where networks and flow are computed: the GPU of this process, else the CPU."""
+    import torch
+
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

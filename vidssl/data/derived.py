@@ -22,7 +22,8 @@ from vidssl.core import UnreadableVideo
 from vidssl.data.decode import read_frames, video_length
 from vidssl.data.records import read_folder
 from vidssl.data.transforms import resize_short_side
-from vidssl.data.workers import alone, remove_leftovers, results_of, write_text, writing
+from vidssl.data.workers import alone, remove_leftovers, results_of, writing
+from vidssl.files import write_atomic
 
 CHUNK_BYTES = 256 * 2**20  # decoded frames a worker holds at once
 WHOLE = (1, 1)  # the shard that is everything
@@ -140,25 +141,25 @@ class Manifest:
     def add(self, entry: Entry) -> None:
         """Note a finished video at once."""
         self.entries[entry["file"]] = self._own[entry["file"]] = entry
-        with open(self.path, "a") as file:
+        with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
     def write(self) -> None:
         """Write the file anew, sorted and without lines that were replaced."""
         lines = [{"settings": self.settings}, *(self._own[file] for file in sorted(self._own))]
-        write_text(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+        write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in lines))
 
     def write_failures(self, failed: dict[str, str]) -> None:
         """List the videos that failed in a text file; none, no file."""
         lines = [f"{file}: {reason}\n" for file, reason in failed.items()]
         if lines:
-            write_text(self.failures, "".join(lines))
+            write_atomic(self.failures, "".join(lines))
         else:
             self.failures.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> dict[str, Entry]:
         header = json.dumps({"settings": self.settings})
-        found, *lines = path.read_text().splitlines() or ["{}"]
+        found, *lines = path.read_text(encoding="utf-8").splitlines() or ["{}"]
         if found != header:
             raise FileExistsError(
                 f"{self.folder} holds {self.what} made with {found}, asked for are {header}; "

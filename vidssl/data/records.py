@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from vidssl.core import VideoRecord, derive_seed, did_you_mean, one_of
+from vidssl.files import require_utf8
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -66,6 +67,7 @@ def _files_below(root: str | Path, suffixes: tuple[str, ...], kind: str) -> list
     if not files:
         endings = " ".join(suffixes)
         raise ValueError(f"{root}: holds no {kind} file (endings known: {endings})")
+    require_utf8([root, *files], root)
     return sorted(files)
 
 
@@ -360,6 +362,7 @@ def open_dataset(
     """
     one_of("dataset", dataset, DATASETS)
     _require_folder(root, "root")
+    require_utf8([root, annotations], root)
     if dataset == "folder":
         return _open_folder(Path(root), test_groups, group_pattern, data_seed)
     if test_groups is not None or group_pattern:

@@ -15,7 +15,8 @@ import numpy as np
 
 from vidssl.core import derive_seed, one_of
 from vidssl.data.textures import dead_leaves, photo_crop, photo_files
-from vidssl.data.workers import alone, remove_leftovers, write_text, writing
+from vidssl.data.workers import alone, remove_leftovers, writing
+from vidssl.files import write_atomic
 
 SOURCES = ("photographs", "dead_leaves")
 PLAN = "stills.json"  # what the folder holds
@@ -77,7 +78,7 @@ def _take_over(folder: Path, plan: dict) -> None:
     """Leave ``plan`` in the folder; FileExistsError if another one, or no plan but files, is."""
     there = folder / PLAN
     if there.exists():
-        found = json.loads(there.read_text())
+        found = json.loads(there.read_text(encoding="utf-8"))
         different = [name for name in plan if found.get(name) != plan[name]]
     else:
         different = ["unknown"] * any(not path.name.startswith(".") for path in folder.iterdir())
@@ -88,7 +89,7 @@ def _take_over(folder: Path, plan: dict) -> None:
         )
     remove_leftovers(folder)
     if not there.exists():
-        write_text(there, json.dumps(plan, indent=1))
+        write_atomic(there, json.dumps(plan, indent=1))
 
 
 def _write_png(path: Path, pixels: np.ndarray) -> None:

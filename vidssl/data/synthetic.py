@@ -39,9 +39,9 @@ from vidssl.data.workers import (
     alone,
     end_with,
     remove_leftovers,
-    write_text,
     writing,
 )
+from vidssl.files import write_atomic
 
 __all__ = [
     "CLASSES",
@@ -176,10 +176,10 @@ def make_dataset(
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder):
             if not _is_complete(folder, plan):
-                write_text(folder / PLAN, json.dumps(plan, indent=1))
+                write_atomic(folder / PLAN, json.dumps(plan, indent=1))
                 _write_videos(folder, wanted, data_seed, workers, progress)
                 _write_lists(folder, wanted, data_seed)
-                write_text(folder / MARKER, json.dumps(plan, indent=1))
+                write_atomic(folder / MARKER, json.dumps(plan, indent=1))
                 (folder / PLAN).unlink()
     return folder
 
@@ -199,7 +199,7 @@ def _is_complete(folder: Path, plan: dict) -> bool:
     """Whether ``folder`` holds this data set already; FileExistsError if it holds another."""
     for name in (MARKER, PLAN):
         if (folder / name).exists():
-            found = json.loads((folder / name).read_text())
+            found = json.loads((folder / name).read_text(encoding="utf-8"))
             different = [key for key in plan if found.get(key) != plan[key]]
             if different:
                 raise FileExistsError(
@@ -267,7 +267,7 @@ def _write_lists(folder: Path, wanted: SceneSet, data_seed: int) -> None:
     lines["trainlist01.txt"] = [f"{file} {number[s.class_name]}" for file, s in files["train"]]
     lines["testlist01.txt"] = [file for file, _ in files["test"]]
     for name, content in lines.items():
-        write_text(folder / LISTS / name, "\n".join(content) + "\n")
+        write_atomic(folder / LISTS / name, "\n".join(content) + "\n")
 
 
 def load_scene(folder: str | os.PathLike, video_id: str) -> Scene:
@@ -275,7 +275,7 @@ def load_scene(folder: str | os.PathLike, video_id: str) -> Scene:
     marker = Path(folder) / MARKER
     if not marker.is_file():
         raise FileNotFoundError(f"{marker} is missing: not a finished folder of embedded data")
-    numbers = json.loads(marker.read_text())
+    numbers = json.loads(marker.read_text(encoding="utf-8"))
     keys = ("data_seed", "frames", "height", "width")
     return scene_of(video_id, **{key: numbers[key] for key in keys})
 

@@ -41,16 +41,9 @@ def alone(folder: Path, name: str = LOCK) -> Iterator[None]:
     except ImportError:  # Windows: no lock; files still appear whole
         yield
         return
-    with open(folder / name, "w") as lock:
+    with open(folder / name, "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.write_text(text)
-    os.replace(partial, path)
 
 
 def remove_leftovers(folder: Path, of: set[Path] | None = None) -> None:

@@ -1,25 +1,32 @@
 """Arrays in, numbers out: what a trained network is worth, and how sure that is."""
 
-from vidssl.evaluation.attention import energy_inside_score, pointing_game_accuracy
-from vidssl.evaluation.classification import Report, classification_report
-from vidssl.evaluation.clustering import Clusters, assign, kmeans, nmi, purity_score
-from vidssl.evaluation.probe import knn, linear_probe
-from vidssl.evaluation.retrieval import nearest, retrieval_recall, retrieval_rows
-from vidssl.evaluation.statistics import (
-    Comparison,
-    Difference,
-    compare_seeds,
-    mean_ci95,
-    paired_difference,
-    proportion_ci95,
-    smallest_detectable_difference,
-)
-from vidssl.evaluation.tables import (
-    paper_row,
-    readable_comparisons,
-    readable_table,
-    table_row,
-)
+from typing import TYPE_CHECKING
+
+from vidssl.lazy import lazily
+
+if TYPE_CHECKING:  # imported when asked for: `vidssl pool` needs statistics, not torch
+    from vidssl.evaluation.attention import energy_inside_score, pointing_game_accuracy
+    from vidssl.evaluation.classification import Report, classification_report
+    from vidssl.evaluation.clustering import Clusters, assign, kmeans, nmi, purity_score
+    from vidssl.evaluation.probe import knn, linear_probe
+    from vidssl.evaluation.retrieval import nearest, retrieval_recall, retrieval_rows
+    from vidssl.evaluation.statistics import (
+        Comparison,
+        Difference,
+        compare_seeds,
+        mean_ci95,
+        paired_difference,
+        proportion_ci95,
+        smallest_detectable_difference,
+    )
+    from vidssl.evaluation.tables import (
+        paper_row,
+        readable_comparisons,
+        readable_table,
+        table_row,
+    )
+
+__getattr__, __dir__ = lazily(__name__)
 
 __all__ = [
     "Clusters",

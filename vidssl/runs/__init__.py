@@ -12,7 +12,7 @@ Inside a notebook:
 """
 
 from vidssl.runs.execute import RunFailed, RunLocked, execute
-from vidssl.runs.figures import figure_files, read_origin, save_figure, trace
+from vidssl.runs.figures import figure_files, save_figure
 from vidssl.runs.given import Given
 from vidssl.runs.graph import Graph, Job
 from vidssl.runs.inputs import embedded_data
@@ -37,6 +37,7 @@ from vidssl.runs.records import (
     records_folder,
     start,
 )
+from vidssl.runs.tracing import read_origin, trace
 
 __all__ = [
     "Given",

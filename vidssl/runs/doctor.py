@@ -53,7 +53,7 @@ def report() -> list[Finding]:
 def read_constraints(path: Path) -> dict[str, str]:
     """Package -> pinned version in a constraints file; names normalised as PEP 503 does."""
     pins = {}
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         name, equals, wanted = line.partition(";")[0].strip().partition("==")
         if equals and not name.startswith("#"):
             pins[normalised(name)] = wanted.strip()

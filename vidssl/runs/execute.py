@@ -119,7 +119,7 @@ def _make_room(folder: Path, output: Path, key: str) -> None:
     """Archive the earlier notebook; drop its checkpoint unless this goes on from it."""
     (folder / "run.json").unlink(missing_ok=True)
     attempt = folder / ".attempt.json"
-    earlier = json.loads(attempt.read_text()) if attempt.exists() else {}
+    earlier = json.loads(attempt.read_text(encoding="utf-8")) if attempt.exists() else {}
     if earlier != {"key": key, "status": "running"}:
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         (folder / "metrics.jsonl").unlink(missing_ok=True)
@@ -131,7 +131,7 @@ def _make_room(folder: Path, output: Path, key: str) -> None:
 
 
 def _note_attempt(folder: Path, status: str) -> None:
-    attempt = json.loads((folder / ".attempt.json").read_text())
+    attempt = json.loads((folder / ".attempt.json").read_text(encoding="utf-8"))
     provenance.write_atomic(folder / ".attempt.json", json.dumps({**attempt, "status": status}))
 
 
@@ -160,7 +160,7 @@ def _papermill(source: Path, output: Path, given: dict, project: Path, timeout: 
         os.environ.setdefault(name, value)
     # not the paired .ipynb: it may be older than the source that was hashed and checked
     prepared = output.parent / f".{source.stem}.source.ipynb"
-    prepared.write_text(pair_text(source))
+    prepared.write_text(pair_text(source), encoding="utf-8")
     lines = _NamedLines(output.parent.name)
     try:
         papermill.execute_notebook(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from tokenize import TokenError
 
 from vidssl.core import one_of
 from vidssl.runs.provenance import code_hashes, find_project, meaning, write_atomic
@@ -56,10 +57,34 @@ def notebook_path(notebook: str, project: Path | None = None) -> Path:
 
 def notebook_code(path: Path, without: tuple[str, ...] = ("runs", "cli")) -> dict[str, str]:
     """12-digit hashes of the code behind a notebook: its own code cells and the rooms it uses."""
-    cells = notebook_cells(path.read_text())
+    cells = notebook_cells(path.read_text(encoding="utf-8"))
     source = "\n".join(cell.source for cell in cells if cell.kind == "code")
     own = sha256(meaning(source).encode()).hexdigest()[:12]
     return {"notebook": own, **code_hashes(source, without)}
+
+
+class CodeNow:
+    """The code of a project's notebooks as it is now, each read once."""
+
+    def __init__(self, project: Path):
+        self._folder = project / "notebooks"
+        self._hashes: dict[str, dict[str, str]] = {}
+
+    def differs(
+        self, notebook: str, was: Mapping[str, str], without: tuple[str, ...] = ()
+    ) -> list[str]:
+        """The rooms, but for those in ``without``, that are not what the hashes ``was`` say.
+
+        ["notebook"] where the notebook is gone or its code cannot be read.
+        """
+        if notebook not in self._hashes:
+            try:
+                self._hashes[notebook] = notebook_code(self._folder / f"{notebook}.py")
+            except (OSError, SyntaxError, UnicodeError, TokenError):
+                self._hashes[notebook] = {"notebook": "unreadable"}
+        now = self._hashes[notebook]
+        rooms = ["notebook"] if now["notebook"] == "unreadable" else {*was, *now} - {*without}
+        return sorted(room for room in rooms if was.get(room) != now.get(room))
 
 
 def pair_text(path: Path) -> str:
@@ -83,7 +108,7 @@ def write_pairs(project: Path | None = None) -> list[Path]:
     for name in notebook_names(project):
         source = notebook_path(name, project)
         text, pair = pair_text(source), source.with_suffix(".ipynb")
-        if not pair.exists() or pair.read_text() != text:
+        if not pair.exists() or pair.read_text(encoding="utf-8") != text:
             write_atomic(pair, text)
             changed.append(pair)
     return changed

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from vidssl.core import did_you_mean, one_of
+from vidssl.files import require_utf8
 from vidssl.runs.notebooks import notebook_cells, notebook_names, notebook_path
 from vidssl.runs.provenance import find_project
 
@@ -80,6 +81,8 @@ def check_parameters(
             raise ParameterError(
                 f"{where}: no parameter {name!r}{did_you_mean(name, list(declared))}"
             )
+        if isinstance(value, str):
+            require_utf8([value], f"{where}: parameter {name}")
         checked[name] = _checked_value(name, value, declared[name], where)
     return checked
 
@@ -123,7 +126,7 @@ def parameters_in(namespace: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 def _assigned_names(path: Path) -> frozenset[str]:
     names = set()
-    for cell in notebook_cells(path.read_text()):
+    for cell in notebook_cells(path.read_text(encoding="utf-8")):
         if cell.kind == "code":
             tree = ast.parse(cell.source)
             stored = (n for n in ast.walk(tree) if isinstance(n, ast.Name))

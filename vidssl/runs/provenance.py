@@ -16,6 +16,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from vidssl.files import write_atomic as write_atomic  # passed on to the rest of this room
+
 PACKAGE = Path(__file__).resolve().parents[1]
 CODE_PATHS = ("vidssl", "notebooks", "papermill_runs", "pyproject.toml", "constraints.txt")
 VERSIONED = ("torch", "torchvision", "numpy", "decord", "av", "accelerate", "matplotlib")
@@ -31,14 +33,6 @@ def find_project() -> Path:
         f"{here}: no folder with notebooks/ and papermill_runs/ here or above; "
         "run this from the project's folder"
     )
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write a file so that readers see the old or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text)
-    os.replace(partial, path)
 
 
 def file_hash(path: Path) -> str:
@@ -62,7 +56,11 @@ def git_state(project: Path) -> tuple[str, bool]:
 def _git(project: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(project), *arguments], capture_output=True, text=True, check=True
+            ["git", "-C", str(project), *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return None
@@ -78,7 +76,7 @@ def meaning(source: str) -> str:
         if token.type == tokenize.COMMENT:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
-    for node in ast.walk(ast.parse(source)):
+    for node in _statements(ast.parse(source)):
         docstring = _docstring(node)
         if docstring is not None:
             for row in range(docstring.lineno - 1, docstring.end_lineno):
@@ -94,13 +92,26 @@ def _docstring(node: ast.AST) -> ast.Expr | None:
     return first if is_text and isinstance(first.value.value, str) else None
 
 
+def _statements(tree: ast.Module) -> list[ast.AST]:
+    """The module and every statement in it, outer ones first; quicker than a walk over all."""
+    found: list[ast.AST] = [tree]
+    for node in found:
+        for block in ("body", "handlers", "orelse", "finalbody", "cases"):
+            found += getattr(node, block, ())
+    return found
+
+
 def imported_names(source: str, module: str = "", is_package: bool = False) -> Iterator[str]:
     """Dotted names of ``vidssl`` that Python source imports, at any depth of nesting.
 
     ``from vidssl.data import decode`` gives both "vidssl.data" and "vidssl.data.decode": whether
     the last part is a module is for the caller to look up. ``module`` resolves relative imports.
     """
-    for node in ast.walk(ast.parse(source)):
+    yield from _imported(ast.parse(source), module, is_package)
+
+
+def _imported(tree: ast.Module, module: str, is_package: bool = False) -> Iterator[str]:
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -136,12 +147,13 @@ def modules_used(names: Iterable[str], package: Path = PACKAGE) -> dict[str, Pat
     not all that the package offers.
     """
     used: dict[str, Path] = {}
-    waiting = [*names]
-    while waiting:
-        name = _defining_module(waiting.pop(), package)
+    waiting = list(dict.fromkeys(names))
+    for asked in waiting:
+        name = _defining_module(asked, package)
         if name and name not in used:
             used[name] = module_file(name, package)
-            waiting += _uses(used[name].read_text(), name)
+            uses = _uses(used[name].read_text(encoding="utf-8"), name)
+            waiting += [other for other in dict.fromkeys(uses) if other not in waiting]
     return used
 
 
@@ -152,8 +164,8 @@ def _uses(source: str, module: str) -> tuple[str, ...]:
 
 def used_names(source: str, module: str = "") -> Iterator[str]:
     """Dotted names of vidssl that ``source`` imports, and those it reaches as ``package.name``."""
-    yield from imported_names(source, module)
     tree = ast.parse(source)
+    yield from _imported(tree, module)
     bound = dict(_bindings(tree, module))
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -162,9 +174,9 @@ def used_names(source: str, module: str = "") -> Iterator[str]:
                 yield f"{package}.{node.attr}"
 
 
-def _bindings(tree: ast.AST, module: str, is_package: bool = False) -> Iterator[tuple[str, str]]:
+def _bindings(tree: ast.Module, module: str, is_package: bool = False) -> Iterator[tuple[str, str]]:
     """(name in the source, dotted name) of every ``from ... import ...``."""
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.ImportFrom):
             base = _absolute(node, module, is_package)
             yield from (
@@ -189,7 +201,7 @@ def _defining_module(name: str, package: Path) -> str | None:
         return None
     if path.name != "__init__.py":
         return parent
-    passed_on = _passed_on(path.read_text(), parent)
+    passed_on = _passed_on(path.read_text(encoding="utf-8"), parent)
     return _defining_module(passed_on[attribute], package) if attribute in passed_on else None
 
 
@@ -208,7 +220,7 @@ def code_hashes(
     for name, path in sorted(modules_used(kept).items()):
         if _room(name) not in without:
             digest = digests.setdefault(_room(name), sha256())
-            digest.update(f"{name}\n{meaning(path.read_text())}\n".encode())
+            digest.update(f"{name}\n{meaning(path.read_text(encoding='utf-8'))}\n".encode())
     return {room: digest.hexdigest()[:12] for room, digest in digests.items()}
 
 

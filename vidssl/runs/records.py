@@ -93,7 +93,7 @@ class Run:
     def log(self, *, step: int, **metrics: Any) -> None:
         """Append one line of numbers to ``metrics.jsonl``."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / "metrics.jsonl", "a") as lines:
+        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as lines:
             lines.write(json.dumps(plain({"step": step, **metrics})) + "\n")
 
     def save_figure(
@@ -258,7 +258,57 @@ def load_records(root: str | Path) -> list[dict[str, Any]]:
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder of records; run something first")
-    return sorted(_read_records(root.glob("*.json")), key=lambda record: record["run"])
+    return [read_record(path) for path in record_files(root)]
+
+
+def record_files(root: Path) -> list[Path]:
+    """The files of a folder of records, by run id; hidden ones, such as macOS adds, are none."""
+    return sorted(
+        (path for path in root.glob("*.json") if not path.name.startswith(".")),
+        key=lambda path: path.stem,
+    )
+
+
+NEEDED = {"run": str, "metrics": dict, "parameters": dict}
+BLANK = {  # what older versions, or other programs, may have left out
+    "notebook": "",
+    "scale": "",
+    "seeds": [],
+    "commit": "",
+    "dirty": True,
+    "code": {},
+    "figures": {},
+    "seconds": 0.0,
+    "finished": "",
+}
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The record in a file, with a blank for each field of `BLANK` that it lacks.
+
+    ValueError, naming the file, where it is cut off, is something else, or is another run's.
+    """
+    try:
+        with open(path, "rb") as file:
+            found = json.loads(file.read())
+        _check_record(found, path.stem)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not a record of a run ({error}); delete it") from None
+    return {**BLANK, **found}
+
+
+def _check_record(found: Any, name: str) -> None:
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds a {type(found).__name__}, no fields")
+    for field_name, kind in NEEDED.items():
+        if not isinstance(found.get(field_name), kind):
+            raise ValueError(f"no {field_name}")
+    for field_name, blank in BLANK.items():
+        kind = (int, float) if isinstance(blank, float) else type(blank)
+        if not isinstance(found.get(field_name, blank), kind):
+            raise ValueError(f"{field_name}={found[field_name]!r}")
+    if found["run"] != name:
+        raise ValueError(f"it is that of {found['run']!r}")
 
 
 def find_records(
@@ -272,7 +322,7 @@ def find_records(
     asked = {"dataset": dataset, "data_seed": data_seed}
     found = [
         record
-        for record in _read_records((Path(root) if root else records_folder()).glob("*.json"))
+        for record in map(read_record, record_files(Path(root) if root else records_folder()))
         if fnmatchcase(record["run"], f"{scale}-{pattern}")
         and all(record["parameters"].get(name) == value for name, value in asked.items())
     ]
@@ -329,13 +379,3 @@ def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
         Pooled(run, metric, sum(r for r, _ in each), sum(v for _, v in each), len(each))
         for (run, metric), each in sorted(found.items())
     ]
-
-
-def _read_records(paths: Iterable[Path]) -> Iterable[dict[str, Any]]:
-    for path in paths:
-        try:
-            record = json.loads(path.read_text())
-            record["run"], record["metrics"], record["parameters"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: not a record of a run ({error!r}); delete it") from None
-        yield record

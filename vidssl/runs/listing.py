@@ -1,0 +1,306 @@
+"""What `vidssl runs` shows: each run with its state, from records and the folders of runs."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from vidssl.core import one_of
+from vidssl.runs.notebooks import CodeNow
+from vidssl.runs.records import read_record, record_files
+
+STATES = {
+    "finished": "made by the code as it is now",
+    "stale": "made by other code",
+    "running": "a process works on it",
+    "failed": "a cell stopped with an error",
+    "stopped": "ended before its last cell: killed, or the machine went down",
+}
+FRAME = 3  # lines of a screen that are no run: header, summary, the next prompt
+NUMBERS = 4  # metrics shown of a run
+HOLDER = re.compile(r"process (\d+) on (.+)")  # what `execute.locked` leaves in a lock
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One run: its record, or what is known of one that has none yet. ``note`` says why it failed;
+    ``state`` is empty until somebody asked whether its code is still the same."""
+
+    run: str
+    scale: str
+    notebook: str
+    record: Mapping[str, Any] = field(default_factory=dict)
+    state: str = ""
+    note: str = ""
+    seconds: float = 0.0
+
+    @property
+    def method(self) -> str:
+        """``mosi`` of ``11_mosi_pretrain``."""
+        return self.notebook.partition("_")[2].partition("_")[0]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Runs that were asked for, and a line for each file among the records that is none."""
+
+    runs: list[Listed]
+    total: int  # before anything was left out
+    unreadable: list[str]
+
+
+def list_runs(
+    root: Path,
+    project: Path,
+    *,
+    method: str = "",
+    target: str = "",
+    scale: str = "",
+    state: str = "",
+) -> Listing:
+    """The runs of a folder of all runs: those at work or broken off first, then the newest.
+
+    Each word leaves out what it does not fit: ``method`` as notebooks are named (mosi), ``target``
+    a notebook, a method, or a table with every run behind it. ValueError for a word that fits no
+    run, with the nearest; FileNotFoundError where nothing was ever run.
+    """
+    if state:
+        one_of("state", state, list(STATES))
+    found, unreadable = read_runs(root)
+    if not found and not unreadable:
+        raise FileNotFoundError(f"{root}: holds no runs and no records; run something first")
+    kept = found
+    if method:
+        one_of("method", method, sorted({run.method for run in found}))
+        kept = [run for run in kept if run.method == method]
+    if scale:
+        one_of("scale", scale, sorted({run.scale for run in found}))
+        kept = [run for run in kept if run.scale == scale]
+    if target:
+        wanted = _of_target(target, found, root, project)
+        kept = [run for run in kept if run.run in wanted]
+    if state:
+        kept = [run for run in with_states(kept, project) if run.state == state]
+    return Listing(kept, len(found), unreadable)
+
+
+def read_runs(root: Path) -> tuple[list[Listed], list[str]]:
+    """Every run below ``root``, and a line for each file among its records that is none."""
+    found, unreadable = {}, []
+    for path in record_files(root / "records"):
+        try:
+            record = read_record(path)
+        except ValueError as error:
+            unreadable.append(str(error))
+            continue
+        scale = record["scale"] or str(record["parameters"].get("scale", ""))
+        about = (record["run"], scale, record["notebook"])
+        found[record["run"]] = Listed(*about, record, seconds=record["seconds"])
+    for attempt in _attempts(root):
+        earlier = found.get(attempt.run)
+        if earlier:  # it is made anew, and its record is still that of the time before
+            attempt = replace(attempt, notebook=earlier.notebook, record=earlier.record)
+        found[attempt.run] = attempt
+    ordered = sorted(found.values(), key=lambda run: run.run)
+    ordered.sort(key=lambda run: run.record.get("finished", ""), reverse=True)
+    return sorted(ordered, key=lambda run: not run.state), unreadable
+
+
+# --- runs without a last word -------------------------------------------------------------------
+
+
+def _attempts(root: Path) -> Iterator[Listed]:
+    """The runs that were begun and have not ended well: their folder lacks a ``run.json``."""
+    for scale in _folders(root):
+        for folder in _folders(scale):
+            begun = os.path.join(folder, ".attempt.json")
+            if os.path.exists(begun) and not os.path.exists(os.path.join(folder, "run.json")):
+                yield _attempt(Path(folder), os.path.getmtime(begun))
+
+
+def _folders(root: str | Path) -> list[str]:
+    try:
+        return [e.path for e in os.scandir(root) if e.is_dir() and not e.name.startswith(".")]
+    except OSError:
+        return []
+
+
+def _attempt(folder: Path, begun: float) -> Listed:
+    notebook = next((path for path in folder.glob("[!.]*.ipynb")), None)
+    stem = notebook.stem if notebook else ""
+    about = (f"{folder.parent.name}-{folder.name}", folder.parent.name, stem)
+    if is_held(folder):
+        return Listed(*about, state="running", seconds=time.time() - begun)
+    reason = _error_of(notebook) if notebook else ""
+    return Listed(*about, state="failed" if reason else "stopped", note=reason)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process executes a notebook in this folder.
+
+    The lock is tried only where its holder may be alive: trying it holds it for a moment, in which
+    a run that starts would find its folder taken.
+    """
+    try:
+        with open(folder / ".lock", encoding="utf-8") as lock:
+            holder = HOLDER.match(lock.read())
+            if holder and holder[2] == socket.gethostname() and not _is_alive(int(holder[1])):
+                return False
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
+
+
+def _error_of(notebook: Path) -> str:
+    """The first line of the error that an executed notebook ends with; empty if with none."""
+    try:
+        cells = json.loads(notebook.read_bytes())["cells"]
+        outputs = [output for cell in cells for output in cell.get("outputs", ())]
+        found = [o for o in outputs if o["output_type"] == "error"]
+        return f"{found[-1]['ename']}: {found[-1]['evalue']}".splitlines()[0] if found else ""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""  # half written
+
+
+# --- filters ------------------------------------------------------------------------------------
+
+
+def with_states(runs: Iterable[Listed], project: Path) -> list[Listed]:
+    """The same runs, each with a state. Plots do not make a run stale: its numbers stay."""
+    code = CodeNow(project)
+
+    def state(run: Listed) -> str:
+        changed = code.differs(run.notebook, run.record["code"], without=("visualize",))
+        return "stale" if changed else "finished"
+
+    return [run if run.state else replace(run, state=state(run)) for run in runs]
+
+
+def _of_target(target: str, found: Sequence[Listed], root: Path, project: Path) -> set[str]:
+    """Ids of the runs of a notebook, of all notebooks of a method, or behind a table."""
+    of_notebook = {run.run for run in found if target in _names_of(run)}
+    tables = _tables(root, project)
+    begun = {f"{run.scale}-{target}" for run in found} & {run.run for run in found}
+    if not of_notebook and not begun:
+        notebooks = {run.notebook for run in found}
+        names = {run.run.removeprefix(f"{run.scale}-") for run in found if run.run in tables}
+        one_of("target", target, sorted(notebooks | names))
+    return of_notebook | _behind(begun, {run.run: run for run in found}, tables)
+
+
+def _names_of(run: Listed) -> tuple[str, ...]:
+    """``11_mosi_pretrain``, ``mosi_pretrain`` and ``mosi``."""
+    return run.notebook, run.notebook.partition("_")[2], run.method
+
+
+def _tables(root: Path, project: Path) -> dict[str, list[str]]:
+    """Run that published figures -> the runs that these are made from."""
+    at_home = root.resolve() == (project / "papermill_runs").resolve()
+    tables: dict[str, list[str]] = {}
+    for path in ((project if at_home else root) / "figures").glob("*.json"):
+        try:
+            origin = json.loads(path.read_bytes())
+            tables.setdefault(origin["made_by"], []).extend(origin["from_runs"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # `vidssl trace` names it
+    return tables
+
+
+def _behind(
+    waiting: Iterable[str], found: Mapping[str, Listed], tables: Mapping[str, Sequence[str]]
+) -> set[str]:
+    """``waiting`` and all runs that they were made from, by figures and by parameters."""
+    behind: set[str] = set()
+    left = list(waiting)
+    while left:
+        run = left.pop()
+        if run in found and run not in behind:
+            behind.add(run)
+            left += [*tables.get(run, ()), *_named_in(found[run].record.get("parameters", {}))]
+    return behind
+
+
+def _named_in(value: Any) -> Iterator[str]:
+    """Ids of the runs whose files a parameter may point at: ``.../<scale>/<name>/backbone.pt``."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from _named_in(part)
+    elif isinstance(value, str):
+        parts = value.split("/")
+        yield from (f"{scale}-{name}" for scale, name in pairwise(parts))
+
+
+# --- text ---------------------------------------------------------------------------------------
+
+
+def as_json(runs: Iterable[Listed]) -> str:
+    """The records as one JSON list, each with its state, its method and its note."""
+    told = []
+    for run in runs:
+        own = {name: value for name, value in vars(run).items() if name != "record"}
+        told.append({**run.record, **own, "method": run.method})
+    return json.dumps(told, indent=1)
+
+
+def as_lines(runs: Sequence[Listed]) -> list[str]:
+    """A header and one line a run."""
+    width = max([len(run.run) for run in runs] + [3])
+    rows = [("run", "finished", "state", "took", "numbers")]
+    rows += [
+        (run.run, run.record.get("finished", ""), run.state, f"{run.seconds:.0f} s", _told(run))
+        for run in runs
+    ]
+    return [
+        f"{name:{width}}  {finished:10}  {state:8}  {took:>8}  {told}".rstrip()
+        for name, finished, state, took, told in rows
+    ]
+
+
+def summary(listing: Listing, shown: int) -> str:
+    """The last line: how many runs there are, and how to see those that are not shown."""
+    fit = len(listing.runs)
+    among = f" of {listing.total} in all" if fit < listing.total else ""
+    if shown == fit:
+        return f"{fit} run{'s' * (fit != 1)}{among}"
+    return (
+        f"{shown} of {fit} runs{among and f' ({listing.total} in all)'}; --all shows the rest, "
+        "--method, --target, --scale, --state fewer"
+    )
+
+
+def _told(run: Listed) -> str:
+    """Why it failed, or the first few of its metrics that are numbers."""
+    if run.note:
+        return run.note
+    metrics = run.record.get("metrics", {})
+    numbers = {k: v for k, v in metrics.items() if isinstance(v, (int, float))}
+    shown = "  ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in list(numbers.items())[:NUMBERS]
+    )
+    is_old = run.state in ("running", "stopped")
+    return f"before: {shown}" if is_old and shown else shown

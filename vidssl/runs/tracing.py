@@ -1,0 +1,184 @@
+"""The way back from a figure to what made it, and whether that is still the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from vidssl.core import did_you_mean
+from vidssl.runs import provenance
+from vidssl.runs.notebooks import CodeNow
+from vidssl.runs.records import read_record
+
+ORIGIN = {"figure": str, "alt": str, "scale": str, "dataset": str, "files": dict, "from_runs": dict}
+SUFFIXES = (".png", ".pdf", ".csv", ".json")
+
+
+def read_origin(figure: str | Path, project: Path | None = None) -> tuple[Path, dict[str, Any]]:
+    """(folder, origin) of a figure given by name, or by the path of any of its files.
+
+    FileNotFoundError with the nearest name where there is none, ValueError for a file that is no
+    figure's origin.
+    """
+    path = Path(figure)
+    stem = path.stem if path.suffix in SUFFIXES else path.name
+    folder = path.parent
+    if not (folder / f"{stem}.json").exists():
+        folder = (project or provenance.find_project()) / "figures"
+    file = folder / f"{stem}.json"
+    if not file.exists():
+        known = sorted(p.stem for p in folder.glob("*.json"))
+        raise FileNotFoundError(f"no origin of figure {figure!s}{did_you_mean(stem, known)}")
+    return folder, _checked_origin(file)
+
+
+def _checked_origin(file: Path) -> dict[str, Any]:
+    try:
+        origin = json.loads(file.read_bytes())
+        lacking = [name for name, kind in ORIGIN.items() if not isinstance(origin[name], kind)]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{file}: not the origin of a figure ({error!r})") from None
+    if lacking:
+        raise ValueError(f"{file}: not the origin of a figure ({lacking[0]} is of another kind)")
+    return origin
+
+
+def trace(figure: str | Path, records: Path | None = None) -> list[str]:
+    """What made a figure, as lines of text.
+
+    The first says ``current``, or ``stale`` and what changed: its files, its runs, or the code of
+    either (of the runs behind it, that of their numbers: plots do not count). Then come the run
+    that drew it and those it was made from: what is common to all of a notebook once, and of each
+    run only what differs.
+    """
+    project = provenance.find_project()
+    folder, origin = read_origin(figure, project)
+    records = records or _records_near(folder, project)
+    files = {name: _file_state(folder / name, wanted) for name, wanted in origin["files"].items()}
+    drawn = _read(str(origin.get("made_by", "")), records)
+    code = CodeNow(project)
+    behind = {run: _facts(run, was, records, code) for run, was in origin["from_runs"].items()}
+    changed = [*_changed_files(files), *_changed_drawing(origin, drawn, code)]
+    changed += _changed_runs(behind)
+    return [
+        f"{origin['figure']}: {'stale: ' + '; '.join(changed) if changed else 'current'}",
+        f"  {origin['alt']}",
+        f"  scale {origin['scale']}, data {origin['dataset']}, commit {_commit(origin)}",
+        f"  files: {', '.join(files) or 'none'}",
+        *_drawn_by(origin, drawn),
+        *_made_from(behind),
+    ]
+
+
+def _records_near(folder: Path, project: Path) -> Path:
+    """The records that belong to a figure's folder: ``<runs_root>/figures`` or a run's own."""
+    near = [above / "records" for above in folder.resolve().parents[:2]]
+    home = project / "papermill_runs" / "records"
+    return next((path for path in near if path.is_dir()), home)
+
+
+def _read(run: str, records: Path) -> dict[str, Any]:
+    """A run's record, or what is told in its place."""
+    path = records / f"{run}.json"
+    if not path.exists():
+        return {"trouble": "no record"}
+    try:
+        return read_record(path)
+    except ValueError:
+        return {"trouble": "broken record"}
+
+
+def _commit(made_of: Mapping[str, Any]) -> str:
+    state = "with uncommitted changes" if made_of.get("dirty") else "clean"
+    return f"{made_of['commit'][:12]} ({state})" if made_of.get("commit") else "unknown"
+
+
+# --- what changed -------------------------------------------------------------------------------
+
+
+def _file_state(path: Path, wanted: str) -> str:
+    if not path.exists():
+        return "missing"
+    return "" if provenance.file_hash(path) == wanted else "changed"
+
+
+def _changed_files(files: Mapping[str, str]) -> list[str]:
+    return [f"{name} {state}" for name, state in files.items() if state]
+
+
+def _changed_drawing(origin: Mapping, drawn: Mapping, code: CodeNow) -> list[str]:
+    if "trouble" in drawn:
+        return [f"{drawn['trouble']} of {origin.get('made_by', 'what drew it')}"]
+    rooms = code.differs(drawn["notebook"], origin.get("code") or drawn["code"])
+    return [f"other code draws it now ({', '.join(rooms)})"] if rooms else []
+
+
+def _facts(run: str, wanted: str, records: Path, code: CodeNow) -> dict[str, Any]:
+    """What is told of a run behind a figure; ``trouble`` where it is no longer what it was."""
+    record = _read(run, records)
+    if "trouble" in record:
+        return record
+    rooms = code.differs(record["notebook"], record["code"], without=("visualize",))
+    again = wanted and provenance.file_hash(records / f"{run}.json")[:12] != wanted
+    parameters = {k: v for k, v in record["parameters"].items() if k != "run_folder"}
+    return {
+        "notebook": record["notebook"],
+        **parameters,
+        "finished": record["finished"],
+        "commit": _commit(record),
+        **({"trouble": "made again since"} if again else {}),
+        **({"other code": ", ".join(rooms)} if rooms else {}),
+    }
+
+
+def _changed_runs(behind: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One line for each way in which runs changed, with how many of them."""
+    ways: dict[str, int] = {}
+    for facts in behind.values():
+        found = [facts["trouble"]] if "trouble" in facts else []
+        found += [f"other code now ({facts['other code']})"] if "other code" in facts else []
+        for way in found:
+            ways[way] = ways.get(way, 0) + 1
+    return [f"{count} of {len(behind)} runs: {way}" for way, count in ways.items()]
+
+
+# --- what made it -------------------------------------------------------------------------------
+
+
+def _drawn_by(origin: Mapping, drawn: Mapping) -> list[str]:
+    if "trouble" in drawn:
+        return [f"drawn by {origin.get('made_by', 'nobody knows what')}: {drawn['trouble']}"]
+    about = f"{drawn['notebook']}, {drawn['finished']}, commit {_commit(drawn)}"
+    parameters = {k: v for k, v in drawn["parameters"].items() if k != "run_folder"}
+    return [f"drawn by {drawn['run']}: {about}", f"  {_settings(parameters)}"]
+
+
+def _made_from(behind: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The runs by notebook: what all of one have in common, then each with what it has alone."""
+    lines = []
+    for notebook in dict.fromkeys(facts.get("notebook") for facts in behind.values()):
+        group = {run: f for run, f in behind.items() if f.get("notebook") == notebook}
+        common = _common(group.values())
+        runs = f"{len(group)} run{'s' * (len(group) > 1)}"
+        lines.append(f"from {runs} of {notebook}" if notebook else f"from {runs}")
+        told = {name: value for name, value in common.items() if name != "notebook"}
+        lines += [f"  {'common to all: ' * (len(group) > 1)}{_settings(told)}"]
+        for run, facts in group.items():
+            own = {name: value for name, value in facts.items() if name not in common}
+            lines.append(f"  {run}: {_settings(own)}" if own else f"  {run}")
+    return lines
+
+
+def _common(group: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    first, *others = group
+    return {
+        name: value
+        for name, value in first.items()
+        if all(name in facts and facts[name] == value for facts in others)
+    }
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
