@@ -306,7 +306,7 @@ def test_open_ucf101_with_a_shared_group(tmp_path):
     lists = ucf_lists(tmp_path, UCF_TRAIN, test)
     with pytest.raises(
         ValueError,
-        match=r"line 3: group 'YoYo_g09' and 0 more are in training and test \(1 of 3 .*trainlist01\.txt, line 2\)",
+        match=r"line 3: group 'YoYo_g09' and 0 more are in training and test \(1 of 3 .*, line 2\)",
     ):
         open_dataset("ucf101", tmp_path, annotations=lists)
 

@@ -36,7 +36,8 @@ class Splits:
 
     ``unused`` holds labelled videos that the split leaves out (a fourth of HMDB51): nothing trains
     on them but where a list of labels asks for them, see `read_label_list`. ``absent`` holds the
-    listed videos that were left out because their files are not there, by side.
+    listed videos that were left out because their files are not there, by side, and ``listed``
+    how many there would be with them.
     """
 
     train: list[VideoRecord]
@@ -45,6 +46,7 @@ class Splits:
     name: str = ""
     unused: list[VideoRecord] = field(default_factory=list)
     absent: dict[str, list[VideoRecord]] = field(default_factory=dict)
+    listed: dict[str, int] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:
@@ -72,8 +74,11 @@ class Splits:
         found: dict[str, dict] = {}
         for side, absent in self.absent.items():
             if absent:
-                listed = len(absent) + len(getattr(self, side))
-                counts = {"listed": listed, "absent": len(absent), "first": _first_ids(absent)}
+                counts = {
+                    "listed": self.listed[side],
+                    "absent": len(absent),
+                    "first": _first_ids(absent),
+                }
                 found.setdefault("missing", {})[side] = counts
         sources = {record.group for record in self.train if record.group}
         shared = [record for record in self.test if record.group in sources]
@@ -237,19 +242,20 @@ def without_missing(splits: Splits, at_most: float) -> Splits:
     FileNotFoundError where they are more than the share ``at_most`` of a side's; ValueError where
     a class loses all its videos of a side.
     """
+    listed = {side: len(getattr(splits, side)) for side in SIDES}
     absent = {side: missing_files(getattr(splits, side)) for side in SIDES}
     for side, gone in absent.items():
-        listed = len(getattr(splits, side))
-        if len(gone) > at_most * listed:
+        if len(gone) > at_most * listed[side]:
             raise FileNotFoundError(
-                f"{SIDES[side]} videos: {told_missing(gone, listed)}; that is a share of "
-                f"{len(gone) / listed:.3f}, missing_at_most={at_most} allows less"
+                f"{SIDES[side]} videos: {told_missing(gone, listed[side])}; missing_at_most="
+                f"{at_most} allows {int(at_most * listed[side])} to be skipped"
             )
+    if not any(absent.values()):
+        return splits
     kept = {}
     for side, gone in absent.items():
         ids = {record.video_id for record in gone}
         kept[side] = [record for record in getattr(splits, side) if record.video_id not in ids]
-    found = replace(splits, **kept, absent=absent if any(absent.values()) else {})
-    if found.class_names:
-        require_classes(found)
+    found = replace(splits, **kept, absent=absent, listed=listed)
+    require_classes(found)
     return found

@@ -51,15 +51,12 @@ def _read(
     root, every = Path(root), _files_below(root)
     files = [file for file in every if file.suffix.lower() in suffixes]
     if not files:
-        raise ValueError(
-            f"{root}: holds no {kind} file{_told_endings(every)} (endings known: "
-            f"{' '.join(suffixes)})"
-        )
+        raise ValueError(f"{root}: holds no {kind} file {_told_endings(every, suffixes)}")
     if labelled is None:
         labelled = any(len(file.parts) > 1 for file in files)
     if labelled:
         _require_class_folders(root, files)
-        _tell_empty_classes(root, files, every, kind)
+        _tell_empty_classes(root, files, every, suffixes, kind)
     return _records(root, files, labelled)
 
 
@@ -133,7 +130,9 @@ def _require_class_folders(root: Path, files: list[Path]) -> None:
         )
 
 
-def _tell_empty_classes(root: Path, files: list[Path], every: list[Path], kind: str) -> None:
+def _tell_empty_classes(
+    root: Path, files: list[Path], every: list[Path], suffixes: tuple[str, ...], kind: str
+) -> None:
     """A warning that names the folders beside the classes that hold no ``kind`` of file."""
     classes = {file.parts[0] for file in files}
     below = defaultdict(list)
@@ -142,24 +141,23 @@ def _tell_empty_classes(root: Path, files: list[Path], every: list[Path], kind: 
     folders = (entry.name for entry in os.scandir(root) if entry.is_dir())
     empty = sorted(name for name in folders if name not in classes and not _is_hidden(name))
     if empty:
-        told = "; ".join(f"{name!r}{_told_endings(below[name])}" for name in empty)
+        told = "; ".join(f"{name!r} {_told_endings(below[name], suffixes)}" for name in empty)
         warnings.warn(
             f"{root}: {len(empty)} of {len(empty) + len(classes)} folders hold no {kind} file and "
             f"are no class: {told}",
-            stacklevel=5,
+            stacklevel=4,
         )
 
 
-def _told_endings(files: Sequence[Path]) -> str:
-    """Which endings there are, the most frequent first.
+def _told_endings(files: Sequence[Path], known: Sequence[str]) -> str:
+    """Which endings there are, the most frequent first, and which are known.
 
-    >>> _told_endings([Path("a/1.MTS"), Path("a/2.mts"), Path("a/note")])
-    ', but 2 .mts, 1 without ending'
+    >>> _told_endings([Path("a/1.MTS"), Path("a/2.mts"), Path("a/note")], [".mp4"])
+    '(2 .mts, 1 without ending; endings known: .mp4)'
     """
-    if not files:
-        return ", it is empty"
     counts = Counter(file.suffix.lower() or "without ending" for file in files)
-    return ", but " + ", ".join(f"{count} {ending}" for ending, count in counts.most_common(5))
+    found = ", ".join(f"{count} {ending}" for ending, count in counts.most_common(5)) or "empty"
+    return f"({found}; endings known: {' '.join(known)})"
 
 
 # --- splits by group ----------------------------------------------------------------------------
