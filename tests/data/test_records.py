@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from list_files import KINETICS, touch, ucf_lists, write
 
 from vidssl.core import VideoRecord
 from vidssl.data import (
@@ -25,19 +26,6 @@ from vidssl.data import (
     require_files,
     validation_split,
 )
-
-
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"x")
-    return root
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
 
 
 # --- folders ------------------------------------------------------------------------------------
@@ -86,15 +74,6 @@ def test_images_flat_and_in_classes(tmp_path):
 
 
 # --- lists --------------------------------------------------------------------------------------
-
-
-def ucf_lists(
-    folder: Path, train: str, test: str, classes: str = "1 Bowling\r\n2 YoYo\r\n"
-) -> Path:
-    write(folder / "classInd.txt", classes)
-    write(folder / "trainlist01.txt", train)
-    write(folder / "testlist01.txt", test)
-    return folder
 
 
 UCF_TRAIN = "Bowling/v_Bowling_g08_c01.avi 1\r\nYoYo/v_YoYo_g09_c02.avi 2\r\n"
@@ -171,9 +150,6 @@ def test_hmdb51(tmp_path):
     write(tmp_path / "wave_test_split1.txt", "Y_wave_a_0.avi 3\n")
     with pytest.raises(ValueError, match=r"line 1: .* is not '<file> <0, 1, 2>'"):
         read_hmdb51("/no/where", tmp_path, 1, "test")
-
-
-KINETICS = "label,youtube_id,time_start,time_end,split\n"
 
 
 def test_kinetics(tmp_path):

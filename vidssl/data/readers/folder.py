@@ -109,12 +109,18 @@ def _require_class_folders(root: Path, files: list[Path]) -> None:
             f"{root}: {flat[0]} and {len(flat) - 1} more lie outside class folders; put each into "
             "<class>/<file>, or read without labels (labelled=False)"
         )
+    if depths.keys() == {2, 3}:
+        raise ValueError(
+            f"{root}: {depths[2][0]} lies in a class folder and {deep} in a group's below it; use "
+            "<class>/<file> or <class>/<group>/<file> for all"
+        )
     first = sorted({file.parts[0] for file in files})
-    if len(deep.parts) > 2 and (len(first) == 1 or SIDE_NAMES.issuperset(map(str.lower, first))):
+    sides = SIDE_NAMES.issuperset(map(str.lower, first))
+    if sides or (len(first) == 1 and len(deep.parts) > 2):
         raise ValueError(
             f"{root}: {deep} lies {len(deep.parts) - 1} folders deep, and {', '.join(first)} "
-            f"{'are no classes' if len(first) > 1 else 'is the only folder'}; give the folder that "
-            f"holds the class folders, such as {root / first[-1]}, or lay them out as "
+            f"{'are no classes' if sides else 'is the only folder'}; give the folder that holds "
+            f"the class folders, such as {root / first[-1]}, or lay them out as "
             "<class>/<group>/<file> and name the groups to test on in test_groups"
         )
     if len(deep.parts) > 3:
@@ -122,11 +128,6 @@ def _require_class_folders(root: Path, files: list[Path]) -> None:
             f"{root}: {deep} lies {len(deep.parts) - 1} folders deep, expected <class>/<file> or "
             f"<class>/<group>/<file>; give the folder that holds the class folders, such as "
             f"{root / deep.parts[0]}"
-        )
-    if len(depths) > 1:
-        raise ValueError(
-            f"{root}: {depths[2][0]} lies in a class folder and {deep} in a group's below it; use "
-            "<class>/<file> or <class>/<group>/<file> for all"
         )
 
 
@@ -168,7 +169,7 @@ def open_folder(source: Source) -> Splits:
     root, files = source.root, _files_below(source.root)
     videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
     if not videos and any(map(is_image, files)):
-        return Splits([replace(r, label=-1, class_name="") for r in read_images(root)], [], [])
+        return Splits(_read(root, IMAGE_SUFFIXES, "image", labelled=False), [], [])
     if videos and all(len(file.parts) == 1 for file in videos):
         return Splits(read_folder(root, labelled=False), [], [])
     records = _with_groups(read_folder(root), source.group_pattern)

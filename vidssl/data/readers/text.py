@@ -76,11 +76,11 @@ def csv_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[
     for line, row in _numbered(reader, file):
         if len(row) != len(header):
             row = _fitted(row, header, f"{file}, line {line}")
-        if row:
-            cells = tuple(map(str.strip, pick(row)))
-            if not all(cells):
-                raise ValueError(f"{file}, line {line}: an empty cell in {','.join(row)!r}")
+        cells = tuple(map(str.strip, pick(row))) if row else ()
+        if all(cells) and cells:
             yield line, cells
+        elif any(map(str.strip, row)):
+            raise ValueError(f"{file}, line {line}: an empty cell in {','.join(row)!r}")
 
 
 def _numbered(reader, file: Path) -> Iterator[tuple[int, list[str]]]:
