@@ -44,7 +44,7 @@ class UnreadableVideo(RuntimeError):
         return type(self), (self.path, self.reason)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # slots: a big data set has hundreds of thousands
 class VideoRecord:
     """One video (or still image) of a data set.
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from list_files import KINETICS, touch, ucf_lists, write
 
 from vidssl.core import VideoRecord
-from vidssl.data.records import (
+from vidssl.data import (
     Splits,
     label_fraction,
     labelled_subset,
@@ -25,20 +26,6 @@ from vidssl.data.records import (
     require_files,
     validation_split,
 )
-
-
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"x")
-    return root
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
-
 
 # --- folders ------------------------------------------------------------------------------------
 
@@ -86,15 +73,6 @@ def test_images_flat_and_in_classes(tmp_path):
 
 
 # --- lists --------------------------------------------------------------------------------------
-
-
-def ucf_lists(
-    folder: Path, train: str, test: str, classes: str = "1 Bowling\r\n2 YoYo\r\n"
-) -> Path:
-    write(folder / "classInd.txt", classes)
-    write(folder / "trainlist01.txt", train)
-    write(folder / "testlist01.txt", test)
-    return folder
 
 
 UCF_TRAIN = "Bowling/v_Bowling_g08_c01.avi 1\r\nYoYo/v_YoYo_g09_c02.avi 2\r\n"
@@ -173,9 +151,6 @@ def test_hmdb51(tmp_path):
         read_hmdb51("/no/where", tmp_path, 1, "test")
 
 
-KINETICS = "label,youtube_id,time_start,time_end,split\n"
-
-
 def test_kinetics(tmp_path):
     text = KINETICS + "yoga,-abc,7,17,train\narm wrestling,xyz,120,130,train\n"
     records = read_kinetics(write(tmp_path / "train.csv", text), "/no/where")
@@ -209,7 +184,7 @@ def test_video_list(tmp_path):
     ]
     with pytest.raises(ValueError, match=r"list\.txt, line 2: .* is not '<path> <frames> <label>'"):
         read_video_list(write(tmp_path / "list.txt", "a 1 1\nb x\n"), "/r")
-    (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00\x9f")
+    (tmp_path / "list.txt").write_bytes(b"\x00\x9f\xff\xfe")
     with pytest.raises(ValueError, match="is not a text file"):
         read_video_list(tmp_path / "list.txt", "/r")
 
@@ -304,7 +279,10 @@ def test_open_ucf101_layouts(tmp_path):
 def test_open_ucf101_with_a_shared_group(tmp_path):
     test = UCF_TEST + "YoYo/v_YoYo_g09_c05.avi\n"
     lists = ucf_lists(tmp_path, UCF_TRAIN, test)
-    with pytest.raises(ValueError, match="group 'YoYo_g09' and 0 more are in training and test"):
+    with pytest.raises(
+        ValueError,
+        match=r"line 3: group 'YoYo_g09' and 0 more are in training and test \(1 of 3 .*, line 2\)",
+    ):
         open_dataset("ucf101", tmp_path, annotations=lists)
 
 
@@ -415,12 +393,15 @@ def test_label_list_of_ids_without_folder(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("wave/Y_wave_a_0 9 1\n", r"entries in the test set: 1 \(wave/Y_wave_a_0\); take the list"),
-        ("wave/X_wave_a_0 9 0\n", r"of another label: 1 \(wave/X_wave_a_0 \(0, here 1\)\); take"),
-        ("wave/X_wave_a_0 9 -1\n", r"of another label: 1 \(wave/X_wave_a_0 \(-1, here 1\)"),
+        ("wave/Y_wave_a_0 9 1\n", r"in the test set: 1 \(line 1: wave/Y_wave_a_0\); take the list"),
+        (
+            "wave/X_wave_a_0 9 0\n",
+            r"of another label: 1 \(line 1: wave/X_wave_a_0 \(0, here 1\)\); take",
+        ),
+        ("wave/X_wave_a_0 9 -1\n", r"of another label: 1 \(line 1: wave/X_wave_a_0 \(-1, here 1\)"),
         (
             "".join(f"wave/z{i} 9 1\n" for i in range(4)),
-            r"list\.txt: entries not in the data set: 4 \(wave/z0, wave/z1, wave/z2, \.\.\.\); ",
+            r"entries not in the data set: 4 \(line 1: wave/z0, line 2: .*z1, .*, \.\.\.\); ",
         ),
         ("wave/X_wave_a_0 9 1\n" * 2, "'wave/X_wave_a_0' is there twice"),
         ("wave/X_wave_a_0.avi,1\n", "line 1: .* is not '<path> <frames> <label>'"),
@@ -438,7 +419,9 @@ def test_label_of_a_class_whose_name_begins_alike_is_put_right(tmp_path):
     train = [VideoRecord("", i, f"{c}/a", "", c) for i, c in enumerate(("kick", "kick_ball"))]
     splits = Splits(train, [], ["kick", "kick_ball"], "hmdb51")
     list_file = write(tmp_path / "list.txt", "kick/a 9 1\nkick_ball/a 9 1\n")
-    with pytest.warns(UserWarning, match=r"1 \(kick/a \(1, here 0\)\) of 2 entries have the label"):
+    with pytest.warns(
+        UserWarning, match=r"1 \(line 1: kick/a \(1, here 0\)\) of 2 entries have the label"
+    ):
         assert read_label_list(list_file, splits) == train
 
 

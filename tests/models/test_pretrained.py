@@ -92,3 +92,64 @@ def test_a_file_that_does_not_say_what_it_holds(tmp_path):
         load_with_head(tmp_path / "d.pt")
     with pytest.raises(FileNotFoundError, match="run the pretraining first"):
         load_with_head(tmp_path / "c.pt")
+
+
+def without_counters(state):
+    return {name: t for name, t in state.items() if not name.endswith("num_batches_tracked")}
+
+
+@pytest.mark.parametrize("wrappers", [(), ("state_dict",), ("state_dict", "model"), ("net", "a")])
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("names", [as_torchvision, torch.nn.Module.state_dict])
+def test_old_wrapped_and_parallel_files_load(tmp_path, wrappers, prefix, names):
+    """Without batch norm's counters, wrapped twice, from DataParallel, in our names or theirs."""
+    trained, fresh = network(9, seed=0), network(4, seed=1)
+    content = {f"{prefix}{k}": t for k, t in without_counters(names(trained)).items()}
+    for wrapper in reversed(wrappers):
+        content = {wrapper: content, "epoch": 3, "optimizer": {"state": {}}}
+    torch.save(content, tmp_path / "theirs.pth")
+    load_pretrained(fresh, tmp_path / "theirs.pth")
+    kept = without_counters(trained.state_dict())
+    own = fresh.state_dict()
+    assert all(torch.equal(own[name], kept[name]) for name in kept if "classifier" not in name)
+
+
+def test_our_own_files_from_older_torch_and_from_data_parallel(tmp_path):
+    trained = network(9, seed=0)
+    path = save_pretrained(torch.nn.DataParallel(trained), tmp_path / "a.pt", backbone="r3d_18")
+    content = torch.load(path)
+    assert all(name.startswith("module.") for name in content["weights"])
+    fresh = network(4, seed=1)
+    load_pretrained(fresh, path)
+    assert same_backbone(fresh, trained)
+    content["weights"] = without_counters(content["weights"])
+    content["about"]["width"] = WIDTH
+    torch.save(content, path)
+    load_pretrained(network(4, seed=2), path)
+    model, _ = load_with_head(path)
+    assert torch.equal(model.classifier.weight, trained.classifier.weight)
+
+
+def test_what_cannot_be_loaded_is_told_as_what_it_is(tmp_path):
+    model, path = network(9, seed=0), tmp_path / "a.pt"
+    for content, message in (
+        (
+            model,
+            r"a\.pt: holds a pickled object of vidssl\.models\.\w+\.\w+, .* save its state_dict",
+        ),
+        ({"model": model, "epoch": 1}, "holds under model a pickled object of vidssl"),
+        (
+            {"state_dict": {"x": model.state_dict(), "y": model.state_dict()}},
+            "several .* x, y: save",
+        ),
+        ({"state_dict": {}}, "holds under state_dict no named tensors"),
+        (
+            {"model": {"state_dict": {"stem.0.weight": torch.ones(1)}}},
+            r"\d+ tensors differ, e\.g\. 'c",
+        ),
+    ):
+        torch.save(content, path)
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        with pytest.raises(ValueError, match=message):
+            load_pretrained(model, path)
+        assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())

@@ -1,4 +1,6 @@
-"""Notebooks 00 to 02 at smoke scale; what a notebook refuses."""
+"""Notebooks 00 to 02 at smoke scale; what a notebook refuses, and what it says it left out."""
+
+import shutil
 
 import pytest
 from smoke import execute
@@ -24,6 +26,23 @@ def test_supervised_baseline(place):
     figures = place / "smoke" / "supervised-n3-s0"
     assert (figures / "supervised_confusion.png").exists()
     assert len((figures / "supervised_per_class.csv").read_text().splitlines()) == 1 + 4
+
+
+def test_absent_videos_are_skipped_on_demand_and_stated(place):
+    """The denominator is of the videos that are there; record and figures say of how many."""
+    root = shutil.copytree(place / "data", place / "incomplete")
+    for name in ("Shuttle/v_Shuttle_g01_c01", "Striped/v_Striped_g08_c01"):
+        (root / "UCF-101" / f"{name}.mp4").unlink()
+    short = {"videos_per_class": 3, "steps": 2, "test_clips": 1, "root": str(root)}
+    done = execute("02_supervised_baseline", place, "skipped", missing="skip", **short)
+    assert done["metrics"]["test_videos"] == 7
+    missing = done["data_caveats"]["missing"]
+    assert missing["test"] == {"listed": 8, "absent": 1, "first": ["Shuttle/v_Shuttle_g01_c01"]}
+    assert missing["train"]["absent"] == 1
+    origin = (place / "smoke/skipped/supervised_per_class.json").read_text()
+    assert "embedded without 1 of 16 train, 1 of 8 test videos" in origin
+    record = (place / "records" / "smoke-skipped.json").read_text()
+    assert '"data_caveats"' in record
 
 
 def test_a_mistyped_parameter_stops_before_anything_runs(place):

@@ -15,23 +15,12 @@ from vidssl.data.decode import (
     video_length,
     write_video,
 )
-from vidssl.data.records import (
-    Splits,
-    label_fraction,
-    labelled_subset,
-    labelled_videos,
-    missing_files,
-    open_dataset,
-    read_folder,
-    read_hmdb51,
-    read_images,
-    read_kinetics,
-    read_label_list,
-    read_ucf101,
-    read_video_list,
-    require_files,
-    validation_split,
-)
+from vidssl.data.readers.folder import read_folder, read_images
+from vidssl.data.readers.hmdb51 import read_hmdb51
+from vidssl.data.readers.kinetics import read_kinetics
+from vidssl.data.readers.ucf101 import read_ucf101
+from vidssl.data.readers.video_list import read_video_list
+from vidssl.data.records import open_dataset
 from vidssl.data.sampling import (
     clip_span,
     dense_clips,
@@ -40,6 +29,14 @@ from vidssl.data.sampling import (
     random_clip,
     random_clips,
     uniform_clips,
+)
+from vidssl.data.splits import Splits, missing_files, require_files
+from vidssl.data.subsets import (
+    label_fraction,
+    labelled_subset,
+    labelled_videos,
+    read_label_list,
+    validation_split,
 )
 from vidssl.data.transforms import TestTransform, TrainTransform, resize_short_side
 from vidssl.data.views import (

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from vidssl.models.network import VideoNetwork
 from vidssl.models.registry import build
-from vidssl.models.released import load_tensors, named_tensors, read_checkpoint
+from vidssl.models.released import (
+    differing,
+    load_tensors,
+    named_tensors,
+    read_checkpoint,
+    without_parallel,
+)
 
 CLASSIFIER = "classifier."
 
@@ -40,13 +46,9 @@ def load_pretrained(model: VideoNetwork, path: str | Path) -> dict:
         left_out = load_tensors(model, named_tensors(content, path), path, classifier=False)
         return {"dataset": "released checkpoint", "seed": None, "left_out": left_out}
     about = content["about"]
-    weights = _without_classifier(content["weights"])
+    weights = _without_classifier(without_parallel(content["weights"]))
     own = _without_classifier(model.state_dict())
-    wrong = [
-        name
-        for name in own.keys() | weights.keys()
-        if name not in own or name not in weights or own[name].shape != weights[name].shape
-    ]
+    wrong = differing(own, weights)
     if wrong:
         raise ValueError(
             f"{path} holds another network ({about.get('backbone', 'unknown')}, width "
@@ -65,7 +67,7 @@ def load_with_head(path: str | Path) -> tuple[VideoNetwork, dict]:
     content = read_checkpoint(path)
     if not _is_ours(content):
         raise ValueError(f"{path} is not a file written by save_pretrained")
-    weights, about = content["weights"], content["about"]
+    weights, about = without_parallel(content["weights"]), content["about"]
     if not {"backbone", "width"} <= about.keys():
         raise ValueError(f"{path} does not say its backbone and width: save it with both")
     classes = len(weights.get(f"{CLASSIFIER}bias", ()))

@@ -20,7 +20,10 @@ from torch import Tensor
 from vidssl.models.network import VideoNetwork
 
 CLASSIFIER = ("classifier.weight", "classifier.bias")
-WRAPPERS = ("state_dict", "bb_state_dict", "model", "model_state")
+WRAPPERS = ("state_dict", "bb_state_dict", "model", "model_state", "model_state_dict", "network")
+WRAPPERS += ("net", "module", "weights")
+PARALLEL = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before every name
+COUNTER = "num_batches_tracked"  # of batch norm; older files and other code have none
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ def load_released(model: VideoNetwork, path: str | Path, prefix: str | None = No
       reference scripts;
     - TCLR and TimeBalance (github.com/DAVEISHAN), R3D-18, here "r3d_18_dilated": torchvision's
       names in ``{"state_dict": ...}`` or ``{"bb_state_dict": ...}``;
+    - this project's own, for a state_dict that was saved without `save_pretrained`;
     - MoSI (github.com/alibaba-mmai-research/TAdaConv, MODEL_ZOO.md), R(2+1)D-10 "r2plus1d_10" and
       R-2D3D-18 "r2d3d_18", pretrained or fine-tuned: ``{"model_state": ...}``;
     - HiCo (the same code base) and CoCLR's code with gates, S3D-G, here "s3dg";
@@ -48,9 +52,11 @@ def load_released(model: VideoNetwork, path: str | Path, prefix: str | None = No
     Networks that differ do not fit: S3D without gates (torchvision's, CoCLR's releases), and
     MIL-NCE's S3D-G, which has a space-to-depth stem and one more gate.
 
-    What stands before the names ("module.", "0.", ...) is found, or given as ``prefix`` where the
-    file holds several networks. Left out are projection heads, other networks, and the classifier
-    unless it has as many classes as the model's. Nothing is executed that the file may hold.
+    Wrappers may lie in each other, ``{"state_dict": {"model": ...}}``. What stands before the names
+    ("module.", "0.", ...) is found, or given as ``prefix`` where the file holds several networks.
+    Batch norm's counters of batches may be missing: the network keeps its own. Left out are
+    projection heads, other networks, and the classifier unless it has as many classes as the
+    model's. Nothing is executed that the file may hold.
     Colour order and standardisation are the authors' and not in the file: TimeBalance's code gives
     its teachers BGR frames, MoSI's and PyTorchVideo's standardise by 0.45 and 0.225.
 
@@ -98,12 +104,7 @@ def load_torchvision_weights(model: VideoNetwork, state_dict: Mapping[str, Tenso
 
 def _load_all(model: VideoNetwork, weights: Mapping[str, Tensor], classifier: bool) -> set[str]:
     """Load ``weights`` in our names, the classifier's if wanted and fit; names of the loaded."""
-    own = model.state_dict()
-    differ = {
-        name
-        for name in own.keys() | weights.keys()
-        if name not in own or name not in weights or own[name].shape != weights[name].shape
-    }
+    differ = differing(model.state_dict(), weights)
     if wrong := sorted(differ.difference(CLASSIFIER)):
         raise ValueError(
             f"state_dict does not fit: {len(wrong)} tensors differ, e.g. {wrong[0]!r}; build the "
@@ -115,15 +116,26 @@ def _load_all(model: VideoNetwork, weights: Mapping[str, Tensor], classifier: bo
     return set(kept)
 
 
+def differing(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> set[str]:
+    """Names that only one of them has, or whose shapes differ; a counter may be missing."""
+    return {
+        name
+        for name in own.keys() | weights.keys()
+        if not (name.endswith(COUNTER) and name not in weights)
+        if name not in own or name not in weights or own[name].shape != weights[name].shape
+    }
+
+
 def _torchvision(name: str) -> str | None:
-    """torchvision calls conv2 layer1 and the classifier fc.
+    """torchvision calls conv2 layer1 and the classifier fc; names that are ours already stay.
 
     >>> _torchvision("layer1.0.conv1.0.weight"), _torchvision("fc.bias"), _torchvision("mlp.bias")
     ('conv2.0.conv1.0.weight', 'classifier.bias', None)
     """
     head, dot, tail = name.partition(".")
     stages = {f"layer{i}": f"conv{i + 1}" for i in range(1, 5)}
-    ours = ({"stem": "stem", "fc": "classifier"} | stages).get(head)
+    names = {"stem": "stem", "fc": "classifier", **stages}
+    ours = (names | {name: name for name in names.values()}).get(head)
     return ours and ours + dot + tail
 
 
@@ -235,15 +247,60 @@ def _recognise(
 
 
 def named_tensors(content: object, path: str | Path) -> dict[str, Tensor]:
-    """The named tensors of a checkpoint, out of its wrapper."""
-    if isinstance(content, dict):
-        inside = next(
-            (content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), content
+    """The named tensors of a checkpoint, out of its wrappers; ValueError that says what is there
+    instead."""
+    inside, wrappers = content, []
+    while (key := _wrapper(inside)) is not None:
+        inside = inside[key]
+        wrappers.append(str(key))
+    if tensors := _tensors_in(inside):
+        return tensors
+    where = f" under {' > '.join(wrappers)}" if wrappers else ""
+    if isinstance(inside, _Ignored):
+        raise ValueError(
+            f"{path}: holds{where} a pickled object of {inside.what}, whose code is not run; open "
+            "it where that code is and save its state_dict()"
         )
-        tensors = {str(k): v for k, v in inside.items() if isinstance(v, Tensor)}
-        if tensors:
-            return tensors
-    raise ValueError(f"{path} holds no named tensors, bare or under {', '.join(WRAPPERS)}")
+    several = ", ".join(_holders(inside))
+    found = (
+        f"several networks, under {several}: save one of them" if several else "no named tensors"
+    )
+    raise ValueError(f"{path}: holds{where} {found}; known wrappers are {', '.join(WRAPPERS)}")
+
+
+def _wrapper(content: object) -> object | None:
+    """The key of a dictionary below which the tensors lie, None where they lie in it or nowhere."""
+    if not isinstance(content, dict):
+        return None
+    for kind in (dict, _Ignored):
+        for key in WRAPPERS:
+            if isinstance(content.get(key), kind) and (kind is dict or not _tensors_in(content)):
+                return key
+    holders = _holders(content)
+    return holders[0] if len(holders) == 1 and not _tensors_in(content) else None
+
+
+def _holders(content: object) -> list[str]:
+    """Keys of a dictionary that hold dictionaries with tensors."""
+    return [k for k, v in content.items() if _tensors_in(v)] if isinstance(content, dict) else []
+
+
+def _tensors_in(content: object) -> dict[str, Tensor]:
+    if not isinstance(content, dict):
+        return {}
+    return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+
+
+def without_parallel(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names without what DataParallel or torch.compile put before all of them.
+
+    >>> list(without_parallel({"module._orig_mod.a": torch.ones(1)}))
+    ['a']
+    """
+    for prefix in PARALLEL * 2:
+        if weights and all(name.startswith(prefix) for name in weights):
+            weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    return dict(weights)
 
 
 def read_checkpoint(path: str | Path) -> object:
@@ -265,6 +322,8 @@ def read_checkpoint(path: str | Path) -> object:
 class _Ignored:
     """Stands for every object in a checkpoint that is no tensor, such as TCLR's loss scaler."""
 
+    what = "thing"
+
     def __init__(self, *_, **__): ...
 
     def __setstate__(self, state): ...
@@ -284,7 +343,9 @@ class _TensorsOnly(pickle.Unpickler):
         allowed = ("_rebuild_tensor_v2", "_rebuild_parameter")
         if module == "torch._utils" and name in allowed:
             return getattr(torch._utils, name)
-        return OrderedDict if (module, name) == ("collections", "OrderedDict") else _Ignored
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        return type("_Ignored", (_Ignored,), {"what": f"{module}.{name}"})
 
 
 def _load_tensors(file, **options):

@@ -14,7 +14,7 @@ from vidssl.runs.provenance import find_project
 if TYPE_CHECKING:
     from vidssl.data import Splits
 
-READER_OPTIONS = ("annotations", "split", "data_seed")
+READER_OPTIONS = ("annotations", "split", "data_seed", "missing", "missing_at_most")
 FOLDER_OPTIONS = ("group_pattern", "test_groups")  # of dataset="folder" alone
 
 
@@ -37,7 +37,8 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False) -> Splits:
     An empty ``root`` means the embedded data of the scale. ``labelled=True`` refuses data without
     classes or without test videos. A ``validation`` above 0 is the share of the training videos,
     in whole groups, that takes the place of the test videos: settings are chosen on those, so that
-    the test videos are met once. Raises as `vidssl.data.open_dataset` does.
+    the test videos are met once. Where listed videos were skipped, the data set's name says how
+    many, so that it stands on every figure. Raises as `vidssl.data.open_dataset` does.
     """
     from vidssl.data import open_dataset, validation_split
 
@@ -45,6 +46,7 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False) -> Splits:
     options = {name: params[name] for name in READER_OPTIONS if name in params}
     options |= {name: params[name] for name in FOLDER_OPTIONS if params.get(name)}
     splits = open_dataset(dataset, root, **options)
+    splits.name += _told_absent(splits.caveats)
     if labelled and not splits.test:
         raise ParameterError(
             f"root={str(root)!r} has no labelled test videos: put videos into one folder a class"
@@ -52,8 +54,20 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False) -> Splits:
     if params.get("validation"):
         train, held_out = validation_split(splits.train, params["validation"], options["data_seed"])
         name = f"{splits.name}, validation"
-        splits = replace(splits, train=train, test=held_out, name=name)
+        absent = {"train": splits.absent["train"]} if splits.absent else {}
+        splits = replace(splits, train=train, test=held_out, name=name, absent=absent)
     return splits
+
+
+def _told_absent(caveats: Mapping[str, Any]) -> str:
+    """What a data set's name says of the videos that it lacks.
+
+    >>> _told_absent({"missing": {"test": {"listed": 20, "absent": 3, "first": ["a", "b", "c"]}}})
+    ' without 3 of 20 test videos'
+    """
+    lacking = caveats.get("missing", {})
+    sides = [f"{n['absent']} of {n['listed']} {side}" for side, n in lacking.items()]
+    return f" without {', '.join(sides)} videos" if sides else ""
 
 
 def _videos_root(params: Mapping[str, Any]) -> str | Path:

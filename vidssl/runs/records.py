@@ -47,6 +47,7 @@ class Run:
     dirty: bool = True
     code: dict[str, str] = field(default_factory=dict)
     figures: dict[str, str] = field(default_factory=dict)
+    caveats: dict[str, Any] = field(default_factory=dict)
     began: float = field(default_factory=time.time)
 
     @property
@@ -69,8 +70,15 @@ class Run:
         return self.folder / CHECKPOINTS if self.keeps_record else None
 
     def open_dataset(self, labelled: bool = False) -> Splits:
-        """The data set that this run's parameters name, see `inputs.open_inputs`."""
-        return open_inputs(self.params, labelled)
+        """The data set that this run's parameters name, see `inputs.open_inputs`.
+
+        What `Splits.caveats` says of it is printed and goes into the run's record.
+        """
+        splits = open_inputs(self.params, labelled)
+        self.caveats = splits.caveats
+        if self.caveats:
+            print(f"{splits.name}: {json.dumps(self.caveats)}")
+        return splits
 
     def open_flow(self) -> dict[str, str]:
         """Where the flow of this run's videos lies, see `inputs.open_flow`."""
@@ -171,6 +179,7 @@ class Run:
                 "failed_count": len(failed),
                 "failed": list(failed),
                 "data_hash": data_hash,
+                **({"data_caveats": self.caveats} if self.caveats else {}),
                 **self._made_of(),
                 "figures": self.figures,
                 "versions": provenance.versions(),

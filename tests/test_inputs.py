@@ -1,0 +1,48 @@
+"""The data set that a page's parameters name: what is said of it."""
+
+from pathlib import Path
+
+import pytest
+
+from vidssl.data import missing_files
+from vidssl.runs.inputs import open_inputs
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """UCF101's layout: 2 classes, tested on groups 1 to 4 of 8; one file is absent."""
+    root = tmp_path_factory.mktemp("ucf")
+    lines = {"train": "", "test": ""}
+    for number, name in enumerate(("Archery", "YoYo"), start=1):
+        for group in range(1, 9):
+            file = root / name / f"v_{name}_g{group:02d}_c01.avi"
+            file.parent.mkdir(exist_ok=True)
+            file.touch()
+            lines["train" if group > 4 else "test"] += f"{name}/{file.name} {number}\n"
+    (root / "Archery/v_Archery_g01_c01.avi").unlink()
+    (root / "classInd.txt").write_text("1 Archery\n2 YoYo\n")
+    for side, text in lines.items():
+        (root / f"{side}list01.txt").write_text(text)
+    return root
+
+
+def params(root: Path, **given):
+    place = {"scale": "smoke", "dataset": "ucf101", "root": str(root), "annotations": str(root)}
+    return {**place, "split": 1, "data_seed": 0, "validation": 0.0, "missing": "skip", **given}
+
+
+def test_the_name_says_what_was_skipped(root):
+    splits = open_inputs(params(root), labelled=True)
+    assert splits.name == "ucf101 without 1 of 8 test videos"
+    assert len(splits.test) == 7
+    assert open_inputs(params(root, missing="refuse")).name == "ucf101"
+
+
+def test_held_out_training_videos_are_not_those_of_the_test_list(root):
+    (gone := root / "YoYo/v_YoYo_g08_c01.avi").unlink()
+    splits = open_inputs(params(root, validation=0.25))
+    gone.touch()
+    assert splits.name.startswith("ucf101 without 1 of 8 train, 1 of 8 test videos, validation")
+    assert splits.caveats["missing"].keys() == {"train"}
+    assert splits.caveats["missing"]["train"]["listed"] == 8
+    assert missing_files(splits.test) == []

@@ -1,0 +1,238 @@
+"""A folder of one's own videos or still images: a folder a class, perhaps one a group inside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from vidssl.core import VideoRecord, derive_seed, did_you_mean
+from vidssl.data.splits import Source, Splits, require_classes
+from vidssl.files import require_utf8
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+HIDDEN = ("__MACOSX", "@eaDir")  # what unpackers and file servers leave, beside names with a dot
+SIDE_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether a file's name ends like a still image's."""
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def read_folder(root: str | Path, labelled: bool = True) -> list[VideoRecord]:
+    """Videos laid out as ``<class>/<file>`` or ``<class>/<group>/<file>``, classes sorted, labels
+    from 0.
+
+    ``video_id`` is the path below ``root`` without its ending. A video's group is its group
+    folder's name (the same name in two classes is one group), else the video itself. With
+    ``labelled=False`` any layout is read and labels are -1. A class folder without a video is left
+    out, which a warning says with the reason. Raises FileNotFoundError for a missing folder,
+    ValueError for one without videos or with another layout.
+    """
+    return _read(root, VIDEO_SUFFIXES, "video", labelled)
+
+
+def read_images(root: str | Path) -> list[VideoRecord]:
+    """Still images of a folder, flat (label -1) or in class folders. Errors as `read_folder`."""
+    return _read(root, IMAGE_SUFFIXES, "image", None)
+
+
+def _read(
+    root: str | Path, suffixes: tuple[str, ...], kind: str, labelled: bool | None
+) -> list[VideoRecord]:
+    """``labelled=None``: if any lies in a folder."""
+    root, every = Path(root), _files_below(root)
+    files = [file for file in every if file.suffix.lower() in suffixes]
+    if not files:
+        raise ValueError(f"{root}: holds no {kind} file {_told_endings(every, suffixes)}")
+    require_utf8([root, *files], root)
+    if labelled is None:
+        labelled = any(len(file.parts) > 1 for file in files)
+    if labelled:
+        _require_class_folders(root, files)
+        _tell_empty_classes(root, files, every, suffixes, kind)
+    return _records(root, files, labelled)
+
+
+def _files_below(root: str | Path) -> list[Path]:
+    """Sorted paths relative to ``root``; hidden files and folders are passed over."""
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"root={str(root)!r} is not a folder; give the data set's folder")
+    files = []
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        subfolders[:] = [name for name in subfolders if not _is_hidden(name)]
+        below = Path(folder).relative_to(root)
+        files += [below / name for name in names if not _is_hidden(name)]
+    return sorted(files)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in HIDDEN
+
+
+def _records(root: Path, files: list[Path], labelled: bool) -> list[VideoRecord]:
+    classes = sorted({file.parts[0] for file in files}) if labelled else []
+    labels = {name: label for label, name in enumerate(classes)}
+    records: dict[str, VideoRecord] = {}
+    for file in files:
+        video_id = file.with_suffix("").as_posix()
+        name = file.parts[0] if labelled else ""
+        group = file.parts[1] if labelled and len(file.parts) == 3 else video_id
+        record = VideoRecord(str(root / file), labels.get(name, -1), video_id, group, name)
+        other = records.setdefault(video_id, record)
+        if other is not record:
+            raise ValueError(
+                f"{root}: video {video_id!r} is there twice, as {Path(other.path).name} and "
+                f"{file.name}; remove or rename one"
+            )
+    return list(records.values())
+
+
+# --- layouts ------------------------------------------------------------------------------------
+
+
+def _require_class_folders(root: Path, files: list[Path]) -> None:
+    """ValueError with advice unless all lie in <class>/<file>, or all in <class>/<group>/<file>."""
+    depths = defaultdict(list)
+    for file in files:
+        depths[len(file.parts)].append(file)
+    flat, deep = depths.get(1), depths[max(depths)][0]
+    if flat:
+        raise ValueError(
+            f"{root}: {flat[0]} and {len(flat) - 1} more lie outside class folders; put each into "
+            "<class>/<file>, or read without labels (labelled=False)"
+        )
+    if depths.keys() == {2, 3}:
+        raise ValueError(
+            f"{root}: {depths[2][0]} lies in a class folder and {deep} in a group's below it; use "
+            "<class>/<file> or <class>/<group>/<file> for all"
+        )
+    first = sorted({file.parts[0] for file in files})
+    sides = SIDE_NAMES.issuperset(map(str.lower, first))
+    if sides or (len(first) == 1 and len(deep.parts) > 2):
+        raise ValueError(
+            f"{root}: {deep} lies {len(deep.parts) - 1} folders deep, and {', '.join(first)} "
+            f"{'are no classes' if sides else 'is the only folder'}; give the folder that holds "
+            f"the class folders, such as {root / first[-1]}, or lay them out as "
+            "<class>/<group>/<file> and name the groups to test on in test_groups"
+        )
+    if len(deep.parts) > 3:
+        raise ValueError(
+            f"{root}: {deep} lies {len(deep.parts) - 1} folders deep, expected <class>/<file> or "
+            f"<class>/<group>/<file>; give the folder that holds the class folders, such as "
+            f"{root / deep.parts[0]}"
+        )
+
+
+def _tell_empty_classes(
+    root: Path, files: list[Path], every: list[Path], suffixes: tuple[str, ...], kind: str
+) -> None:
+    """A warning that names the folders beside the classes that hold no ``kind`` of file."""
+    classes = {file.parts[0] for file in files}
+    below = defaultdict(list)
+    for file in every:
+        below[file.parts[0]].append(file)
+    folders = (entry.name for entry in os.scandir(root) if entry.is_dir())
+    empty = sorted(name for name in folders if name not in classes and not _is_hidden(name))
+    if empty:
+        told = "; ".join(f"{name!r} {_told_endings(below[name], suffixes)}" for name in empty)
+        warnings.warn(
+            f"{root}: {len(empty)} of {len(empty) + len(classes)} folders hold no {kind} file and "
+            f"are no class: {told}",
+            stacklevel=4,
+        )
+
+
+def _told_endings(files: Sequence[Path], known: Sequence[str]) -> str:
+    """Which endings there are, the most frequent first, and which are known.
+
+    >>> _told_endings([Path("a/1.MTS"), Path("a/2.mts"), Path("a/note")], [".mp4"])
+    '(2 .mts, 1 without ending; endings known: .mp4)'
+    """
+    counts = Counter(file.suffix.lower() or "without ending" for file in files)
+    found = ", ".join(f"{count} {ending}" for ending, count in counts.most_common(5)) or "empty"
+    return f"({found}; endings known: {' '.join(known)})"
+
+
+# --- splits by group ----------------------------------------------------------------------------
+
+
+def open_folder(source: Source) -> Splits:
+    """Class folders split by group; videos that lie flat and still images are all for training."""
+    root, files = source.root, _files_below(source.root)
+    videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+    if not videos and any(map(is_image, files)):
+        return Splits(_read(root, IMAGE_SUFFIXES, "image", labelled=False), [], [])
+    if videos and all(len(file.parts) == 1 for file in videos):
+        return Splits(read_folder(root, labelled=False), [], [])
+    records = _with_groups(read_folder(root), source.group_pattern)
+    _require_two_groups(records, root)
+    groups = source.test_groups
+    held_out = _known_groups(records, groups) if groups else _draw_groups(records, source.data_seed)
+    train = [record for record in records if record.group not in held_out]
+    test = [record for record in records if record.group in held_out]
+    splits = Splits(train, test, sorted({record.class_name for record in records}))
+    require_classes(splits)
+    return splits
+
+
+def _with_groups(records: list[VideoRecord], pattern: str) -> list[VideoRecord]:
+    if not pattern:
+        return records
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"group_pattern={pattern!r} is no regular expression: {error}") from None
+    if compiled.groups < 1:
+        raise ValueError(f"group_pattern={pattern!r} needs a bracket around the group's name")
+    grouped = []
+    for record in records:
+        match = compiled.search(Path(record.path).name)
+        if match is None:
+            raise ValueError(f"{record.path}: group_pattern={pattern!r} does not match its name")
+        grouped.append(replace(record, group=match[1]))
+    return grouped
+
+
+def _require_two_groups(records: list[VideoRecord], root: Path) -> None:
+    for name, groups in _groups_of_classes(records).items():
+        if len(groups) < 2:
+            raise ValueError(
+                f"{root}: class {name!r} has only one video or group ({groups[0]}), training and "
+                "test need one each: add videos of it or remove its folder"
+            )
+
+
+def _groups_of_classes(records: Iterable[VideoRecord]) -> dict[str, list[str]]:
+    groups = defaultdict(set)
+    for record in records:
+        groups[record.class_name].add(record.group)
+    return {name: sorted(groups[name]) for name in sorted(groups)}
+
+
+def _known_groups(records: list[VideoRecord], test_groups: Sequence[str]) -> set[str]:
+    known = sorted({record.group for record in records})
+    for group in map(str, test_groups):
+        if group not in known:
+            raise ValueError(f"test_groups: {group!r} is no group{did_you_mean(group, known[:20])}")
+    return set(map(str, test_groups))
+
+
+def _draw_groups(records: list[VideoRecord], seed: int) -> set[str]:
+    """About a quarter of each class's groups, at least one; classes with few groups draw first."""
+    rng = np.random.default_rng(derive_seed(seed, "test groups"))
+    held_out: set[str] = set()
+    for groups in sorted(_groups_of_classes(records).values(), key=len):
+        wanted = max(1, round(len(groups) / 4))
+        free = [groups[i] for i in rng.permutation(len(groups)) if groups[i] not in held_out]
+        held_out.update(free[: max(0, wanted - (len(groups) - len(free)))])
+    return held_out

@@ -1,0 +1,159 @@
+"""Text files that list videos: what lines they hold, and which line is at fault.
+
+Files are UTF-8, with or without a byte order mark (one of UTF-16 is honoured too), lines end as on
+any system, blanks at their ends and empty lines do not count.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from vidssl.core import VideoRecord
+
+
+class Entry(NamedTuple):
+    """A video and the line that lists it."""
+
+    file: Path
+    line: int
+    record: VideoRecord
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}, line {self.line}"
+
+
+def records_of(entries: Iterable[Entry]) -> list[VideoRecord]:
+    """The records of a list; ValueError that names both lines where a video stands twice."""
+    entries = list(entries)
+    if len({entry.record.video_id for entry in entries}) < len(entries):
+        _refuse_second(entries)
+    return [entry.record for entry in entries]
+
+
+def _refuse_second(entries: list[Entry]) -> NoReturn:
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        other = first.setdefault(entry.record.video_id, entry)
+        if other is not entry:
+            where = f"line {other.line}" if other.file == entry.file else other.place
+            raise ValueError(
+                f"{entry.place}: video {entry.record.video_id!r} is there twice, first in {where}; "
+                "remove one"
+            )
+    raise AssertionError("no video is there twice")
+
+
+def lines_of(file: Path) -> list[tuple[int, str]]:
+    """Numbered lines with content; FileNotFoundError or ValueError if there are none."""
+    lines = [(n, line.strip()) for n, line in enumerate(text_of(file).split("\n"), 1)]
+    lines = [(n, line) for n, line in lines if line]
+    if not lines:
+        raise ValueError(f"{file}: lists no video")
+    return lines
+
+
+def csv_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """(line, the cells of ``columns``) of each row of a CSV file whose header names them.
+
+    ValueError that names file and line for a row with fewer or more cells than the header, for an
+    empty cell and for a quote that is not closed.
+    """
+    reader = csv.reader(io.StringIO(text_of(file), newline=""), skipinitialspace=True)
+    header = [name.strip() for name in next(reader, ())]
+    lacking = [name for name in columns if name not in header]
+    if lacking:
+        raise ValueError(
+            f"{file}: column {lacking[0]!r} is missing; the header must name {', '.join(columns)}"
+        )
+    pick = itemgetter(*(header.index(name) for name in columns))
+    for line, row in _numbered(reader, file):
+        if len(row) != len(header):
+            row = _fitted(row, header, f"{file}, line {line}")
+        cells = tuple(map(str.strip, pick(row))) if row else ()
+        if all(cells) and cells:
+            yield line, cells
+        elif any(map(str.strip, row)):
+            raise ValueError(f"{file}, line {line}: an empty cell in {','.join(row)!r}")
+
+
+def _numbered(reader, file: Path) -> Iterator[tuple[int, list[str]]]:
+    """Rows with the line they stand in, which is never more than one."""
+    line = reader.line_num
+    try:
+        for row in reader:
+            line += 1
+            if reader.line_num != line:
+                raise csv.Error
+            yield line, row
+    except csv.Error:
+        raise ValueError(
+            f'{file}, line {min(line, reader.line_num)}: a quote (") opens there and is not '
+            "closed in its line"
+        ) from None
+
+
+def _fitted(row: list[str], header: list[str], place: str) -> list[str]:
+    """A row without empty cells behind the header's, [] for a blank line; others are refused."""
+    if not any(map(str.strip, row)):
+        return []
+    if len(row) < len(header) or any(map(str.strip, row[len(header) :])):
+        raise ValueError(
+            f"{place}: {len(row)} cells where the header has {len(header)}, in {','.join(row)!r}; "
+            "is the file cut off there?"
+        )
+    return row[: len(header)]
+
+
+def text_of(file: Path) -> str:
+    r"""A file's text, lines ending in \n.
+
+    FileNotFoundError if it is not there, naming a folder below that holds it; ValueError with the
+    line for bytes that are no UTF-8.
+    """
+    require_file(file)
+    raw = file.read_bytes()
+    encoding = "utf-16" if raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    if encoding != "utf-16" and b"\0" in raw:
+        raise ValueError(f"{file}: is not a text file; give the data set's list")
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        byte = raw[error.start : error.start + 1]
+        raise ValueError(
+            f"{file}, line {line}: byte 0x{byte.hex()} is not UTF-8 ({byte.decode('latin-1')!r} in "
+            "Latin-1); save the file as UTF-8"
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def listed_path(text: str) -> Path:
+    r"""A path as lists write it: perhaps in quotes, perhaps with Windows' \ between folders.
+
+    >>> listed_path('"a b\\c.avi"').as_posix()
+    'a b/c.avi'
+    """
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1].strip()
+    return Path(text.replace("\\", "/"))
+
+
+def require_file(file: Path) -> None:
+    if not file.is_file():
+        below = next(iter(sorted(file.parent.glob(f"*/{file.name}"))), None)
+        hint = "check the folder of the data set's lists"
+        if below:
+            hint = f"{below} is there: give {str(below.parent)!r}"
+        raise FileNotFoundError(f"{file}: no such file; {hint}")
+
+
+def require_folder(folder: str | Path, name: str) -> None:
+    if not str(folder) or not Path(folder).is_dir():
+        raise FileNotFoundError(f"{name}={str(folder)!r} is not a folder")
