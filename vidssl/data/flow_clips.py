@@ -36,7 +36,7 @@ ClipTransform = Callable[[np.ndarray, np.random.Generator | None], Tensor]
 
 
 class RGBFrames:
-    """Source of frames resized to ``short_side``: (N, T, H, W, 3) uint8, decoded or of ``store``."""
+    """Source of frames (N, T, H, W, 3) uint8, resized to ``short_side``: of ``store`` or decoded."""
 
     def __init__(self, short_side: int, store: FrameStore | None = None):
         self.short_side, self.store = short_side, store

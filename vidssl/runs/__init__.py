@@ -14,7 +14,7 @@ Inside a notebook:
 from vidssl.runs.execute import RunFailed, RunLocked, execute
 from vidssl.runs.figures import figure_files, read_origin, save_figure, trace
 from vidssl.runs.graph import Graph, Job
-from vidssl.runs.inputs import embedded_data
+from vidssl.runs.inputs import embedded_data, frame_store, prepare_frames
 from vidssl.runs.notebooks import notebook_code, notebook_names, notebook_path, write_pairs
 from vidssl.runs.parameters import (
     ParameterError,
@@ -53,12 +53,14 @@ __all__ = [
     "figure_files",
     "find_project",
     "find_records",
+    "frame_store",
     "load_records",
     "notebook_code",
     "notebook_names",
     "notebook_path",
     "parameters_for",
     "pool_folds",
+    "prepare_frames",
     "read_origin",
     "records_folder",
     "save_figure",
