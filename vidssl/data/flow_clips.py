@@ -36,7 +36,7 @@ ClipTransform = Callable[[np.ndarray, np.random.Generator | None], Tensor]
 
 
 class RGBFrames:
-    """Source of frames (N, T, H, W, 3) uint8, resized to ``short_side``: of ``store`` or decoded."""
+    """Source of frames (N, T, H, W, 3) uint8 at ``short_side``, of ``store`` or decoded."""
 
     def __init__(self, short_side: int, store: FrameStore | None = None):
         self.short_side, self.store = short_side, store
