@@ -4,13 +4,16 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from tiny_project import REPOSITORY
 
-from vidssl import cli, runs
+from vidssl import cli, models, runs
 from vidssl.core import VideoRecord
-from vidssl.data import synthetic, write_video
+from vidssl.data import ClipDataset, TrainTransform, collate, synthetic, write_video
 from vidssl.data.records import open_dataset
+from vidssl.methods import supervised
 from vidssl.runs import inputs
+from vidssl.training import TrainConfig, fit
 
 PARAMS = {"dataset": "folder", "frame_store_gb": 1.0, "scale": "mini"}
 
@@ -130,3 +133,22 @@ def test_a_video_outside_the_root_has_a_place_too(videos, tmp_path, frames_at):
     params = {**PARAMS, "root": str(videos)}
     store = inputs.open_frames(params, [VideoRecord(str(other), 0, "other")], 24)
     assert store.frames(str(other), 24).shape == (10, 24, 32, 3)
+
+
+def test_a_training_learns_the_same_with_a_store(moving_videos, frames_at):
+    records = open_dataset("folder", moving_videos).train
+    params = {**PARAMS, "root": str(moving_videos)}
+    weights = []
+    for gigabytes in (0.0, 1.0):
+        store = inputs.open_frames({**params, "frame_store_gb": gigabytes}, records, 20)
+        data = ClipDataset(
+            records, frames=4, stride=2, transform=TrainTransform(16, 20), store=store
+        )
+        torch.manual_seed(0)
+        model = models.build("r2plus1d_10", num_classes=2, width=0.125)
+        config = TrainConfig(epochs=2, batch_size=4)
+        quiet = {"collate": collate, "report": lambda *_: None}
+        fit(model, data, supervised.training_step, config, **quiet)
+        weights.append(model.state_dict())
+    assert frames_at.exists()
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())

@@ -14,7 +14,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from vidssl.core import derive_seed, one_of
 
@@ -195,14 +196,7 @@ def fit(
     batches = EpochBatches(
         len(dataset), config.batch_size, config.epochs, config.seed, start=result.steps
     )
-    loader = DataLoader(
-        dataset,
-        batch_sampler=batches,
-        collate_fn=collate,
-        num_workers=config.num_workers,
-        persistent_workers=False,
-        pin_memory=torch.cuda.is_available(),
-    )
+    loader = _loader(dataset, batches, collate or default_collate, config.num_workers)
     model.to(accelerator.device)
     prepared, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     loop = _Loop(prepared, optimizer, accelerator, config, training_step, batches.per_epoch)
@@ -211,7 +205,7 @@ def fit(
         logs.append(_start_trackers(accelerator, config, result.steps))
     meter = _Meter(result, batches.per_epoch * config.epochs, log_every, report, logs)
     prepared.train()
-    for batch in meter.watch(loader):
+    for batch in meter.watch(_arrived(loader, accelerator.device)):
         metrics = loop.step(batch, result.steps)
         result.steps += 1
         result.failed.extend(p for p in batch.get("failed", ()) if p not in result.failed)
@@ -223,6 +217,52 @@ def fit(
         tracker.finish()
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False).eval()
     return result
+
+
+class _Ahead(Dataset):
+    """Batches that a thread prepares while a step is at work: `Future`s in place of samples.
+
+    accelerate asks for a batch before it hands out the one before, so one is always in the making.
+    """
+
+    def __init__(self, dataset: Dataset, collate: Callable[[Sequence[Any]], Batch]):
+        self.dataset, self.collate = dataset, collate
+        self._thread = ThreadPoolExecutor(1)  # ends with this data set
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitems__(self, keys: Sequence[Any]) -> Future:
+        return self._thread.submit(self._batch, keys)
+
+    def _batch(self, keys: Sequence[Any]) -> Batch:
+        return self.collate([self.dataset[key] for key in keys])
+
+
+def _loader(dataset: Dataset, batches: EpochBatches, collate: Callable, workers: int) -> DataLoader:
+    """Batches made ahead of the steps, by ``workers`` processes or, with 0, by a thread."""
+    if not workers:
+        dataset, collate = _Ahead(dataset, collate), _as_it_is
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        collate_fn=collate,
+        num_workers=workers,
+        persistent_workers=False,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _as_it_is(samples: Any) -> Any:
+    return samples
+
+
+def _arrived(loader: Iterable[Batch | Future], device: torch.device) -> Iterator[Batch]:
+    """Batches on ``device``, waited for where they are still in the making."""
+    from accelerate.utils import send_to_device
+
+    for batch in loader:
+        yield send_to_device(batch.result(), device) if isinstance(batch, Future) else batch
 
 
 def checkpoint_period(config: TrainConfig) -> int:

@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -491,7 +492,7 @@ def test_mapped_frames_are_not_copied(root, tmp_path):
     assert store.add([str(path)], 1, progress=False).size == 1200 * 128 * 128 * 3
 
     def own_bytes():
-        resident, shared = map(int, open("/proc/self/statm").read().split()[1:3])
+        resident, shared = map(int, Path("/proc/self/statm").read_text().split()[1:3])
         return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
 
     before = own_bytes()
