@@ -44,6 +44,7 @@ warmup_epochs = 0.2
 weight_decay = 1e-4
 accumulate = 1  # steps that share one update of the weights
 precision = "no"  # bf16 on a GPU
+frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0  # processes that prepare images; more pay with more cores
 held_out_images = 60
 
@@ -96,7 +97,8 @@ if max_images:
     training = [training[i] for i in sorted(drawn[:max_images])]
 order = np.random.default_rng(derive_seed(data_seed, "held out")).permutation(len(kept))
 chosen = [kept[i] for i in order[:held_out_images]]
-batch = collate(list(ImageDataset(chosen, side=config.source_side)))
+store = run.open_frames([*training, *chosen], config.source_side)
+batch = collate(list(ImageDataset(chosen, side=config.source_side, store=store)))
 held_out, unreadable = batch["image"], batch["failed"]
 print(f"{len(held_out)} held-out images, {len(training)} for training")
 
@@ -133,7 +135,7 @@ print(f"held-out pretext accuracy before training {before:.1%}, chance {chance:.
 # %%
 result = fit(
     model,
-    ImageDataset(training, side=config.source_side, seed=seed),
+    ImageDataset(training, side=config.source_side, seed=seed, store=store),
     mosi.training_step(config),
     TrainConfig(
         epochs=epochs,

@@ -47,7 +47,7 @@ warmup = 0.03  # share of the training
 weight_decay = 1e-3
 accumulate = 1  # steps that share one update of the weights
 precision = "no"  # bf16 on a GPU
-cache_mb = 1500
+frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
 test_clips = 10
 train_clips = 2  # clips of a training video for its accuracy and for the baselines
@@ -93,10 +93,11 @@ print(
 )
 
 # %%
-clip_settings = {"frames": frames, "stride": frame_stride}
+store = run.open_frames([*labelled, *splits.test], short_side)
+clip_settings = {"frames": frames, "stride": frame_stride, "store": store}
 augmented = TrainTransform(size=size, short_side=short_side, flip=flip)
 plain = TestTransform(size=size, short_side=short_side)
-training = ClipDataset(labelled, **clip_settings, transform=augmented, seed=seed, cache_mb=cache_mb)
+training = ClipDataset(labelled, **clip_settings, transform=augmented, seed=seed)
 test_set = MultiClipDataset(splits.test, **clip_settings, count=test_clips, transform=plain)
 labelled_set = MultiClipDataset(labelled, **clip_settings, count=train_clips, transform=plain)
 shown = (0, len(labelled) - 1)

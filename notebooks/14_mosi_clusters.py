@@ -33,6 +33,7 @@ frame_stride = 7
 size = 32  # px
 short_side = 40  # px
 videos = 320  # test videos, drawn at random
+frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 test_clips = 2  # clips of a video, whose features are averaged
 clusters = 5
 perplexity = 30.0
@@ -94,6 +95,7 @@ test_set = MultiClipDataset(
     stride=frame_stride,
     count=test_clips,
     transform=TestTransform(size=size, short_side=short_side),
+    store=run.open_frames(asked, short_side),
 )
 features, groups, distances = {}, {}, {}
 for role, model in networks.items():

@@ -54,7 +54,7 @@ lr = 0.001
 warmup = 0.03  # share of the training
 weight_decay = 1e-3
 precision = "no"  # bf16 on a GPU
-cache_mb = 1500
+frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
 test_clips = 10
 baselines = False  # also a static-frame and a frame-difference classifier of the same labels
@@ -101,9 +101,11 @@ print(
 
 # %%
 settings = {"frames": frames, "stride": frame_stride, "size": size, "short_side": short_side}
+if modality == "rgb" or baselines:
+    settings["store"] = run.open_frames([*labelled, *splits.test], short_side)
 if modality == "flow":
     settings |= run.open_flow()
-seen = motionfit.ClipSettings(modality, **settings, flip=flip, cache_mb=cache_mb)
+seen = motionfit.ClipSettings(modality, **settings, flip=flip)
 training_set = seen.training(training, clips, seed)
 
 

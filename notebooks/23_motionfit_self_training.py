@@ -51,7 +51,7 @@ lr = 0.002
 warmup_epochs = 0.2
 weight_decay = 1e-4
 precision = "no"  # bf16 on a GPU
-cache_mb = 1500
+frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
 
 # %%
@@ -96,7 +96,7 @@ print(
 # %%
 seen = motionfit.ClipSettings(
     "rgb", frames=frames, stride=frame_stride, size=size, short_side=short_side, flip=flip,
-    cache_mb=cache_mb,
+    store=run.open_frames(known, short_side),
 )  # fmt: skip
 training_set = seen.training(training, clips, seed)
 sample = training_set[0]

@@ -50,7 +50,7 @@ lr = 0.001
 warmup = 0.03  # share of the training
 weight_decay = 1e-3
 precision = "no"  # bf16 on a GPU
-cache_mb = 1500
+frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
 test_clips = 10
 retrieval_clips = 10  # clips a video for retrieval; 0: no retrieval
@@ -96,7 +96,7 @@ print(
 # %%
 seen = motionfit.ClipSettings(
     "rgb", frames=frames, stride=frame_stride, size=size, short_side=short_side, flip=flip,
-    cache_mb=cache_mb,
+    store=run.open_frames([*labelled, *(splits.train if retrieval_clips else ()), *splits.test], short_side),
 )  # fmt: skip
 training_set = seen.training(labelled, clips, seed)
 test_set, labelled_set = seen.even(splits.test, test_clips), seen.even(labelled, 2)

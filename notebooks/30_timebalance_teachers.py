@@ -60,7 +60,7 @@ batch_size = 16
 tuning_lr = 0.001
 tuning_weight_decay = 1e-3
 precision = "no"  # bf16 on a GPU
-cache_mb = 1500
+frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
 test_clips = 10
 train_clips = 2  # clips of a labelled video for its accuracy
@@ -112,6 +112,7 @@ print(f"{objective}: {', '.join(config.terms)}; {len(splits.train)} videos witho
 # ## What a step sees of one video
 
 # %%
+store = run.open_frames([*splits.train, *splits.test], short_side)
 views = ViewsDataset(
     splits.train,
     frames=frames,
@@ -126,7 +127,7 @@ views = ViewsDataset(
         erase=erase,
     ),
     seed=seed,
-    cache_mb=cache_mb,
+    store=store,
 )
 shown = views[0]["views"][0]
 figure = visualize.film_strip(
@@ -207,7 +208,7 @@ figure
 
 
 # %%
-clip_settings = {"frames": tuning_frames, "stride": frame_stride}
+clip_settings = {"frames": tuning_frames, "stride": frame_stride, "store": store}
 augmented = TrainTransform(size=size, short_side=short_side, flip=flip)
 plain = TestTransform(size=size, short_side=short_side)
 test_set = MultiClipDataset(splits.test, **clip_settings, count=test_clips, transform=plain)
@@ -236,7 +237,7 @@ def finetuned(labelled, fraction):
     )
     tuned = fit(
         model,
-        ClipDataset(labelled, **clip_settings, transform=augmented, seed=seed, cache_mb=cache_mb),
+        ClipDataset(labelled, **clip_settings, transform=augmented, seed=seed),
         supervised.training_step,
         tuning,
         folder=run.checkpoint_folder and run.checkpoint_folder / f"finetuned-{fraction}",

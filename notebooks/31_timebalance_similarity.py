@@ -39,6 +39,7 @@ tuning_frames = 8  # of the clip that is classified
 frame_stride = 7
 size = 32  # px
 short_side = 40  # px
+frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
 publish = False  # put the figures among the project's
 
@@ -92,7 +93,12 @@ predictors = timebalance.load_finetuned(invariant, distinctive, fraction, splits
 # %%
 plain = TestTransform(size=size, short_side=short_side)
 tiles = ConsecutiveClipsDataset(
-    videos, frames=frames, stride=local_stride, count=clips, transform=plain
+    videos,
+    frames=frames,
+    stride=local_stride,
+    count=clips,
+    transform=plain,
+    store=run.open_frames(videos, short_side),
 )
 similarities = timebalance.measure_similarities(*teachers, tiles, num_workers=num_workers)
 similarities.save(run.folder / "similarities.npz")

@@ -59,7 +59,7 @@ lr = 0.001
 warmup = 0.03  # share of the training
 weight_decay = 1e-3
 precision = "no"  # bf16 on a GPU
-cache_mb = 1500
+frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
 test_clips = 10
 train_clips = 2  # clips of a labelled video for its accuracy and for the baselines
@@ -121,13 +121,15 @@ print(
 # ## Clips
 
 # %%
-clip_settings = {"frames": frames, "stride": frame_stride}
+seen = unlabelled if method != "supervised" else []
+store = run.open_frames([*labelled, *seen, *splits.test], short_side)
+clip_settings = {"frames": frames, "stride": frame_stride, "store": store}
 augmented = TrainTransform(size=size, short_side=short_side, flip=flip)
 two_views = method in ("mean_teacher", "fixmatch", "tg_fixmatch") or weak_strong
 strong = augmented if method == "mean_teacher" else ViewTransform(size=size, short_side=short_side)
 views = WeakStrong(augmented, strong) if two_views else augmented
 plain = TestTransform(size=size, short_side=short_side)
-known = ClipDataset(labelled, **clip_settings, transform=augmented, seed=seed, cache_mb=cache_mb)
+known = ClipDataset(labelled, **clip_settings, transform=augmented, seed=seed)
 training = known
 if method != "supervised":
     others = ClipDataset(
@@ -135,7 +137,6 @@ if method != "supervised":
         **clip_settings,
         transform=views,
         seed=derive_seed(seed, "unlabelled"),
-        cache_mb=cache_mb,
     )
     training = PairedDataset(known, others)
 labelled_set = MultiClipDataset(labelled, **clip_settings, count=train_clips, transform=plain)

@@ -41,6 +41,7 @@ tuning_frames = 8  # of the clips that are classified
 frame_stride = 7
 size = 32  # px
 short_side = 40  # px
+frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
 test_clips = 10
 probe_fraction = 1.0  # labelled share behind the linear classifiers on frozen features
@@ -91,12 +92,18 @@ note = f"{splits.name} · {scale} scale · {percent} % labels · seed {seed}"
 
 # %%
 plain = TestTransform(size=size, short_side=short_side)
+store = run.open_frames([*splits.train, *splits.test], short_side)
 
 
 def clips_of(records, count):
     """Clips as the fine-tuned teachers classify them."""
     return MultiClipDataset(
-        records, frames=tuning_frames, stride=frame_stride, count=count, transform=plain
+        records,
+        frames=tuning_frames,
+        stride=frame_stride,
+        count=count,
+        transform=plain,
+        store=store,
     )
 
 

@@ -86,7 +86,6 @@ def test_supervised_training_learns_what_moves_where(splits):
         frames=6,
         stride=2,
         transform=TrainTransform(size=24, short_side=28, flip=0.0),
-        cache_mb=50,
     )
     before = predict(model, clips_of(splits.train), progress=False)
     fit(

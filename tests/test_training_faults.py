@@ -33,7 +33,7 @@ def train(videos, folder, config=CONFIG, progress=None):
     torch.manual_seed(0)
     model = models.build("r2plus1d_10", num_classes=2, width=0.125)
     transform = TrainTransform(size=16, short_side=20)
-    data = ClipDataset(read_folder(videos), frames=4, stride=2, transform=transform, cache_mb=50)
+    data = ClipDataset(read_folder(videos), frames=4, stride=2, transform=transform)
 
     def step(model, batch, context):
         if progress is not None:

@@ -16,6 +16,7 @@ from vidssl import runs
 from vidssl.core import did_you_mean, one_of
 
 REFUSALS = (ValueError, OSError, runs.RunFailed, runs.RunLocked)
+MINI_SIDE = 40  # short_side of the notebooks
 TARGET = re.compile(r'^rule (\w+):\n\s+"""(.*?)"""', re.MULTILINE | re.DOTALL)
 
 
@@ -139,8 +140,15 @@ def _data_commands(commands) -> None:
         )
     prepare = _command(commands, "prepare", _prepare, "copy videos small and quick to read")
     prepare.add_argument("root", help="folder of the videos, in any layout")
-    prepare.add_argument("folder", help="where the copies go, under the same names")
-    prepare.add_argument("--short-side", type=int, default=128, help="pixels (default 128)")
+    prepare.add_argument("folder", nargs="?", help="where the copies go, under the same names")
+    prepare.add_argument(
+        "--frames",
+        action="store_true",
+        help="keep decoded frames for the runs instead of copies; needs no folder",
+    )
+    sides = f"pixels (default 128; of frames {MINI_SIDE}, as the mini scale)"
+    prepare.add_argument("--short-side", type=int, help=sides)
+    prepare.add_argument("--gb", type=float, default=4.0, help="of frames at most (default 4)")
     prepare.add_argument("--gop", type=int, default=12, help="frames to a key frame (default 12)")
     prepare.add_argument(
         "--crf", type=int, default=18, help="quality, 0 best to 51 worst (default 18)"
@@ -247,12 +255,29 @@ def _stills(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace) -> int:
+    if args.frames:
+        return _prepare_frames(args)
+    if args.folder is None:
+        raise ValueError("folder is missing: say where the copies go, or ask for --frames")
     from vidssl.data.prepare import prepare
 
-    settings = {name: getattr(args, name) for name in ("short_side", "gop", "crf")}
+    settings = {name: getattr(args, name) for name in ("gop", "crf")}
+    settings["short_side"] = 128 if args.short_side is None else args.short_side
     done = prepare(args.root, args.folder, **settings, workers=args.jobs)
     print(done)
     return int(bool(done.failed))
+
+
+def _prepare_frames(args: argparse.Namespace) -> int:
+    if args.folder is not None:
+        raise ValueError(
+            "--frames takes no folder: runs look for frames in one place, and the environment's "
+            "VIDSSL_FRAMES names another"
+        )
+    side = MINI_SIDE if args.short_side is None else args.short_side
+    done = runs.prepare_frames(args.root, side, args.gb, workers=args.jobs)
+    print(done, *(f"  {path}: {reason}" for path, reason in done.failed.items()), sep="\n")
+    return int(bool(done.failed or done.trouble))
 
 
 def _flow(args: argparse.Namespace) -> int:

@@ -17,7 +17,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -302,7 +303,7 @@ def _train(
         logs = [*logs, _start_trackers(accelerator, config, result.steps)]
     meter = _Meter(result, loop.total, log_every, reporter(loop.total), logs)
     prepared.train()
-    for batch in meter.watch(loader):
+    for batch in meter.watch(_ahead(loader)):
         metrics = loop.step(batch, result.steps)
         result.steps += 1
         result.failed.extend(p for p in batch.get("failed", ()) if p not in result.failed)
@@ -327,6 +328,16 @@ def _shared_batches(length: int, config: TrainConfig, start: int) -> EpochBatche
 def _united(lists: Sequence[Sequence[str]]) -> list[str]:
     """Each text once, in the order of the lists."""
     return list(dict.fromkeys(text for texts in lists for text in texts))
+
+
+def _ahead(loader: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches of ``loader``, each made by a thread while the step before it is at work."""
+    batches = iter(loader)
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = thread.submit(next, batches, None)
+            yield batch
 
 
 def checkpoint_period(config: TrainConfig) -> int:

@@ -66,18 +66,6 @@ def test_keys_give_the_same_sample_everywhere_and_epochs_differ(records):
     assert len(starts) > 3
 
 
-def test_cache_changes_nothing_but_the_time(records):
-    plain = ClipDataset(records, **CLIP, transform=PLAIN)
-    large = ClipDataset(records, **CLIP, transform=PLAIN, cache_mb=10)
-    tiny = ClipDataset(records, **CLIP, transform=PLAIN, cache_mb=0.1)  # one video fits
-    for key in [(0, 0), (1, 2), (2, 0), (3, 3), (4, 2)]:
-        expected = plain[key]["clip"]
-        assert torch.equal(large[key]["clip"], expected)
-        assert torch.equal(tiny[key]["clip"], expected)
-    assert len(large._cache._videos) == 3
-    assert len(tiny._cache._videos) == 1
-
-
 def test_unreadable_training_video_is_replaced_and_named(records):
     sample = ClipDataset(records, **CLIP, transform=PLAIN)[1]
     assert sample["video_id"] == "v2"

@@ -8,7 +8,6 @@ cannot be decoded is named in the sample's ``failed`` list as "path: reason".
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -19,12 +18,14 @@ from torch.utils.data import Dataset
 
 from vidssl.core import UnreadableVideo, VideoRecord, derive_seed, frames_to_clip
 from vidssl.data.decode import read_clip, read_image
+from vidssl.data.frame_store import FrameStore
 from vidssl.data.records import is_image, require_files
 from vidssl.data.sampling import random_clip, uniform_clips
 from vidssl.data.transforms import TestTransform, TrainTransform, random_crop, resize_short_side
 
 Key = int | tuple[int, int]
 Transform = TrainTransform | TestTransform
+Choose = Callable[[int], np.ndarray]
 Sampler = Callable[[int, np.random.Generator], np.ndarray]
 
 _TRIES = 20
@@ -70,8 +71,7 @@ class ClipsDataset(_RecordDataset):
     `sampling.random_clips`; each clip gets its own draw of ``transform``. A sample is
     ``{"clips": (N, 3, T, H, W) float32, "label": int, "video_id": str, "failed": list[str]}``.
     An unreadable video is replaced by the next readable one and named in ``failed``; RuntimeError
-    after 20 in a row. ``cache_mb`` > 0 keeps the resized frames of that many megabytes of videos
-    in memory (in each worker process), which pays for small labelled sets.
+    after 20 in a row. Frames come from ``store`` where they are in it.
     """
 
     def __init__(
@@ -81,19 +81,19 @@ class ClipsDataset(_RecordDataset):
         sample: Sampler,
         transform: Transform,
         seed: int = 0,
-        cache_mb: float = 0,
+        store: FrameStore | None = None,
     ):
         super().__init__(records, seed)
         self.sample = sample
         self.transform = transform
-        self._cache = _VideoCache(cache_mb) if cache_mb > 0 else None
+        self.store = store
 
     def __getitem__(self, key: Key) -> dict:
         return self._first_readable(key, self._read)
 
     def _read(self, record: VideoRecord, rng: np.random.Generator) -> dict:
         choose = partial(self.sample, rng=rng)
-        frames = _resized_frames(record.path, choose, self.transform.short_side, self._cache)
+        frames = resized_frames(record.path, choose, self.transform.short_side, self.store)
         clips = torch.stack([self.transform(clip, rng) for clip in frames])
         return {"clips": clips, "label": record.label}
 
@@ -112,10 +112,10 @@ class ClipDataset(ClipsDataset):
         stride: int,
         transform: Transform,
         seed: int = 0,
-        cache_mb: float = 0,
+        store: FrameStore | None = None,
     ):
         sample = partial(_one_clip, frames=frames, stride=stride)
-        super().__init__(records, sample=sample, transform=transform, seed=seed, cache_mb=cache_mb)
+        super().__init__(records, sample=sample, transform=transform, seed=seed, store=store)
 
     def _read(self, record: VideoRecord, rng: np.random.Generator) -> dict:
         sample = super()._read(record, rng)
@@ -142,9 +142,10 @@ class MultiClipDataset(_RecordDataset):
         stride: int,
         count: int,
         transform: Transform,
+        store: FrameStore | None = None,
     ):
         super().__init__(records)
-        self.frames = frames
+        self.frames, self.store = frames, store
         self.choose = partial(uniform_clips, frames=frames, stride=stride, count=count)
         self.transform = transform
 
@@ -152,7 +153,8 @@ class MultiClipDataset(_RecordDataset):
         record = self.records[key[1] if isinstance(key, tuple) else key]
         failed: list[str] = []
         try:
-            frames = _resized_frames(record.path, self.choose, self.transform.short_side)
+            side = self.transform.short_side
+            frames = resized_frames(record.path, self.choose, side, self.store)
             clips = torch.stack([self.transform(clip, None) for clip in frames])
         except UnreadableVideo as error:
             failed.append(str(error))
@@ -172,53 +174,51 @@ class ImageDataset(_RecordDataset):
     sample is ``{"image": (3, side, side) float32 in [0, 1], "video_id": str, "failed": list}``.
     """
 
-    def __init__(self, records: Sequence[VideoRecord], *, side: int, seed: int = 0):
+    def __init__(
+        self,
+        records: Sequence[VideoRecord],
+        *,
+        side: int,
+        seed: int = 0,
+        store: FrameStore | None = None,
+    ):
         super().__init__(records, seed)
         if side < 1:
             raise ValueError(f"side must be at least 1 pixel, got {side}")
-        self.side = side
+        self.side, self.store = side, store
 
     def __getitem__(self, key: Key) -> dict:
         return self._first_readable(key, self._read)
 
     def _read(self, record: VideoRecord, rng: np.random.Generator) -> dict:
-        if is_image(record.path):
-            frames = read_image(record.path)[None]
-        else:
-            frames = read_clip(record.path, lambda length: [rng.integers(length)])
-        crop = random_crop(resize_short_side(frames, self.side), self.side, rng)
+        def choose(num_frames: int) -> np.ndarray:
+            return np.array([[0 if is_image(record.path) else rng.integers(num_frames)]])
+
+        [frame] = resized_frames(record.path, choose, self.side, self.store)
+        crop = random_crop(frame, self.side, rng)
         return {"image": frames_to_clip(np.ascontiguousarray(crop))[:, 0].contiguous()}
 
 
-class _VideoCache:
-    """Resized frames of whole videos, least recently used thrown out first."""
-
-    def __init__(self, megabytes: float):
-        self._room = megabytes * 2**20
-        self._videos: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
-
-    def frames(self, path: str, side: int) -> np.ndarray:
-        if (path, side) in self._videos:
-            self._videos.move_to_end((path, side))
-            return self._videos[path, side]
-        frames = resize_short_side(read_clip(path, np.arange), side)
-        self._videos[path, side] = frames
-        self._room -= frames.nbytes
-        while self._room < 0:
-            self._room += self._videos.popitem(last=False)[1].nbytes
-        return frames
-
-
-def _resized_frames(
-    path: str,
-    choose: Callable[[int], np.ndarray],
-    side: int,
-    cache: _VideoCache | None = None,
+def resized_frames(
+    path: str, choose: Choose, side: int, store: FrameStore | None = None
 ) -> np.ndarray:
-    """Frames (N, T, H, W, 3) at indices (N, T); each frame is decoded and resized once."""
-    if cache is not None:
-        video = cache.frames(path, side)
-        return video[choose(len(video))]
+    """Frames (N, T, H, W, 3) uint8 of a video, or of a still image, which has one frame.
+
+    ``choose(number of frames)`` gives the indices (N, T); the short side becomes ``side``. Frames
+    come from ``store`` or are decoded, each once: the bytes are the same. Raises as `read_clip`.
+    """
+    stored = None if store is None else store.frames(path, side)
+    if stored is None:
+        return _decoded_frames(path, choose, side)
+    indices = choose(len(stored))
+    if indices.min() < 0:  # counting from the end is not what a decoder does
+        raise IndexError(f"{path}: has {len(stored)} frames, asked for {indices.min()}")
+    return stored[indices]
+
+
+def _decoded_frames(path: str, choose: Choose, side: int) -> np.ndarray:
+    if is_image(path):
+        return resize_short_side(read_image(path)[None], side)[choose(1)]
     layout: list[np.ndarray] = []
 
     def distinct(num_frames: int) -> np.ndarray:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from vidssl.core import UnreadableVideo, VideoRecord
-from vidssl.data.datasets import Key, Sampler, _RecordDataset, _resized_frames, _VideoCache
+from vidssl.data.datasets import Choose, Key, Sampler, _RecordDataset, resized_frames
 from vidssl.data.flow_files import (
     decode_flow,
     flip_flow,
@@ -28,26 +28,22 @@ from vidssl.data.flow_files import (
     read_flow,
     resize_flow_short_side,
 )
+from vidssl.data.frame_store import FrameStore
 from vidssl.data.transforms import _check_sizes, window
 
-Choose = Callable[[int], np.ndarray]
 Source = Callable[[VideoRecord, Choose], np.ndarray]
 ClipTransform = Callable[[np.ndarray, np.random.Generator | None], Tensor]
 
 
 class RGBFrames:
-    """Source of decoded frames, resized to ``short_side``: (N, T, H, W, 3) uint8.
+    """Source of frames (N, T, H, W, 3) uint8 at ``short_side``, of ``store`` or decoded."""
 
-    ``cache_mb`` > 0 keeps the resized frames of that many megabytes of videos.
-    """
-
-    def __init__(self, short_side: int, cache_mb: float = 0):
-        self.short_side = short_side
-        self._cache = _VideoCache(cache_mb) if cache_mb > 0 else None
+    def __init__(self, short_side: int, store: FrameStore | None = None):
+        self.short_side, self.store = short_side, store
 
     def __call__(self, record: VideoRecord, choose: Choose) -> np.ndarray:
         """Frames of ``record`` at the indices (N, T) that ``choose(num_frames)`` names."""
-        return _resized_frames(record.path, choose, self.short_side, self._cache)
+        return resized_frames(record.path, choose, self.short_side, self.store)
 
 
 class StoredFlow:

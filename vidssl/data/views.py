@@ -22,8 +22,9 @@ from vidssl.data.datasets import (
     Key,
     MultiClipDataset,
     Transform,
-    _resized_frames,
+    resized_frames,
 )
+from vidssl.data.frame_store import FrameStore
 from vidssl.data.sampling import clip_span, global_local_clips, mirror_index
 from vidssl.data.transforms import flip, random_crop, resize_short_side
 
@@ -129,16 +130,16 @@ class ViewsDataset(ClipsDataset):
         locals_count: int,
         transform: ViewTransform,
         seed: int = 0,
-        cache_mb: float = 0,
+        store: FrameStore | None = None,
     ):
         sample = partial(
             _views, frames=frames, global_stride=global_stride, locals_count=locals_count
         )
-        super().__init__(records, sample=sample, transform=transform, seed=seed, cache_mb=cache_mb)
+        super().__init__(records, sample=sample, transform=transform, seed=seed, store=store)
 
     def _read(self, record: VideoRecord, rng: np.random.Generator) -> dict:
         choose = partial(self.sample, rng=rng)
-        frames = _resized_frames(record.path, choose, self.transform.short_side, self._cache)
+        frames = resized_frames(record.path, choose, self.transform.short_side, self.store)
         views = self.transform.all(frames, rng).unflatten(0, (2, -1))
         return {"views": views, "label": record.label}
 
@@ -183,8 +184,11 @@ class ConsecutiveClipsDataset(MultiClipDataset):
         count: int,
         transform: Transform,
         start: int | None = None,
+        store: FrameStore | None = None,
     ):
-        super().__init__(records, frames=frames, stride=stride, count=count, transform=transform)
+        super().__init__(
+            records, frames=frames, stride=stride, count=count, transform=transform, store=store
+        )
         self.choose = partial(
             consecutive_clips, frames=frames, stride=stride, count=count, start=start
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -44,6 +45,34 @@ def alone(folder: Path, name: str = LOCK) -> Iterator[None]:
     with open(folder / name, "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def alone_unless_stuck(
+    folder: Path, watched: Path, patience: float, told: str, name: str = LOCK
+) -> Iterator[bool]:
+    """Like `alone`, and True; but False once whoever holds the lock has left the file ``watched``
+    as it is for ``patience`` seconds. ``told`` is printed before waiting. ImportError where there
+    are no locks."""
+    import fcntl
+
+    def is_free() -> bool:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    with open(folder / name, "w") as lock:
+        seen, since = -1, time.monotonic()
+        while not (is_mine := is_free()) and time.monotonic() - since < patience:
+            size = watched.stat().st_size if watched.exists() else 0
+            if seen < 0:
+                print(told, flush=True)
+            if size != seen:
+                seen, since = size, time.monotonic()
+            time.sleep(0.2)
+        yield is_mine
 
 
 def remove_leftovers(folder: Path, of: set[Path] | None = None) -> None:

@@ -68,6 +68,7 @@ from vidssl.data.flow_clips import (
     StoredFlow,
     TimedClipsDataset,
 )
+from vidssl.data.frame_store import FrameStore
 from vidssl.evaluation import Clusters, kmeans
 from vidssl.inference import apply
 from vidssl.losses import clip_order_loss, multi_clip_loss, shuffle_clips
@@ -95,8 +96,8 @@ class ClipSettings:
 
     ``frames`` and ``stride`` choose them, ``size`` (px) is cut from frames or flow resized to
     ``short_side``. Flow is read from the folder ``flow``, where it was extracted from the videos
-    below ``root``. ``flip`` is the probability of mirroring in training. ``cache_mb`` keeps
-    resized RGB frames in memory.
+    below ``root``. ``flip`` is the probability of mirroring in training. RGB frames come from
+    ``store`` where they are in it.
     """
 
     modality: str = "rgb"
@@ -107,7 +108,7 @@ class ClipSettings:
     flow: str = ""
     root: str = ""
     flip: float = 0.0
-    cache_mb: float = 0.0
+    store: FrameStore | None = None
 
     def __post_init__(self) -> None:
         one_of("modality", self.modality, tuple(CHANNELS))
@@ -128,7 +129,7 @@ class ClipSettings:
         sample = partial(random_clips, **self._shape, count=clips)
         crop = TrainTransform if self.modality == "rgb" else FlowTrainTransform
         transform = crop(self.size, self.short_side, self.flip)
-        source = self._source(self.cache_mb)
+        source = self._source()
         return TimedClipsDataset(records, source, sample=sample, transform=transform, seed=seed)
 
     def even(self, records: Sequence[VideoRecord], count: int) -> ChosenClipsDataset:
@@ -148,9 +149,9 @@ class ClipSettings:
         transform = crop(self.size, self.short_side)
         return ChosenClipsDataset(records, self._source(), choose=choose, transform=transform)
 
-    def _source(self, cache_mb: float = 0) -> Source:
+    def _source(self) -> Source:
         if self.modality == "rgb":
-            return RGBFrames(self.short_side, cache_mb)
+            return RGBFrames(self.short_side, self.store)
         return StoredFlow(self.flow, self.root, self.short_side)
 
 

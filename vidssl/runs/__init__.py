@@ -15,7 +15,7 @@ from vidssl.runs.execute import RunFailed, RunLocked, execute
 from vidssl.runs.figures import figure_files, save_figure
 from vidssl.runs.given import Given
 from vidssl.runs.graph import Graph, Job
-from vidssl.runs.inputs import embedded_data
+from vidssl.runs.inputs import embedded_data, frame_store, prepare_frames
 from vidssl.runs.launch import run_target
 from vidssl.runs.notebooks import notebook_code, notebook_names, notebook_path, write_pairs
 from vidssl.runs.parameters import (
@@ -57,12 +57,14 @@ __all__ = [
     "figure_files",
     "find_project",
     "find_records",
+    "frame_store",
     "load_records",
     "notebook_code",
     "notebook_names",
     "notebook_path",
     "parameters_for",
     "pool_folds",
+    "prepare_frames",
     "read_origin",
     "records_folder",
     "run_target",

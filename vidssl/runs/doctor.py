@@ -120,7 +120,7 @@ def _decoder() -> Finding:
 
 def _memory() -> Finding:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    hint = f"runs want {LEAST_MEMORY_GB} GB: lower cache_mb"
+    hint = f"runs want {LEAST_MEMORY_GB} GB: lower batch_size"
     return Finding("memory", f"{total:.1f} GB", total >= LEAST_MEMORY_GB, hint, fatal=False)
 
 

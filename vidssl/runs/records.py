@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidssl.runs import provenance
 from vidssl.runs.figures import figure_files, save_figure
-from vidssl.runs.inputs import open_flow, open_inputs
+from vidssl.runs.inputs import open_flow, open_frames, open_inputs
 from vidssl.runs.notebooks import notebook_code, notebook_path
 from vidssl.runs.parameters import parameters_in
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from vidssl.core import VideoRecord
     from vidssl.data import Splits
+    from vidssl.data.frame_store import FrameStore
     from vidssl.data.scenes import Scene
 
 RECORD_BYTES = 4096
@@ -79,6 +80,10 @@ class Run:
         if self.caveats:
             print(f"{splits.name}: {json.dumps(self.caveats)}")
         return splits
+
+    def open_frames(self, records: Sequence[VideoRecord], short_side: int) -> FrameStore | None:
+        """Decoded frames of ``records`` that all runs share, see `inputs.open_frames`."""
+        return open_frames(self.params, records, short_side)
 
     def open_flow(self) -> dict[str, str]:
         """Where the flow of this run's videos lies, see `inputs.open_flow`."""
