@@ -19,7 +19,7 @@ _EMPTY_VOP = 19
 def begins_afresh(packet: Any, context: Any) -> bool:
     """Whether all frames from this flagged key frame on can be decoded without earlier ones."""
     if context.codec.canonical_name == "h264":
-        return is_idr(packet, context)
+        return is_idr(packet, context) or _recovers_at_once(packet, context)
     if context.codec.canonical_name == "hevc":
         kinds = (unit[0] >> 1 & 63 for unit in _units(packet, context))
         picture = next((kind for kind in kinds if kind < 32), None)
@@ -31,6 +31,32 @@ def is_idr(packet: Any, context: Any) -> bool:
     """Whether the first picture in an H.264 packet is an IDR picture."""
     kinds = (unit[0] & 31 for unit in _units(packet, context))
     return next((kind for kind in kinds if 1 <= kind <= 5), None) == 5
+
+
+def _recovers_at_once(packet: Any, context: Any) -> bool:
+    """Whether an H.264 message says so: the frames shown from here on are exact (open GOPs)."""
+    messages = (unit for unit in _units(packet, context) if unit[0] & 31 == 6)
+    return any(_recovery_point(unit[1:]) for unit in messages)
+
+
+def _recovery_point(message: memoryview) -> bool:
+    """A recovery point (6) among the payloads, with recovery_frame_cnt 0 and exact_match_flag 1."""
+    place = 0
+    while place + 2 < len(message) and message[place] != 0x80:
+        kind, place = _grown(message, place)
+        size, place = _grown(message, place)
+        if kind == 6 and place < len(message):
+            return message[place] >> 6 == 0b11
+        place += size
+    return False
+
+
+def _grown(message: memoryview, place: int) -> tuple[int, int]:
+    """A number that goes on for as long as its bytes are 255, and the place after it."""
+    number = 0
+    while place < len(message) - 1 and message[place] == 255:
+        number, place = number + 255, place + 1
+    return number + message[place], place + 1
 
 
 def _units(packet: Any, context: Any) -> Iterator[memoryview]:

@@ -115,7 +115,9 @@ def _open(path: str | Path) -> _PyAVReader:
         raise UnreadableVideo(path, "the file is empty (0 bytes); copy it again or leave it out")
     video = reader(str(path))
     if not len(video):
-        raise UnreadableVideo(path, "holds no video frame; leave it out")
+        raise UnreadableVideo(
+            path, "holds no video frame (cut short?); copy it again or leave it out"
+        )
     return video
 
 

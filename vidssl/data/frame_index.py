@@ -12,7 +12,7 @@ An index is remembered for as long as the file keeps its size and time of change
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ KEPT_BYTES = 64 * 2**20
 REMEMBERED_BYTES = 64 * 2**20
 # An error this near the end is a damaged tail: the frames before it count.
 _TAIL_PACKETS = 4
-_NOT_SHOWN = ("attached_pic", "timed_thumbnails", "still_image", "dependent")
+_NOT_SHOWN = {"attached_pic", "timed_thumbnails", "still_image", "dependent"}
 
 # Containers that store a presentation time for every frame, and codecs whose packets are frames.
 _TIMED_CONTAINERS = ("mov", "matroska", "flv", "asf", "mpegts", "avi")
@@ -134,23 +134,40 @@ def opened(path: str, number: int | None = None) -> Iterator[tuple[Any, Any]]:
     import av
 
     with av.open(path) as container:
-        stream = _chosen(container) if number is None else container.streams[number]
+        stream = container.streams[_chosen(path, container) if number is None else number]
         stream.codec_context.thread_count = 1  # data workers share the cores
         yield container, stream
 
 
-def _chosen(container: Any) -> Any:
-    """No cover and no thumbnail; then the largest picture, the default one, the first."""
+def _chosen(path: str, container: Any) -> int:
+    """No cover, no thumbnails, no stills; then the largest picture, the default one, the first."""
     streams = [stream for stream in container.streams.video if stream.codec_context]
     if not streams:
         raise ValueError("cannot find video stream")
+    marked = [s for s in streams if {mark.name for mark in s.disposition} & _NOT_SHOWN]
+    streams = [s for s in streams if s not in marked] or marked
+    if len(streams) == 1:
+        return streams[0].index
+    lengths = _lengths(path)  # marks are lost by some programs: thumbnails have few frames
+    streams = [s for s in streams if 2 * lengths[s.index] >= max(lengths[t.index] for t in streams)]
 
     def worth(stream: Any) -> tuple:
-        marks = {mark.name for mark in stream.disposition}
-        moves = stream.frames != 1 and not marks.intersection(_NOT_SHOWN)
-        return (moves, stream.width * stream.height, "default" in marks, -stream.index)
+        is_default = any(mark.name == "default" for mark in stream.disposition)
+        return (stream.width * stream.height, is_default, -stream.index)
 
-    return max(streams, key=worth)
+    return max(streams, key=worth).index
+
+
+def _lengths(path: str) -> Counter:
+    """Packets of each video stream."""
+    import av
+
+    with av.open(path) as container:
+        return Counter(
+            packet.stream_index
+            for packet in container.demux(container.streams.video)
+            if packet.size
+        )
 
 
 # --- one look at a file ---------------------------------------------------------------------------
@@ -175,13 +192,13 @@ def _packets(container: Any, stream: Any) -> list[_Packet]:
     codec = stream.codec_context.codec.canonical_name
     found = []
     for packet in container.demux(stream):
-        if not packet.size or packet.is_corrupt:  # the last of a file that was cut short
+        if not packet.size:
             continue
         is_key = packet.is_keyframe and begins_afresh(packet, stream.codec_context)
         hidden = is_hidden(packet, codec)
-        found.append(_Packet(packet.pts, packet.dts, is_key, packet.is_discard, hidden))
-        if may_show_nothing(packet, codec):
-            found[-1] = found[-1]._replace(pts=None)
+        unsure = packet.is_corrupt or may_show_nothing(packet, codec)  # corrupt: it was cut off
+        pts = None if unsure else packet.pts
+        found.append(_Packet(pts, packet.dts, is_key, packet.is_discard, hidden))
     return found
 
 
@@ -217,7 +234,7 @@ def _is_interlaced(context: Any) -> bool:
 
 def _why_not_timed(packets: list[_Packet]) -> str:
     if any(packet.pts is None for packet in packets):
-        return "not every frame has a time"
+        return "not every packet is a frame with a time"
     if not packets or not packets[0].is_key:
         return "it does not begin with a key frame"
     pts = np.array([packet.pts for packet in packets])
@@ -257,7 +274,9 @@ def _average_rate(stream: Any, times: np.ndarray) -> Fraction | None:
     if len(times) < 2:
         return named
     gaps = len(times) - 1
-    span, longest = (int(t) * stream.time_base for t in (times[-1] - times[0], np.diff(times).max()))
+    span, longest = (
+        int(t) * stream.time_base for t in (times[-1] - times[0], np.diff(times).max())
+    )
     return named if named and abs(gaps / named - span) <= longest else gaps / span
 
 
@@ -277,7 +296,8 @@ def decoded(path: str, number: int, packets: int) -> Iterator[Any]:
     """All frames of a stream of ``packets``, in the order they leave the decoder.
 
     What cannot be decoded raises PyAV's error; but before the first frame (a recording that was
-    joined in its middle) and in the last packets (one that was cut off) it only shows nothing.
+    joined in its middle) it only shows nothing, and in the last packets (one that was cut off) it
+    is the end.
     """
     import av
 
@@ -287,9 +307,11 @@ def decoded(path: str, number: int, packets: int) -> Iterator[Any]:
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
-                frames, trouble = [], error
                 if shown and seen < packets - _TAIL_PACKETS:
                     raise
+                if shown:
+                    return
+                frames, trouble = [], error
             shown += len(frames)
             yield from frames
     if trouble and not shown:

@@ -40,7 +40,7 @@ def _doubt(container: Any, stream: Any, index: FrameIndex) -> str:
         return "it does not begin at time 0"
     packets = [packet for packet in container.demux(stream) if packet.size]
     if len(packets) != index.length or (kind == "mov" and stream.frames != index.length):
-        return "an edit list cuts frames away"
+        return "an edit list cuts frames away, or they lie in fragments"
     keys = [packet for packet in packets if packet.is_keyframe]
     if not all(is_idr(key, stream.codec_context) for key in keys):
         return "key frames that are no IDR pictures"
