@@ -1,7 +1,9 @@
 """Video and image files <-> uint8 RGB frames. Every failure is one `UnreadableVideo` line.
 
-Two back-ends: decord, and PyAV where decord has no wheel (`backend`). They count frames alike but
-differ by a few grey levels, so one project reads training and test videos with the same one.
+Frame i is the i-th frame that is shown (`vidssl.data.frame_index`), whatever codec, container and
+order of reading. PyAV reads every file. decord, the other back-end, reads by request only, and only
+files for which it is proven exact (`vidssl.data.proof`): it is slower by now, and where both read a
+file, their pixels are the same or differ by what tests/data/test_frames.py states.
 """
 
 from __future__ import annotations
@@ -18,25 +20,30 @@ from pathlib import Path
 import numpy as np
 
 from vidssl.core import UnreadableVideo, one_of
+from vidssl.data.frame_index import FrameIndex, decoded, frame_index, opened, without_seeking
+from vidssl.data.proof import why_not_decord
 
-BACKENDS = ("decord", "pyav")
-# AVI files may count a few frames that never leave the decoder: the last one stands in for them.
-_TAIL = 4
+BACKENDS = ("pyav", "decord")
+# Frames that are sooner decoded than jumped over.
+_NEAR = 4
 
 
 def backend() -> str:
-    """The decoder in use: "decord" where it is installed, else "pyav"; VIDSSL_DECODER overrides."""
+    """The decoder of this process: "pyav", or what VIDSSL_DECODER says: "pyav" or "decord"."""
     wanted = os.environ.get("VIDSSL_DECODER", "")
-    return one_of("VIDSSL_DECODER", wanted, BACKENDS) if wanted else _installed_backend()
+    name = one_of("VIDSSL_DECODER", wanted, BACKENDS) if wanted else "pyav"
+    _require_installed(name)
+    return name
 
 
 @cache
-def _installed_backend() -> str:
-    if find_spec("decord"):
-        return "decord"
-    if find_spec("av"):
-        return "pyav"
-    raise ModuleNotFoundError("no video decoder is installed: install av (PyAV) or decord")
+def _require_installed(name: str) -> None:
+    if not find_spec("av"):  # decord needs it for the proof
+        raise ModuleNotFoundError("no video decoder is installed: install av (PyAV)")
+    if name == "decord" and not find_spec("decord"):
+        raise ModuleNotFoundError(
+            "VIDSSL_DECODER='decord', which is not installed: install decord or unset it"
+        )
 
 
 def video_length(path: str | Path) -> int:
@@ -73,16 +80,45 @@ def read_clip(path: str | Path, choose: Callable[[int], Sequence[int] | np.ndarr
     return frames if np.array_equal(wanted, indices) else frames[places]
 
 
-def _open(path: str | Path) -> _DecordReader | _PyAVReader:
+def read_in_order(path: str | Path, chunk_bytes: int) -> Iterator[np.ndarray]:
+    """All frames of a video, (T, H, W, 3) uint8 in pieces of ``chunk_bytes`` or less, decoded once.
+
+    Raises `UnreadableVideo`, which may come after frames that could be read.
+    """
+    with _decoding(path):
+        reader = _open(path)
+        chunk = max(1, chunk_bytes // max(1, 3 * reader.index.pixels))
+        pieces = reader.pieces(chunk)
+    while True:
+        with _decoding(path):
+            frames = next(pieces, None)
+        if frames is None:
+            return
+        yield frames
+
+
+def frame_rate(path: str | Path) -> Fraction:
+    """Average frames a second; 25 where the file names none. Raises `UnreadableVideo`."""
+    with _decoding(path):
+        rate = _open(path).index.rate
+    if not rate or not 0.1 <= rate <= 1000:
+        rate = Fraction(25)
+    return Fraction(rate).limit_denominator(1001)
+
+
+def _open(path: str | Path) -> _PyAVReader:
     path = Path(path)
+    reader = {"decord": _DecordReader, "pyav": _PyAVReader}[backend()]
     if not path.is_file():
         raise UnreadableVideo(path, "no such file; check the data set's root folder")
     if path.stat().st_size == 0:
         raise UnreadableVideo(path, "the file is empty (0 bytes); copy it again or leave it out")
-    reader = {"decord": _open_with_decord, "pyav": _PyAVReader}[backend()](str(path))
-    if not len(reader):
-        raise UnreadableVideo(path, "holds no video frame; leave it out")
-    return reader
+    video = reader(str(path))
+    if not len(video):
+        raise UnreadableVideo(
+            path, "holds no video frame (cut short?); copy it again or leave it out"
+        )
+    return video
 
 
 @contextmanager
@@ -90,7 +126,7 @@ def _decoding(path: str | Path) -> Iterator[None]:
     """Turn whatever a decoder throws at a bad file into `UnreadableVideo`."""
     try:
         yield
-    except UnreadableVideo:
+    except (UnreadableVideo, ModuleNotFoundError):
         raise
     except (OSError, RuntimeError, ValueError, IndexError, *_decoder_errors()) as error:
         raise UnreadableVideo(path, _reason(str(error))) from error
@@ -98,11 +134,17 @@ def _decoding(path: str | Path) -> Iterator[None]:
 
 @cache
 def _decoder_errors() -> tuple[type[Exception], ...]:
-    if not find_spec("decord"):
-        return ()
-    from decord._ffi.base import DECORDError
+    """What is none of Python's own: PyAV's EOFError and others, decord's DECORDError."""
+    found: list[type[Exception]] = []
+    if find_spec("av"):
+        from av import FFmpegError
 
-    return (DECORDError,)  # not a RuntimeError
+        found.append(FFmpegError)
+    if find_spec("decord"):
+        from decord._ffi.base import DECORDError
+
+        found.append(DECORDError)
+    return tuple(found)
 
 
 def _reason(text: str) -> str:
@@ -116,121 +158,116 @@ def _reason(text: str) -> str:
     )
 
 
-class _DecordReader:
+class _PyAVReader:
+    """Frames by their times, from the nearest key frame; or counted from the first one."""
+
+    def __init__(self, path: str):
+        self._path = path
+        self.index, self._kept = frame_index(path)
+
+    def __len__(self) -> int:
+        return self.index.length
+
+    def frames(self, wanted: np.ndarray) -> np.ndarray:
+        """At ``wanted``, ascending: (T, H, W, 3) uint8."""
+        found = None
+        if self._kept is not None:
+            found = [_to_rgb(self._kept[i]) for i in wanted]
+        elif len(self.index.starts):
+            found = self._from_key_frames(wanted)
+            if found is None:
+                without_seeking(self._path, self.index)
+        return _stack(found or self._from_the_start(wanted))
+
+    def pieces(self, chunk: int) -> Iterator[np.ndarray]:
+        """All frames, ``chunk`` at a time."""
+        count, images = 0, []
+        for frame in self._kept or decoded(self._path, self.index.stream, self.index.packets):
+            count += 1
+            images.append(_to_rgb(frame))
+            if len(images) == chunk:
+                yield _stack(images)
+                images = []
+        if count != self.index.length:
+            raise ValueError(f"cut short, {count} of {self.index.length} frames can be decoded")
+        if images:
+            yield _stack(images)
+
+    def _from_key_frames(self, wanted: np.ndarray) -> list[np.ndarray] | None:
+        """None where a seek does not land on the key frame that it should find."""
+        index, found, position, coming = self.index, [], None, iter(())
+        with opened(self._path, index.stream) as (container, stream):
+            for i in wanted:
+                time = index.times[i]
+                key = max(0, bisect_right(index.starts, time) - 1)
+                begin = int(np.searchsorted(index.times, index.starts[key]))
+                if position is None or begin > position + _NEAR:
+                    coming = _decoded_from(container, stream, index, key)
+                frame = next((f for f in coming if f.pts is not None and f.pts >= time), None)
+                if frame is None or frame.pts != time:
+                    return None
+                position = i
+                found.append(_to_rgb(frame))
+        return found
+
+    def _from_the_start(self, wanted: np.ndarray) -> list[np.ndarray]:
+        times, found = self.index.times, {}
+        frames = decoded(self._path, self.index.stream, self.index.packets)
+        left = set(wanted.tolist() if times is None else times[wanted].tolist())
+        for count, frame in enumerate(frames):
+            name = count if times is None else frame.pts
+            if name in left:
+                found[name] = _to_rgb(frame)
+                left.remove(name)
+            if not left:
+                return [found[name] for name in sorted(found)]
+        raise ValueError(f"{len(left)} of {len(wanted)} frames are missing")
+
+
+def _decoded_from(container, stream, index: FrameIndex, key: int) -> Iterator:
+    """Frames from a key frame on; none where the seek does not come by it."""
+    start, target = int(index.starts[key]), int(index.targets[key])
+    container.seek(target, stream=stream)
+    begun = False
+    for packet in container.demux(stream):
+        begun = begun or (packet.is_keyframe and packet.pts == start)
+        if begun:
+            yield from packet.decode()
+        elif packet.dts is not None and packet.dts > start:
+            return
+
+
+class _DecordReader(_PyAVReader):
     """decord, with the two calls only that are exact: len and get_batch."""
 
     def __init__(self, path: str):
+        super().__init__(path)
+        why_not = why_not_decord(path, self.index)
+        if why_not:
+            raise UnreadableVideo(
+                path,
+                f"decord is not proven exact on it ({why_not}); unset VIDSSL_DECODER, or copy the "
+                "data set with `vidssl prepare`",
+            )
         import decord
 
         decord.logging.set_level(decord.logging.QUIET)
-        self._path = path
         self._reader = decord.VideoReader(path, num_threads=1)
-
-    def __len__(self) -> int:
-        return len(self._reader)
-
-    def frames(self, wanted: np.ndarray) -> np.ndarray:
-        try:
-            return self._reader.get_batch(wanted.tolist()).asnumpy()
-        except _decoder_errors() as error:
-            # decord fails on files with a rotation tag and a width that is no multiple of 32
-            if "size must exactly match" not in str(error) or not find_spec("av"):
-                raise
-            return _PyAVReader(self._path).frames(wanted)
-
-
-def _open_with_decord(path: str) -> _DecordReader | _PyAVReader:
-    # Random access of decord is off by some frames in AVI files with B-frames:
-    # PyAV counts from the start there, with the same pixels.
-    if _is_avi(path) and find_spec("av"):
-        reader = _PyAVReader(path)
-        if not reader.seekable:
-            return reader
-    return _DecordReader(path)
-
-
-def _is_avi(path: str) -> bool:
-    """By content: copies by `vidssl.data.prepare` keep the name of an .avi but are mp4 files."""
-    with open(path, "rb") as file:
-        head = file.read(12)
-    return head[:4] == b"RIFF" and head[8:] == b"AVI "
-
-
-class _PyAVReader:
-    """PyAV: frames are numbered by presentation time; decoding starts at the nearest key frame.
-
-    AVI files store no presentation times. With B-frames, theirs are numbered as they leave the
-    decoder, and reading starts at the first one (``seekable`` is False).
-    """
-
-    def __init__(self, path: str):
-        import av
-
-        self._path = path
-        with av.open(path) as container:
-            if not container.streams.video:
-                raise ValueError("cannot find video stream")
-            stream = container.streams.video[0]
-            is_avi = container.format.name == "avi"
-            packets = [packet for packet in container.demux(stream) if packet.size]
-            if len(packets) < stream.frames and not is_avi:
-                raise ValueError(f"cut short, {len(packets)} of {stream.frames} frames are there")
-            reordered = is_avi and stream.codec_context.has_b_frames
-        shown = [(packet.pts, packet.is_keyframe) for packet in packets if not packet.is_discard]
-        self.seekable = not reordered and all(time is not None for time, _ in shown)
-        self._times = sorted(t for t, _ in shown) if self.seekable else list(range(len(shown)))
-        self._keys = sorted(t for t, is_key in shown if is_key) if self.seekable else []
-
-    def __len__(self) -> int:
-        return len(self._times)
+        if len(self._reader) != self.index.length:
+            raise ValueError(f"decord counts {len(self._reader)} of {self.index.length} frames")
 
     def frames(self, wanted: np.ndarray) -> np.ndarray:
-        times = [self._times[i] for i in wanted]
-        found = self._seek_and_decode(times) if self.seekable else None
-        if found is None:
-            found = self._decode_from_start(times)
-        return np.stack(found)
+        return self._reader.get_batch(wanted.tolist()).asnumpy()
 
-    def _seek_and_decode(self, times: list[int]) -> list[np.ndarray] | None:
-        """The frames shown at ``times`` (ascending); None where seeking does not land right."""
-        import av
-
-        with av.open(self._path) as container:
-            stream = _one_thread(container.streams.video[0])
-            found: list[np.ndarray] = []
-            position, decoded = None, iter(())
-            for time in times:
-                key = self._keys[max(0, bisect_right(self._keys, time) - 1)] if self._keys else 0
-                if position is None or key > position:
-                    container.seek(key, stream=stream)
-                    decoded = container.decode(stream)
-                frame = next((f for f in decoded if f.pts is not None and f.pts >= time), None)
-                if frame is None or frame.pts != time:
-                    return None
-                position = time
-                found.append(_to_rgb(frame))
-            return found
-
-    def _decode_from_start(self, times: list[int]) -> list[np.ndarray]:
-        import av
-
-        wanted, found, last = set(times), {}, None
-        with av.open(self._path) as container:
-            for count, last in enumerate(container.decode(_one_thread(container.streams.video[0]))):
-                time = last.pts if self.seekable else count
-                if time in wanted:
-                    found[time] = _to_rgb(last)
-                if len(found) == len(wanted):
-                    break
-        missing = wanted - found.keys()
-        if last is None or any(t < self._times[-_TAIL:][0] for t in missing):
-            raise ValueError(f"{len(missing)} of {len(wanted)} frames are missing")
-        return [found[t] if t in found else _to_rgb(last) for t in times]
+    def pieces(self, chunk: int) -> Iterator[np.ndarray]:
+        for start in range(0, len(self), chunk):
+            yield self.frames(np.arange(start, min(start + chunk, len(self))))
 
 
-def _one_thread(stream):
-    stream.codec_context.thread_count = 1  # data workers share the cores
-    return stream
+def _stack(images: list[np.ndarray]) -> np.ndarray:
+    if any(image.shape != images[0].shape for image in images):
+        raise ValueError("its frames change size")
+    return np.stack(images)
 
 
 def _to_rgb(frame) -> np.ndarray:

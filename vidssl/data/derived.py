@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from vidssl.core import UnreadableVideo
-from vidssl.data.decode import read_frames, video_length
+from vidssl.data.decode import read_in_order
 from vidssl.data.records import read_folder
 from vidssl.data.transforms import resize_short_side
 from vidssl.data.workers import alone, remove_leftovers, results_of, writing
@@ -273,33 +272,11 @@ def small_chunks(source: Path, short_side: int) -> Iterator[np.ndarray]:
 
     The short side becomes ``short_side``; a smaller one stays. Raises `UnreadableVideo`.
     """
-    length, shape = video_length(source), None
-    _, pixels = _rate_and_pixels(source)
-    chunk = max(1, CHUNK_BYTES // max(1, 3 * pixels))
-    for start in range(0, length, chunk):
-        frames = read_frames(source, range(start, min(start + chunk, length)))
+    shape = None
+    for frames in read_in_order(source, CHUNK_BYTES):
         if min(frames.shape[1:3]) > short_side:
             frames = resize_short_side(frames, short_side)
         if 0 in frames.shape or shape not in (None, frames.shape[1:]):
             raise UnreadableVideo(source, "its frames change size, or are 1 pixel wide")
         shape = frames.shape[1:]
         yield frames
-
-
-def frame_rate(path: Path) -> Fraction:
-    """Average frames a second; 25 where the file names none. Raises `UnreadableVideo`."""
-    rate, _ = _rate_and_pixels(path)
-    if not rate or not 0.1 <= rate <= 1000:
-        rate = Fraction(25)
-    return Fraction(rate).limit_denominator(1001)
-
-
-def _rate_and_pixels(path: Path) -> tuple[Fraction | None, int]:
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            return stream.average_rate, stream.width * stream.height
-    except (av.FFmpegError, IndexError) as error:
-        raise UnreadableVideo(path, f"cannot be opened by PyAV ({error})") from error

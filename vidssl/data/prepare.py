@@ -22,13 +22,12 @@ from tempfile import TemporaryFile
 import numpy as np
 
 from vidssl.core import UnreadableVideo
-from vidssl.data.decode import write_video
+from vidssl.data.decode import frame_rate, write_video
 from vidssl.data.derived import (
     Entry,
     Job,
     Manifest,
     Outcome,
-    frame_rate,
     jobs_below,
     make_all,
     small_chunks,

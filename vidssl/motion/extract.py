@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from vidssl.core import UnreadableVideo
+from vidssl.data.decode import frame_rate
 from vidssl.data.derived import (
     WHOLE,
     Entry,
     Job,
     Manifest,
     Outcome,
-    frame_rate,
     jobs_below,
     make_all,
     small_chunks,
