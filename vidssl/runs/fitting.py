@@ -7,6 +7,7 @@ frames. On ``dataset="folder"`` those that nobody gave become what the folder's 
 videos_per_class    no more than the training videos of the smallest class
 epochs              never fewer; as many as show a network as many videos in all as the default
                     does of the embedded data. warmup_epochs stays the same share of them
+steps               of a fine-tuning: no more than 1,000 passes over its labelled videos
 frame_stride,       the longest, up to the default, at which what a page takes of a video (a clip,
 global_stride,      the global clip, all consecutive clips) fits into three of four videos;
 local_stride        global_stride stays a multiple of locals_count
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from vidssl.data import Splits
 
 EMBEDDED_VIDEOS = 1600  # for training, in the data that the defaults are made for
+MOST_PASSES = 1000  # over the labelled videos of a fine-tuning
 LENGTHS_READ = 40  # videos that are opened to see how long a folder's are
 SHORT_SHARE = 0.25  # of the videos that may be too short for a clip
 SEGMENTS = {"thirds": 3, "boundaries": 3, "video": 1}  # about so many of a video, by level
@@ -52,7 +54,7 @@ def fit_to_data(params: Params, splits: Splits, given: Collection[str]) -> dict[
         return {}
     fitted: dict[str, Any] = {}
     lengths = _lengths(splits) if any(name in params for name in _SPANS) else []
-    for rule in (_videos_per_class, _epochs, _strides, _num_clusters):
+    for rule in (_videos_per_class, _epochs, _steps, _strides, _num_clusters):
         found = rule({**params, **fitted}, splits, lengths)
         fitted |= {k: v for k, v in found.items() if k not in given and v != params[k]}
     if "epochs" not in fitted:
@@ -64,13 +66,18 @@ def fit_to_data(params: Params, splits: Splits, given: Collection[str]) -> dict[
 
 def _told(params: Params, splits: Splits, lengths: list[int], fitted: Params) -> str:
     changes = ", ".join(f"{name} {params[name]:g} -> {value:g}" for name, value in fitted.items())
-    long = f", {min(lengths)} to {max(lengths)} frames long" if lengths else ""
     classes = f" of {splits.num_classes} classes" if splits.num_classes else ""
-    first = next(iter(fitted))
     return (
-        f"fitted to {len(splits.train)} training videos or images{classes}{long}: {changes}; "
-        f"what you give is kept, for example -p {first} {params[first]:g}"
+        f"fitted to {len(splits.train)} training videos or images{classes}{_in_words(lengths)}: "
+        f"{changes}; a value that you give is kept (-p NAME VALUE)"
     )
+
+
+def _in_words(lengths: list[int]) -> str:
+    if not lengths:
+        return ""
+    low, high = min(lengths), max(lengths)
+    return f", {low} frames long" if low == high else f", {low} to {high} frames long"
 
 
 # --- the rules ---------------------------------------------------------------------------------
@@ -90,6 +97,14 @@ def _epochs(params: Params, splits: Splits, lengths: list[int]) -> dict[str, flo
     epochs = max(params["epochs"], round(params["epochs"] * EMBEDDED_VIDEOS / videos))
     warmup = params.get("warmup_epochs", 0) * epochs / params["epochs"]
     return {"epochs": epochs} | ({"warmup_epochs": round(warmup, 3)} if warmup else {})
+
+
+def _steps(params: Params, splits: Splits, lengths: list[int]) -> dict[str, int]:
+    if not {"steps", "batch_size", "videos_per_class"} <= params.keys() or params.get("label_list"):
+        return {}
+    labelled = params["videos_per_class"] * splits.num_classes or len(splits.train)
+    batches = max(1, labelled // params["batch_size"])
+    return {"steps": min(params["steps"], MOST_PASSES * batches)}
 
 
 _SPANS = {  # frames that a page takes of a video at a stride
