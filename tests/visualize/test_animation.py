@@ -1,7 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 import torch
+from PIL import ExifTags, Image
 
+from vidssl import runs
 from vidssl.motion import plan_motions, render_motions
 from vidssl.visualize.animation import animated_grid, masked_motions
 
@@ -42,3 +46,22 @@ def test_a_masked_motion_moves_inside_its_square_alone():
     changed = (frames[0] != frames[-1]).any(-1)
     middle = frames.shape[1] // 2
     assert changed[:middle].sum() > 3 * changed[middle:].sum() > 0
+
+
+def test_its_file_plays_for_ever_and_knows_what_made_it(tmp_path):
+    frames = animated_grid([[solid(0, 120, 240)]], ["a"], width=1)
+    about = {"alt": "grey levels", "scale": "mini", "dataset": "none"}
+    about["origin"] = {"made_by": "mini-x", "commit": "abc"}
+    for folder in ("one", "two"):
+        written = runs.save_figure(
+            None, "grey", animation=frames, folder=tmp_path / folder, **about
+        )
+    assert [path.name for path in written] == ["grey.webp", "grey.json"]
+    assert (tmp_path / "one" / "grey.webp").read_bytes() == written[0].read_bytes()
+    with Image.open(written[0]) as image:
+        assert (image.n_frames, image.info["loop"], image.size) == (3, 0, frames.shape[2:0:-1])
+        image.seek(2)
+        assert image.convert("RGB").getpixel((60, frames.shape[1] // 2))[0] > 230
+        origin = json.loads(image.getexif()[ExifTags.Base.ImageDescription])
+    assert origin["made_by"] == "mini-x"
+    assert "  grey.webp: unchanged" in runs.trace(written[0])
