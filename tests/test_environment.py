@@ -94,10 +94,20 @@ def clone(tmp_path):
     return folder
 
 
+TELL = "import os, vidssl; print(vidssl.__file__, os.environ['JUPYTER_CONFIG_PATH'])"
+KERNEL_TELLS = f"""\
+from jupyter_client.manager import start_new_kernel
+manager, client = start_new_kernel(cwd="/")
+client.execute_interactive({TELL!r})
+client.stop_channels()
+manager.shutdown_kernel(now=True)"""
+
+
 @pytest.fixture
 def shared(tmp_path):
     """An environment that this repository installed, as far as its folders tell: its commands
-    print which vidssl they import and where JupyterLab looks for settings, pip leaves a mark."""
+    print which vidssl they (jupyter: a kernel) import and where JupyterLab looks for settings, pip
+    leaves a mark."""
     venv = tmp_path / "shared"
     packages = venv / "lib" / "python3.11" / "site-packages"
     for name, version in {**PINS, "vidssl": "0.1.0"}.items():
@@ -105,9 +115,9 @@ def shared(tmp_path):
     note = {"url": REPOSITORY.as_uri(), "dir_info": {"editable": True}}
     (packages / "vidssl-0.1.0.dist-info" / "direct_url.json").write_text(json.dumps(note))
     (venv / "bin").mkdir()
-    told = "import os, vidssl; print(vidssl.__file__, os.environ['JUPYTER_CONFIG_PATH'])"
     for command in ("vidssl", "pytest", "ruff", "jupyter"):
-        (venv / "bin" / command).write_text(f"#!{sys.executable}\n{told}\n")
+        said = KERNEL_TELLS if command == "jupyter" else TELL
+        (venv / "bin" / command).write_text(f"#!{sys.executable}\n{said}\n")
         (venv / "bin" / command).chmod(0o755)
     (venv / "bin" / "python").write_text(f"#!/bin/sh\necho $* >> {venv}/installed\n")
     (venv / "bin" / "python").chmod(0o755)

@@ -62,25 +62,31 @@ def animated_grid(
             f"rows must hold clips of one shape, with a title a column and a name a row, got "
             f"{clips.shape[:2]} clips, {len(titles)} titles and {len(names)} names"
         )
-    down, across, length, high, wide = clips.shape[:5]
     with paper_style():
-        figure = new_figure(width, width / across * high / wide * down + 0.2 + 0.15 * bool(note))
-        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
-        figure.set_dpi(SCREEN_DPI)
-        axes = figure.subplots(down, across, squeeze=False)
-        shown = [axis.imshow(clip) for axis, clip in zip(axes.flat, _pictures(clips, 0))]
-        for axis in axes.flat:
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
-        for axis, title in zip(axes[0], titles):
-            axis.set_title(title, pad=3)
-        for axis, name in zip(axes[:, 0], names):
-            axis.set_ylabel(name)
-        add_note(figure, note)
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        figure.set_layout_engine("none")  # laid out anew, each frame would lie a bit elsewhere
-        return np.stack([_drawn(canvas, shown, _pictures(clips, t)) for t in range(length)])
+        canvas, shown = _laid_out(clips, titles, names, note, width)
+        return np.stack([_drawn(canvas, shown, _pictures(clips, t)) for t in range(clips.shape[2])])
+
+
+def _laid_out(clips: np.ndarray, titles, names, note: str, width: float):
+    """A canvas with the first frame of clips (rows, columns, T, H, W, 3), and its images."""
+    down, across, _, high, wide = clips.shape[:5]
+    figure = new_figure(width, width / across * high / wide * down + 0.2 + 0.15 * bool(note))
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
+    figure.set_dpi(SCREEN_DPI)
+    axes = figure.subplots(down, across, squeeze=False)
+    shown = [axis.imshow(clip) for axis, clip in zip(axes.flat, _pictures(clips, 0))]
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for axis, title in zip(axes[0], titles):
+        axis.set_title(title, pad=3)
+    for axis, name in zip(axes[:, 0], names):
+        axis.set_ylabel(name)
+    add_note(figure, note)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    figure.set_layout_engine("none")  # laid out anew, each frame would lie a bit elsewhere
+    return canvas, shown
 
 
 def _pictures(clips: np.ndarray, frame: int) -> np.ndarray:
