@@ -1,4 +1,6 @@
-# Every target sets up what it needs. `VENV=path make ...` shares one environment between clones.
+# Every target sets up what it needs. `VENV=path make ...` shares one environment between clones: it
+# is used as it is, never installed into from a second one, and runs the code of the clone it is
+# called in.
 VENV ?= .venv
 PYTHON ?= python3
 SCALE ?=
@@ -9,19 +11,24 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
 export MALLOC_TRIM_THRESHOLD_ ?= 2147483647
 
+# kernels and Snakemake's children, too, import this clone's package
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+# a paired .py opens as the notebook it is
+export JUPYTER_CONFIG_PATH := $(CURDIR)/notebooks/.jupyter$(if $(JUPYTER_CONFIG_PATH),:$(JUPYTER_CONFIG_PATH))
+
 bin := $(abspath $(VENV))/bin
-stamp := $(VENV)/.vidssl-ready
-lab_settings := $(VENV)/etc/jupyter/labconfig/default_setting_overrides.json
+# ready, missing, stale (this clone's own) or foreign (another's): see vidssl/runs/ready.py
+state := $(shell $(PYTHON) vidssl/runs/ready.py . $(VENV) 2>/dev/null)
 run := $(bin)/vidssl run -j $(JOBS) $(if $(SCALE),--scale $(SCALE))
 # threads of one test process: two of them share the machine
 pytest := OMP_NUM_THREADS=1 $(bin)/pytest -n 2 --dist loadscope
 
-.PHONY: help setup demo test test-full bench lab reproduce notebooks doctor
+.PHONY: help setup demo lint test test-full bench lab reproduce notebooks doctor
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       MoSI end to end in ten minutes: notebooks, and a figure in figures/"
-	@echo "make test       all tests but the slow ones"
+	@echo "make test       all tests but the slow ones, after ruff"
 	@echo "make lab        JupyterLab on notebooks/"
 	@echo "make reproduce  every table and figure of the mini scale, resumable (hours)"
 	@echo "make test-full  slow tests too"
@@ -29,41 +36,48 @@ help:
 	@echo "make notebooks  regenerate the .ipynb beside each notebooks/*.py"
 	@echo "make doctor     check this machine"
 
-setup: $(stamp)
-
-$(stamp): constraints.txt pyproject.toml
+ifeq ($(firstword $(state)),ready)
+setup:
+else ifeq ($(firstword $(state)),foreign:)
+setup:
+	@echo "VENV=$(VENV) is not what this clone needs and not its own to change: $(state)"
+	@echo "bring it up to date where it was installed, or leave VENV out: make then sets up .venv here"
+	@exit 1
+else
+setup:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "vidssl needs Python 3.11 or newer; point at one with: make PYTHON=python3.12"; exit 1; }
 	@test -x $(bin)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "could not make $(VENV); on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
-	@echo "installing the pinned packages into $(VENV): about 5 minutes and 6 GB the first time"
+	@echo "installing the pinned packages into $(VENV): about 5 minutes and 6 GB the first time" \
+	  "($(or $(state),missing))"
 	$(bin)/python -m pip install --constraint constraints.txt --editable '.[test]'
-	@touch $@
+endif
 
-demo: $(stamp)
+demo: setup
 	$(run) demo
 
-reproduce: $(stamp)
+reproduce: setup
 	$(run) reproduce
 
-test: $(stamp)
+test: setup lint
 	$(pytest) -m "not slow and not bench"
 
-test-full: $(stamp)
+test-full: setup
 	$(pytest) -m "not bench"
 
-bench: $(stamp)
+lint: setup
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+
+bench: setup
 	$(bin)/pytest -s -m bench tests/benchmarks
 
-lab: $(lab_settings)
+lab: setup
 	$(bin)/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
-# A paired .py opens as the notebook it is; the setting stays inside the environment.
-$(lab_settings): $(stamp)
-	$(bin)/jupytext-config --settings-file $@ set-default-viewer python
-
-notebooks: $(stamp)
+notebooks: setup
 	$(bin)/vidssl pair
 
-doctor: $(stamp)
+doctor: setup
 	$(bin)/vidssl doctor

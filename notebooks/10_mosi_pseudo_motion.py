@@ -50,6 +50,7 @@ from vidssl.motion import (
     render_motions,
     source_side,
 )
+from vidssl.visualize.animation import masked_motions
 from vidssl.visualize.motions import motion_panels, pseudo_motion_figure
 from vidssl.visualize.widgets import FramePlayer, controls
 
@@ -274,9 +275,18 @@ figure = pseudo_motion_figure(
     tuple(motions.square[0, label].tolist()),
     int(motions.still[0, label]),
 )
+played = [pool.index(s) for s in ((-k, 0), (1, 0), (0, -1), (0, k)) if s in pool]
+animation = masked_motions(
+    whole[played],
+    clips[played],
+    motions.square[0, played].tolist(),
+    ["label {}: ({:+d}, {:+d})".format(each, *pool[each]) for each in played],
+    side=PANEL // 2,
+)
 run.save_figure(
     figure,
     "mosi_pseudo_motion",
+    animation=animation,
     alt=f"Above, the {len(pool)} labels as a cross of directions and speeds, and three of them on a "
     "photograph: the area in which the crop window may start, where it starts and ends, and the "
     "distance between. Below, frames of the first one's clip: without a mask everything moves, "

@@ -189,6 +189,12 @@ rule mosi:
         graph.target("mosi", *mosi_tables()),
 
 
+rule mosi_pseudo_motion:
+    """How a pseudo motion and its static mask are made, as a figure and moving."""
+    input:
+        graph.target("mosi_pseudo_motion", mosi_picture()),
+
+
 rule mosi_baseline:
     """Pretraining on both axes, on one, and none (the paper's table 1)."""
     input:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from vidssl.runs.provenance import find_project
+from vidssl.runs.ready import normalised, read_constraints
 
 LEAST_MEMORY_GB = 4
 LEAST_DISK_GB = 5
@@ -48,21 +48,6 @@ def report() -> list[Finding]:
         _browser(),
         *(_writable(project / name) for name in ("figures", "papermill_runs")),
     ]
-
-
-def read_constraints(path: Path) -> dict[str, str]:
-    """Package -> pinned version in a constraints file; names normalised as PEP 503 does."""
-    pins = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        name, equals, wanted = line.partition(";")[0].strip().partition("==")
-        if equals and not name.startswith("#"):
-            pins[normalised(name)] = wanted.strip()
-    return pins
-
-
-def normalised(package: str) -> str:
-    """A package's name in the one spelling that PEP 503 gives it."""
-    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def _python() -> Finding:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from vidssl.runs import provenance
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
 
 RESULT_SCALE = "mini"  # its figures are the ones in git and bear no scale in their names
 PNG_DPI = 300
+FRAME_MS, LAST_FRAME_MS = 120, 700  # of an animation; the last one stays, so that a loop is seen
 
 
 def figure_files(name: str, scale: str, runs_root: Path, project: Path) -> Path:
@@ -40,11 +42,13 @@ def save_figure(
     folder: str | Path = "figures",
     origin: Mapping[str, Any] | None = None,
     records: Path | None = None,
+    animation: np.ndarray | None = None,
 ) -> list[Path]:
     """Write ``name``.pdf and .png (300 dpi), .csv of its ``data`` and .json of its origin.
 
     ``data`` is a list of dicts or a DataFrame, the numbers that the figure shows; ``alt`` says in
-    words what it shows. The origin (run ids, commit, scale, data set) is in the metadata of PDF
+    words what it shows. ``animation``, frames (T, H, W, 3) uint8 of the same in motion, becomes
+    ``name``.webp. The origin (run ids, commit, scale, data set) is in the metadata of PDF
     and PNG too. No time stamps: equal input gives equal files. Returns the paths, .json last.
     """
     if not alt.strip():
@@ -55,6 +59,9 @@ def save_figure(
     about = {"figure": name, "alt": alt, "scale": scale, "dataset": dataset}
     about |= {"from_runs": hashes, **(origin or {})}
     written = _write_pictures(figure, folder / name, about) if figure is not None else []
+    written += (
+        _write_animation(animation, folder / f"{name}.webp", about) if animation is not None else []
+    )
     written += _write_rows(data, folder / f"{name}.csv") if data is not None else []
     about["files"] = {path.name: provenance.file_hash(path) for path in written}
     provenance.write_atomic(folder / f"{name}.json", json.dumps(about, indent=1) + "\n")
@@ -69,6 +76,18 @@ def _write_pictures(figure: Figure, stem: Path, about: Mapping[str, Any]) -> lis
     info = {"Title": about["figure"], "Subject": about["alt"], "Keywords": text}
     figure.savefig(pdf, metadata={"CreationDate": None, **info})
     return [png, pdf]
+
+
+def _write_animation(frames: np.ndarray, path: Path, about: Mapping[str, Any]) -> list[Path]:
+    from PIL import ExifTags, Image
+
+    first, *others = (Image.fromarray(frame) for frame in frames)
+    described = Image.Exif()
+    described[ExifTags.Base.ImageDescription] = json.dumps(about)
+    durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
+    settings = {"duration": durations, "loop": 0, "quality": 75, "method": 6, "exif": described}
+    first.save(path, save_all=True, append_images=others, **settings)
+    return [path]
 
 
 def _write_rows(data: Any, path: Path) -> list[Path]:

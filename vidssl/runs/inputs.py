@@ -54,6 +54,11 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False) -> Splits:
         raise ParameterError(
             f"root={str(root)!r} has no labelled test videos: put videos into one folder a class"
         )
+    if labelled and splits.num_classes < 2:
+        raise ParameterError(
+            f"root={str(root)!r} holds one class folder, {splits.class_names[0]!r}: telling "
+            "classes apart needs two or more; 11_mosi_pretrain takes it as it is"
+        )
     if params.get("validation"):
         train, held_out = validation_split(splits.train, params["validation"], options["data_seed"])
         name = f"{splits.name}, validation"

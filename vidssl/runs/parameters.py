@@ -28,6 +28,7 @@ from vidssl.runs.notebooks import notebook_cells, notebook_names, notebook_path
 from vidssl.runs.provenance import find_project
 
 PLAIN_TYPES = (bool, int, float, str, list, dict, type(None))
+INJECTED = "# Parameters"  # how the cell that papermill adds begins
 OTHER_SECTIONS = ("common", "data", "targets")
 
 
@@ -124,14 +125,26 @@ def parameters_in(namespace: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return dict(declared) | check_parameters(given, declared, path.stem)
 
 
+def given_names(namespace: Mapping[str, Any], declared: Mapping[str, Any]) -> frozenset[str]:
+    """The parameters that the user set: those with another value than the default, and those of
+    the cell that papermill injected, be they equal to the default or not."""
+    injected = [s for s in namespace.get("In", ()) if str(s).startswith(INJECTED)]
+    names = {name for source in injected for name in _stored_names(source)}
+    changed = {name for name, default in declared.items() if namespace.get(name) != default}
+    return frozenset(changed | (names & declared.keys()))
+
+
 def _assigned_names(path: Path) -> frozenset[str]:
     names = set()
     for cell in notebook_cells(path.read_text(encoding="utf-8")):
         if cell.kind == "code":
-            tree = ast.parse(cell.source)
-            stored = (n for n in ast.walk(tree) if isinstance(n, ast.Name))
-            names |= {n.id for n in stored if isinstance(n.ctx, ast.Store)}
+            names |= _stored_names(cell.source)
     return frozenset(names)
+
+
+def _stored_names(source: str) -> set[str]:
+    found = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name))
+    return {node.id for node in found if isinstance(node.ctx, ast.Store)}
 
 
 def scale_names(project: Path | None = None) -> list[str]:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidssl.runs import provenance
 from vidssl.runs.figures import figure_files, save_figure
+from vidssl.runs.fitting import fit_to_data
 from vidssl.runs.inputs import open_flow, open_frames, open_inputs
 from vidssl.runs.notebooks import notebook_code, notebook_path
-from vidssl.runs.parameters import parameters_in
+from vidssl.runs.parameters import declared_parameters, given_names, parameters_in
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
 
     from vidssl.core import VideoRecord
@@ -36,7 +38,8 @@ class Run:
     """One execution of a notebook. Made by `start`; ``finish`` is its last word.
 
     ``folder`` is where everything of the run goes, ``params`` holds every declared parameter's
-    value. ``keeps_record`` is False while exploring by hand: then nothing outlives the folder.
+    value, ``given`` the names that the user set, ``namespace`` the notebook's variables.
+    ``keeps_record`` is False while exploring by hand: then nothing outlives the folder.
     """
 
     notebook: str
@@ -47,6 +50,8 @@ class Run:
     commit: str = ""
     dirty: bool = True
     code: dict[str, str] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
+    namespace: MutableMapping[str, Any] = field(default_factory=dict, repr=False)
     figures: dict[str, str] = field(default_factory=dict)
     caveats: dict[str, Any] = field(default_factory=dict)
     began: float = field(default_factory=time.time)
@@ -73,12 +78,17 @@ class Run:
     def open_dataset(self, labelled: bool = False) -> Splits:
         """The data set that this run's parameters name, see `inputs.open_inputs`.
 
-        What `Splits.caveats` says of it is printed and goes into the run's record.
+        What `Splits.caveats` says of it is printed and goes into the run's record. On videos of
+        one's own the sizes that nobody gave are fitted to them, in ``params`` and in the notebook's
+        variables: see `vidssl.runs.fitting`.
         """
         splits = open_inputs(self.params, labelled)
         self.caveats = splits.caveats
         if self.caveats:
             print(f"{splits.name}: {json.dumps(self.caveats)}")
+        fitted = fit_to_data(self.params, splits, self.given)
+        self.params.update(fitted)
+        self.namespace.update(fitted)
         return splits
 
     def open_frames(self, records: Sequence[VideoRecord], short_side: int) -> FrameStore | None:
@@ -119,6 +129,7 @@ class Run:
         dataset: str,
         from_runs: Sequence[str] = (),
         publish: bool = False,
+        animation: np.ndarray | None = None,
     ) -> list[Path]:
         """Write a figure of this run with its origin, see `figures.save_figure`.
 
@@ -132,6 +143,7 @@ class Run:
             figure,
             stem.name,
             data=data,
+            animation=animation,
             alt=alt,
             scale=self.scale,
             dataset=dataset,
@@ -217,6 +229,7 @@ def start(notebook: str, namespace: MutableMapping[str, Any]) -> Run:
     commit, dirty = provenance.git_state(project)
     run = Run(path.stem, folder, params, project, keeps_record, commit, dirty)
     run.code = notebook_code(path)
+    run.given, run.namespace = given_names(namespace, declared_parameters(path)), namespace
     print(f"{path.stem}: scale {run.scale}, folder {provenance.short(folder, project)}")
     return run
 

@@ -13,7 +13,7 @@ from vidssl.runs.notebooks import CodeNow
 from vidssl.runs.records import read_record
 
 ORIGIN = {"figure": str, "alt": str, "scale": str, "dataset": str, "files": dict, "from_runs": dict}
-SUFFIXES = (".png", ".pdf", ".csv", ".json")
+SUFFIXES = (".png", ".pdf", ".webp", ".csv", ".json")
 
 
 def read_origin(figure: str | Path, project: Path | None = None) -> tuple[Path, dict[str, Any]]:
