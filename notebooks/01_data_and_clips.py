@@ -6,9 +6,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | any data set (`dataset`, `root`); by default the embedded one |
-# | output | players, film strips, and the known truth of the embedded data |
-# | time | 20 s, plus making the embedded data once (mini: 1-2 min) |
+# | needs | any data set (`dataset`, `root`); by default the embedded one |
+# | takes | 30 s |
+# | gives | players, film strips, the known truth of the embedded data |
 
 # %% tags=["parameters"]
 scale = "mini"

@@ -6,9 +6,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | videos or still images, without labels (`dataset`, `root`) |
-# | output | `backbone.pt` for `12_mosi_transfer`, learning curves, pretext accuracy on held-out images |
-# | time | smoke 20 s, mini 2 min on one core, gpu 10 min |
+# | needs | videos or still images, without labels (`dataset`, `root`) |
+# | takes | 2 min on one core |
+# | gives | `backbone.pt`, learning curves, pretext accuracy on held-out images |
 
 # %% tags=["parameters"]
 scale = "mini"

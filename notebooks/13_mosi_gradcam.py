@@ -10,9 +10,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | videos, and `backbone.pt` of `11_mosi_pretrain` and `02_supervised_baseline` |
-# | output | `mosi_gradcam`, `mosi_attention`, `mosi_failures`; shares of attention on the sprite |
-# | time | smoke 20 s, mini 3 min on two cores, gpu 2 min |
+# | needs | videos, weights of `11_mosi_pretrain` with and without its mask and of `02_supervised_baseline` |
+# | takes | 3 min on two cores |
+# | gives | where each network looks, and its share on what moves: `mosi_gradcam`, `mosi_attention`, `mosi_failures` |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -25,7 +25,7 @@ group_pattern = ""
 test_groups = []
 data_seed = 0
 seed = 0
-mosi_weights = ""  # backbone.pt of 11_mosi_pretrain; empty: this network is left out
+mosi_weights = ""  # backbone.pt of 11_mosi_pretrain; empty: the newest by hand, else left out
 mosi_unmasked_weights = ""  # the same, trained with mask_ratio []
 supervised_weights = ""  # backbone.pt of 02_supervised_baseline
 backbone = "r2plus1d_10"  # of the network with random weights
@@ -50,6 +50,21 @@ publish = True  # figures go to figures/; turn it off for videos that must not b
 from vidssl import runs
 
 run = runs.start("13_mosi_gradcam", globals())
+masked = {"k": k, "axes": axes, "mask_ratio": mask_ratio}
+made = {
+    "mosi_weights": ("11_mosi_pretrain", masked),
+    "mosi_unmasked_weights": ("11_mosi_pretrain", {**masked, "mask_ratio": []}),
+    "supervised_weights": ("02_supervised_baseline", {}),
+}
+mosi_weights, mosi_unmasked_weights, supervised_weights = run.inputs(
+    *(
+        runs.Need(name, page, ("backbone.pt",), settings, required=False)
+        for name, (page, settings) in made.items()
+    )
+)
+untrained = not (mosi_weights or mosi_unmasked_weights or supervised_weights)
+if untrained:
+    print("\nONLY A NETWORK WITH RANDOM WEIGHTS IS SHOWN: no trained one was given or found")
 
 # %%
 import ipywidgets as widgets
@@ -234,6 +249,8 @@ def maps_of(role, seen, name=layer, target=None):
 grids = {name: grid_of(name) for name in dict.fromkeys((*layers, layer))}
 places = {name: "{} x {} x {}".format(*grid) for name, grid in grids.items()}
 note = f"{splits.name} · {scale} scale · seed {seed}"
+if untrained:
+    note = f"RANDOM WEIGHTS ONLY · {note}"
 drawn = range(min(videos_shown, len(looked_at)))
 pictures, speeds, masks = zip(*(shown(i) for i in drawn))
 best_first = list(reversed(networks))

@@ -10,9 +10,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | any data set (`dataset`, `root`); by default the embedded one |
-# | output | a playground, errors against the true flow, the figure `motionfit_flow` |
-# | time | 1 min |
+# | needs | any data set (`dataset`, `root`); by default the embedded one |
+# | takes | 1 min |
+# | gives | a playground, errors against the true flow, the figure `motionfit_flow` |
 
 # %% tags=["parameters"]
 scale = "mini"

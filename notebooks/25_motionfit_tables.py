@@ -9,9 +9,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | records; `table` names what is made of them |
-# | output | one table with its plot and their origin, and the paper's claims beside our numbers |
-# | time | 5 s; the trainings behind it are counted below |
+# | needs | records that `vidssl run <table>` leaves |
+# | takes | 5 s |
+# | gives | the table and its plot in `figures/`; claims, what flow costs |
 
 # %% tags=["parameters"]
 scale = "mini"

@@ -10,9 +10,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | `table`, and the records that `vidssl run <table>` leaves |
-# | output | the table and its plot in `figures/`, with their origin; printed numbers apart |
-# | time | 5 s; the trainings behind it are counted below |
+# | needs | records that `vidssl run <table>` leaves |
+# | takes | 5 s |
+# | gives | the table and its plot in `figures/`; printed numbers apart |
 
 # %% tags=["parameters"]
 scale = "mini"

@@ -11,11 +11,13 @@ Inside a notebook:
     run.finish({"top1_accuracy": 0.61}, seeds=[seed])
 """
 
+from vidssl.runs.earlier import MissingInput, Need, teacher_needs
 from vidssl.runs.execute import RunFailed, RunLocked, execute
 from vidssl.runs.figures import figure_files, read_origin, save_figure, trace
 from vidssl.runs.graph import Graph, Job
 from vidssl.runs.inputs import embedded_data
 from vidssl.runs.notebooks import notebook_code, notebook_names, notebook_path, write_pairs
+from vidssl.runs.pages import fill_map, overview, overview_table, page_heads, page_table
 from vidssl.runs.parameters import (
     ParameterError,
     check_parameters,
@@ -39,6 +41,8 @@ from vidssl.runs.records import (
 __all__ = [
     "Graph",
     "Job",
+    "MissingInput",
+    "Need",
     "ParameterError",
     "Pooled",
     "Run",
@@ -51,12 +55,17 @@ __all__ = [
     "embedded_data",
     "execute",
     "figure_files",
+    "fill_map",
     "find_project",
     "find_records",
     "load_records",
     "notebook_code",
     "notebook_names",
     "notebook_path",
+    "overview",
+    "overview_table",
+    "page_heads",
+    "page_table",
     "parameters_for",
     "pool_folds",
     "read_origin",
@@ -65,6 +74,7 @@ __all__ = [
     "scale_file",
     "scale_names",
     "start",
+    "teacher_needs",
     "trace",
     "write_pairs",
 ]

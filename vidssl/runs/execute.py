@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vidssl.runs import provenance
+from vidssl.runs.earlier import MissingInput
 from vidssl.runs.notebooks import notebook_code, notebook_path, pair_text
 from vidssl.runs.parameters import parameters_for
 from vidssl.runs.records import CHECKPOINTS
@@ -150,7 +151,9 @@ def _papermill(source: Path, output: Path, given: dict, project: Path, timeout: 
             extra_arguments=["--IPKernelApp.log_level=40"],
         )
     except PapermillExecutionError as error:
-        reason = f"{error.ename}: {error.evalue}".splitlines()[0]
+        reason = f"{error.ename}: {error.evalue}"
+        if error.ename != MissingInput.__name__:  # whose further lines say what to run
+            reason = reason.splitlines()[0]
         raise RunFailed(f"{output}: cell {error.exec_count} stopped with {reason}") from None
     finally:
         prepared.unlink()

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidssl.core import one_of
+from vidssl.runs.earlier import located, not_there
 from vidssl.runs.parameters import ParameterError, scale_file
 from vidssl.runs.provenance import find_project
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 READER_OPTIONS = ("annotations", "split", "data_seed")
 FOLDER_OPTIONS = ("group_pattern", "test_groups")  # of dataset="folder" alone
+# parameters that are paths, of what no other page makes
+PATHS = ("root", "annotations", "flow", "records", "label_list", "label_lists", "image")
 
 
 def embedded_data(scale: str = "mini", data_seed: int = 0, runs_root: str | Path = "") -> Path:
@@ -29,6 +33,30 @@ def embedded_data(scale: str = "mini", data_seed: int = 0, runs_root: str | Path
     root = Path(runs_root) if runs_root else find_project() / "papermill_runs"
     numbers = {"scale": scale, **scale_file(scale).get("data", {})}
     return make_dataset(root / "data" / f"{scale}-seed{data_seed}", data_seed=data_seed, **numbers)
+
+
+def check_inputs(params: Mapping[str, Any], project: Path) -> None:
+    """Refuse, before anything is read or made, a data set or a list that is not there.
+
+    ParameterError or ValueError for a data set that cannot be, MissingInput for a path.
+    """
+    if {"dataset", "root"} <= params.keys():
+        from vidssl.data.records import DATASETS
+
+        one_of("dataset", params["dataset"], DATASETS)
+        if not params["root"] and params["dataset"] != "embedded":
+            raise ParameterError(
+                f"dataset={params['dataset']!r} needs root, the folder of its videos"
+            )
+        if params["dataset"] not in ("embedded", "folder") and not params.get("annotations"):
+            raise ParameterError(
+                f"dataset={params['dataset']!r} needs annotations, the folder of its lists"
+            )
+    for name in PATHS:
+        given = params.get(name) or []
+        for value in given if isinstance(given, list) else [given]:
+            if name != "flow" and located(value, project) is None:  # flow is made where it lacks
+                raise not_there(name, value, project)
 
 
 def open_inputs(params: Mapping[str, Any], labelled: bool = False) -> Splits:
@@ -57,10 +85,7 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False) -> Splits:
 
 
 def _videos_root(params: Mapping[str, Any]) -> str | Path:
-    root = params.get("root", "")
-    if not root and params["dataset"] != "embedded":
-        raise ParameterError(f"dataset={params['dataset']!r} needs root, the folder of its videos")
-    return root or embedded_data(params["scale"], params.get("data_seed", 0))
+    return params.get("root", "") or embedded_data(params["scale"], params.get("data_seed", 0))
 
 
 def open_flow(params: Mapping[str, Any]) -> dict[str, str]:
