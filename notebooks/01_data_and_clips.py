@@ -53,7 +53,7 @@ from vidssl.data import (
 )
 from vidssl.visualize.widgets import FramePlayer
 
-splits = run.open_dataset()
+splits = run.open_dataset(whole=False)  # embedded videos are made when they are looked at
 print(f"decoder: {backend()}")
 print(f"{len(splits.train)} training and {len(splits.test)} test videos")
 for subset in ("train", "test"):
@@ -72,6 +72,7 @@ for record in splits.train:
     one_each.setdefault(record.class_name or record.video_id, record)
 step = max(1, len(one_each) // videos_shown)
 chosen = list(one_each.values())[::step][:videos_shown]
+run.make_videos(chosen)
 lengths = [video_length(record.path) for record in chosen]
 shortest = min(min(lengths), 64)
 videos = [resize_short_side(read_clip(r.path, lambda n: np.arange(shortest)), 96) for r in chosen]

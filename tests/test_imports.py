@@ -13,6 +13,7 @@ from vidssl.runs.provenance import PACKAGE, imported_names, module_file
 
 LEVELS = {
     "core": 0,
+    "progress": 0.5,
     **dict.fromkeys(["data", "models", "losses", "evaluation", "visualize", "training"], 1),
     **dict.fromkeys(["motion", "inference"], 2),
     "methods": 3,

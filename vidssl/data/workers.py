@@ -46,6 +46,28 @@ def alone(folder: Path, name: str = LOCK) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def alone_unless(done: Callable[[], bool], folder: Path) -> Iterator[bool]:
+    """Hold the lock of `alone` (True), or give up waiting for it once ``done()`` (False).
+
+    Another run may hold it for minutes, and make what is waited for early on.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield not done()
+        return
+    with open(folder / LOCK, "wb") as lock:
+        held = False
+        while not (held or done()):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held = True
+            except BlockingIOError:
+                time.sleep(0.2)
+        yield held
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file that appears whole or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")

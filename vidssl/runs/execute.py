@@ -122,8 +122,6 @@ _OF_KERNELS = {  # read when a process starts; the Makefile sets all but the las
     # freed memory is kept for the next step: mapping each activation anew costs a third of it
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
-    # an executed page keeps every state that a progress bar prints, each on a line of its own
-    "TQDM_MININTERVAL": "20",
 }
 
 

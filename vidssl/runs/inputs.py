@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from vidssl.runs.parameters import ParameterError, scale_file
 from vidssl.runs.provenance import find_project
 
 if TYPE_CHECKING:
+    from vidssl.core import VideoRecord
     from vidssl.data import Splits
 
 READER_OPTIONS = ("annotations", "split", "data_seed")
@@ -22,17 +23,24 @@ FOLDER_OPTIONS = ("group_pattern", "test_groups")  # of dataset="folder" alone
 PATHS = ("root", "annotations", "flow", "records", "label_list", "label_lists", "image")
 
 
-def embedded_data(scale: str = "mini", data_seed: int = 0, runs_root: str | Path = "") -> Path:
+def embedded_data(
+    scale: str = "mini",
+    data_seed: int = 0,
+    runs_root: str | Path = "",
+    videos: Iterable[str] | None = None,
+) -> Path:
     """The embedded data of a scale, made where they are missing, in
     ``<runs_root>/data/<scale>-seed<data_seed>`` (default: the project's papermill_runs).
 
-    The section ``data`` of the scale's file gives `make_dataset` its numbers.
+    The section ``data`` of the scale's file gives `make_dataset` its numbers. With ``videos``, only
+    these are made now.
     """
     from vidssl.data.synthetic import make_dataset
 
     root = Path(runs_root) if runs_root else find_project() / "papermill_runs"
     numbers = {"scale": scale, **scale_file(scale).get("data", {})}
-    return make_dataset(root / "data" / f"{scale}-seed{data_seed}", data_seed=data_seed, **numbers)
+    folder = root / "data" / f"{scale}-seed{data_seed}"
+    return make_dataset(folder, data_seed=data_seed, videos=videos, **numbers)
 
 
 def check_inputs(params: Mapping[str, Any], project: Path) -> None:
@@ -59,17 +67,19 @@ def check_inputs(params: Mapping[str, Any], project: Path) -> None:
                 raise not_there(name, value, project)
 
 
-def open_inputs(params: Mapping[str, Any], labelled: bool = False) -> Splits:
+def open_inputs(params: Mapping[str, Any], labelled: bool = False, whole: bool = True) -> Splits:
     """The data set that ``dataset``, ``root`` and their companions in ``params`` name.
 
-    An empty ``root`` means the embedded data of the scale. ``labelled=True`` refuses data without
+    An empty ``root`` means the embedded data of the scale. Where they are not opened ``whole``, none
+    of their videos need be there, see `make_videos`, and their fingerprint says nothing.
+    ``labelled=True`` refuses data without
     classes or without test videos. A ``validation`` above 0 is the share of the training videos,
     in whole groups, that takes the place of the test videos: settings are chosen on those, so that
     the test videos are met once. Raises as `vidssl.data.open_dataset` does.
     """
     from vidssl.data import open_dataset, validation_split
 
-    dataset, root = params["dataset"], _videos_root(params)
+    dataset, root = params["dataset"], _videos_root(params, None if whole else ())
     options = {name: params[name] for name in READER_OPTIONS if name in params}
     options |= {name: params[name] for name in FOLDER_OPTIONS if params.get(name)}
     splits = open_dataset(dataset, root, **options)
@@ -84,8 +94,15 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False) -> Splits:
     return splits
 
 
-def _videos_root(params: Mapping[str, Any]) -> str | Path:
-    return params.get("root", "") or embedded_data(params["scale"], params.get("data_seed", 0))
+def make_videos(params: Mapping[str, Any], records: Iterable[VideoRecord]) -> None:
+    """Make those of the embedded videos that are to be looked at and are not there yet."""
+    if params["dataset"] == "embedded":
+        _videos_root(params, [record.video_id for record in records])
+
+
+def _videos_root(params: Mapping[str, Any], videos: Iterable[str] | None = None) -> str | Path:
+    scale, data_seed = params["scale"], params.get("data_seed", 0)
+    return params.get("root", "") or embedded_data(scale, data_seed, videos=videos)
 
 
 def open_flow(params: Mapping[str, Any]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from vidssl.runs import provenance
 from vidssl.runs.earlier import Need, Page, find_inputs, locate_all
 from vidssl.runs.explore import explained, explore_folder, note_exploration
 from vidssl.runs.figures import figure_files, save_figure
-from vidssl.runs.inputs import PATHS, check_inputs, open_flow, open_inputs
+from vidssl.runs.inputs import PATHS, check_inputs, make_videos, open_flow, open_inputs
 from vidssl.runs.notebooks import notebook_code, notebook_path
 from vidssl.runs.parameters import parameters_in
 
@@ -70,9 +70,13 @@ class Run:
         """Where training leaves checkpoints to go on from; None for an exploration."""
         return self.folder / CHECKPOINTS if self.keeps_record else None
 
-    def open_dataset(self, labelled: bool = False) -> Splits:
+    def open_dataset(self, labelled: bool = False, whole: bool = True) -> Splits:
         """The data set that this run's parameters name, see `inputs.open_inputs`."""
-        return open_inputs(self.params, labelled)
+        return open_inputs(self.params, labelled, whole)
+
+    def make_videos(self, records: Iterable[VideoRecord]) -> None:
+        """Make these of the embedded videos, where the data set was not opened whole."""
+        make_videos(self.params, records)
 
     def open_flow(self) -> dict[str, str]:
         """Where the flow of this run's videos lies, see `inputs.open_flow`."""
