@@ -56,7 +56,7 @@ bench: $(stamp)
 	$(bin)/pytest -s -m bench tests/benchmarks
 
 lab: $(lab_settings)
-	$(bin)/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+	$(bin)/jupyter lab notebooks --FileContentsManager.post_save_hook=vidssl.runs.clean_page.after_saving $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # A paired .py opens as the notebook it is; the setting stays inside the environment.
 $(lab_settings): $(stamp)

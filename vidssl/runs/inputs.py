@@ -70,12 +70,11 @@ def check_inputs(params: Mapping[str, Any], project: Path) -> None:
 def open_inputs(params: Mapping[str, Any], labelled: bool = False, whole: bool = True) -> Splits:
     """The data set that ``dataset``, ``root`` and their companions in ``params`` name.
 
-    An empty ``root`` means the embedded data of the scale. Where they are not opened ``whole``, none
-    of their videos need be there, see `make_videos`, and their fingerprint says nothing.
-    ``labelled=True`` refuses data without
-    classes or without test videos. A ``validation`` above 0 is the share of the training videos,
-    in whole groups, that takes the place of the test videos: settings are chosen on those, so that
-    the test videos are met once. Raises as `vidssl.data.open_dataset` does.
+    An empty ``root`` means the embedded data of the scale. Where they are not opened ``whole``,
+    none of their videos need be there, see `make_videos`, and their fingerprint says nothing.
+    ``labelled=True`` refuses data without classes or test videos. A ``validation`` above 0 is the
+    share of the training videos, in whole groups, that takes the place of the test videos: settings
+    are chosen on those, so that the test videos are met once. Raises as `vidssl.data.open_dataset`.
     """
     from vidssl.data import open_dataset, validation_split
 
