@@ -183,7 +183,7 @@ figure = visualize.confusion_matrix(
 )
 print(f"held-out pretext accuracy {before:.1%} -> {after:.1%}, chance {chance:.1%}")
 failed = unreadable + result.failed
-print(f"unreadable files: {len(failed)}", *failed, sep="\n  ")
+print(f"unreadable files: {len(failed) or 'none'}", *failed, sep="\n  ")
 figure
 
 # %% [markdown]

@@ -75,7 +75,7 @@ from IPython.display import display
 from torch.nn.functional import adaptive_avg_pool3d, interpolate
 
 from vidssl import models, visualize
-from vidssl.core import derive_seed, frames_to_clip, normalise, one_of
+from vidssl.core import counted, derive_seed, frames_to_clip, normalise, one_of
 from vidssl.data import (
     ImageDataset,
     MultiClipDataset,
@@ -91,6 +91,7 @@ from vidssl.evaluation import (
     mean_ci95,
     paired_difference,
     pointing_game_accuracy,
+    with_interval,
 )
 from vidssl.inference import grad_cam
 from vidssl.models.pretrained import load_with_head
@@ -412,8 +413,9 @@ for first, second in comparisons if known else []:
             pair = (values["energy_inside_score", name, row] for row in (first, second))
             gain = paired_difference(*pair)
             print(
-                f"{name}, {first} minus {second}: {100 * gain.mean:+.1f} ± {100 * gain.ci95:.1f} "
-                f"points of energy inside, {gain.n} videos"
+                f"{name}, {first} minus {second}: "
+                f"{with_interval(100 * gain.mean, 100 * gain.ci95, '+.1f')} points of energy inside, "
+                f"{counted(gain.n, 'video')}"
             )
 
 # %% [markdown]
@@ -443,7 +445,7 @@ on_square = {role: energy_inside_score(maps_of(role, pseudo), square) for role i
 for role, numbers in on_square.items():
     mean, ci95 = mean_ci95(numbers.reshape(len(images), -1).mean(axis=1))
     print(
-        f"{role}: {mean:.1%} ± {ci95:.1%} of the mass of {layer} on the pretext square, which "
+        f"{role}: {with_interval(mean, ci95)} of the mass of {layer} on the pretext square, which "
         f"covers {square.mean():.1%}: {mean / square.mean():.2f} times chance"
     )
 
@@ -500,7 +502,7 @@ if known:
     for role in networks:
         energy = values["energy_inside_score", layer, role]
         means = [mean_ci95(energy[part]) for part in (strongest, weakest)]
-        said = [f"{mean:.1%} ± {ci95:.1%}" for mean, ci95 in means]
+        said = [with_interval(*mean) for mean in means]
         print(f"{role}: {said[0]} on the sprite in the most drifting third, {said[1]} in the least")
 
 # %%

@@ -13,6 +13,7 @@ from vidssl.evaluation.statistics import (
     paired_difference,
     proportion_ci95,
     smallest_detectable_difference,
+    with_interval,
 )
 from vidssl.evaluation.tables import (
     paper_row,
@@ -47,4 +48,5 @@ __all__ = [
     "retrieval_rows",
     "smallest_detectable_difference",
     "table_row",
+    "with_interval",
 ]

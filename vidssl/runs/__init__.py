@@ -11,7 +11,7 @@ Inside a notebook:
     run.finish({"top1_accuracy": 0.61}, seeds=[seed])
 """
 
-from vidssl.runs.earlier import MissingInput, Need, teacher_needs
+from vidssl.runs.earlier import MissingInput, Need, no_records, teacher_needs
 from vidssl.runs.execute import RunFailed, RunLocked, execute
 from vidssl.runs.figures import figure_files, read_origin, save_figure, trace
 from vidssl.runs.graph import Graph, Job
@@ -59,6 +59,7 @@ __all__ = [
     "find_project",
     "find_records",
     "load_records",
+    "no_records",
     "notebook_code",
     "notebook_names",
     "notebook_path",
