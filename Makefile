@@ -74,7 +74,9 @@ bench: setup
 	$(bin)/pytest -s -m bench tests/benchmarks
 
 lab: setup
-	$(bin)/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+	$(bin)/jupyter lab notebooks \
+	  --FileContentsManager.post_save_hook=vidssl.runs.clean_page.after_saving \
+	  $(if $(filter 0,$(shell id -u)),--allow-root)
 
 notebooks: setup
 	$(bin)/vidssl pair

@@ -6,9 +6,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | any data set (`dataset`, `root`); by default the embedded one |
-# | output | players, film strips, and the known truth of the embedded data |
-# | time | 20 s, plus making the embedded data once (mini: 1-2 min) |
+# | needs | any data set (`dataset`, `root`); by default the embedded one |
+# | takes | 30 s |
+# | gives | players, film strips, the known truth of the embedded data |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -55,7 +55,7 @@ from vidssl.data import (
 )
 from vidssl.visualize.widgets import FramePlayer
 
-splits = run.open_dataset()
+splits = run.open_dataset(whole=False)  # embedded videos are made when they are looked at
 print(f"decoder: {backend()}")
 print(f"{len(splits.train)} training and {len(splits.test)} test videos")
 for subset in ("train", "test"):
@@ -74,6 +74,7 @@ for record in splits.train:
     one_each.setdefault(record.class_name or record.video_id, record)
 step = max(1, len(one_each) // videos_shown)
 chosen = list(one_each.values())[::step][:videos_shown]
+run.make_videos(chosen)
 lengths = [video_length(record.path) for record in chosen]
 shortest = min(min(lengths), 64)
 videos = [resize_short_side(read_clip(r.path, lambda n: np.arange(shortest)), 96) for r in chosen]

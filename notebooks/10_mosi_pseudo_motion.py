@@ -9,9 +9,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | photographs that scikit-image ships, your own (`image`), or one that you upload |
-# | output | a playground, all labels side by side, the figure `mosi_pseudo_motion` |
-# | time | 20 s at every scale |
+# | needs | nothing, or a picture of yours (`image`) |
+# | takes | 20 s |
+# | gives | a playground, all labels side by side, the figure `mosi_pseudo_motion` |
 
 # %% tags=["parameters"]
 scale = "mini"

@@ -6,9 +6,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | videos or still images, without labels (`dataset`, `root`) |
-# | output | `backbone.pt` for `12_mosi_transfer`, learning curves, pretext accuracy on held-out images |
-# | time | smoke 20 s, mini 2 min on one core, gpu 10 min |
+# | needs | videos or still images, without labels (`dataset`, `root`) |
+# | takes | 2 min on one core |
+# | gives | `backbone.pt`, learning curves, pretext accuracy on held-out images |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -187,7 +187,7 @@ figure = visualize.confusion_matrix(
 )
 print(f"held-out pretext accuracy {before:.1%} -> {after:.1%}, chance {chance:.1%}")
 failed = unreadable + result.failed
-print(f"unreadable files: {len(failed)}", *failed, sep="\n  ")
+print(f"unreadable files: {len(failed) or 'none'}", *failed, sep="\n  ")
 figure
 
 # %% [markdown]

@@ -10,9 +10,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | labelled videos, `pretrained` weights of `11_mosi_pretrain` |
-# | output | top-1, top-5 and per-class accuracy of each initialisation, with the denominator |
-# | time | smoke 20 s, mini 3 min a training on one core |
+# | needs | labelled videos, weights of `11_mosi_pretrain` |
+# | takes | 3 min a training on one core |
+# | gives | accuracy of each initialisation, with the denominator |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -27,7 +27,7 @@ missing = "refuse"  # listed videos whose files are absent: refuse, or skip and 
 missing_at_most = 0.2  # share of the training or the test videos above which skip refuses too
 data_seed = 0
 seed = 0
-pretrained = ""  # backbone.pt; empty: the newest exploration of 11_mosi_pretrain
+pretrained = ""  # backbone.pt; empty: that of the newest 11_mosi_pretrain
 initialisations = ["scratch", "mosi"]
 videos_per_class = 5  # labelled videos; 0: all
 label_list = ""  # file of the labelled videos, lines of: path frames label; empty: the training set
@@ -55,8 +55,20 @@ baselines = True
 
 # %%
 from vidssl import runs
+from vidssl.core import one_of
 
+for name in initialisations:
+    one_of("initialisations", name, ("scratch", "mosi"))
 run = runs.start("12_mosi_transfer", globals())
+[pretrained] = run.inputs(
+    runs.Need(
+        "pretrained",
+        "11_mosi_pretrain",
+        ("backbone.pt",),
+        {"backbone": backbone, "width": width},
+        when="mosi" in initialisations,
+    )
+)
 
 # %%
 from dataclasses import replace
@@ -65,7 +77,7 @@ import numpy as np
 import torch
 
 from vidssl import models, visualize
-from vidssl.core import derive_seed, one_of
+from vidssl.core import derive_seed
 from vidssl.data import (
     ClipDataset,
     MultiClipDataset,
@@ -81,12 +93,8 @@ from vidssl.models.pretrained import load_pretrained
 from vidssl.training import TrainConfig, fit
 from vidssl.visualize.widgets import progress_report
 
-for name in initialisations:
-    one_of("initialisations", name, ("scratch", "mosi"))
 splits = run.open_dataset(labelled=True)
 labelled = labelled_videos(splits, label_list=label_list, per_class=videos_per_class, seed=seed)
-if "mosi" in initialisations:
-    pretrained = pretrained or str(run.explored("11_mosi_pretrain") / "backbone.pt")
 print(
     f"{len(labelled)} labelled videos of {splits.num_classes} classes, {len(splits.test)} test "
     "videos"

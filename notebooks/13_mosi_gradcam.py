@@ -10,9 +10,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | videos, and `backbone.pt` of `11_mosi_pretrain` and `02_supervised_baseline` |
-# | output | `mosi_gradcam`, `mosi_attention`, `mosi_failures`; shares of attention on the sprite |
-# | time | smoke 20 s, mini 3 min on two cores, gpu 2 min |
+# | needs | videos, weights of `11_mosi_pretrain` with and without its mask and of `02_supervised_baseline` |
+# | takes | 3 min on two cores |
+# | gives | where each network looks, and its share on what moves: `mosi_gradcam`, `mosi_attention`, `mosi_failures` |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -27,7 +27,7 @@ missing = "refuse"  # listed videos whose files are absent: refuse, or skip and 
 missing_at_most = 0.2  # share of the training or the test videos above which skip refuses too
 data_seed = 0
 seed = 0
-mosi_weights = ""  # backbone.pt of 11_mosi_pretrain; empty: this network is left out
+mosi_weights = ""  # backbone.pt of 11_mosi_pretrain; empty: the newest by hand, else left out
 mosi_unmasked_weights = ""  # the same, trained with mask_ratio []
 supervised_weights = ""  # backbone.pt of 02_supervised_baseline
 backbone = "r2plus1d_10"  # of the network with random weights
@@ -52,6 +52,21 @@ publish = True  # figures go to figures/; turn it off for videos that must not b
 from vidssl import runs
 
 run = runs.start("13_mosi_gradcam", globals())
+masked = {"k": k, "axes": axes, "mask_ratio": mask_ratio}
+made = {
+    "mosi_weights": ("11_mosi_pretrain", masked),
+    "mosi_unmasked_weights": ("11_mosi_pretrain", {**masked, "mask_ratio": []}),
+    "supervised_weights": ("02_supervised_baseline", {}),
+}
+mosi_weights, mosi_unmasked_weights, supervised_weights = run.inputs(
+    *(
+        runs.Need(name, page, ("backbone.pt",), settings, required=False)
+        for name, (page, settings) in made.items()
+    )
+)
+untrained = not (mosi_weights or mosi_unmasked_weights or supervised_weights)
+if untrained:
+    print("\nONLY A NETWORK WITH RANDOM WEIGHTS IS SHOWN: no trained one was given or found")
 
 # %%
 import ipywidgets as widgets
@@ -62,7 +77,7 @@ from IPython.display import display
 from torch.nn.functional import adaptive_avg_pool3d, interpolate
 
 from vidssl import models, visualize
-from vidssl.core import derive_seed, frames_to_clip, normalise, one_of
+from vidssl.core import counted, derive_seed, frames_to_clip, normalise, one_of
 from vidssl.data import (
     ImageDataset,
     MultiClipDataset,
@@ -78,6 +93,7 @@ from vidssl.evaluation import (
     mean_ci95,
     paired_difference,
     pointing_game_accuracy,
+    with_interval,
 )
 from vidssl.inference import grad_cam
 from vidssl.models.pretrained import load_with_head
@@ -236,6 +252,8 @@ def maps_of(role, seen, name=layer, target=None):
 grids = {name: grid_of(name) for name in dict.fromkeys((*layers, layer))}
 places = {name: "{} x {} x {}".format(*grid) for name, grid in grids.items()}
 note = f"{splits.name} · {scale} scale · seed {seed}"
+if untrained:
+    note = f"RANDOM WEIGHTS ONLY · {note}"
 drawn = range(min(videos_shown, len(looked_at)))
 pictures, speeds, masks = zip(*(shown(i) for i in drawn))
 best_first = list(reversed(networks))
@@ -397,8 +415,9 @@ for first, second in comparisons if known else []:
             pair = (values["energy_inside_score", name, row] for row in (first, second))
             gain = paired_difference(*pair)
             print(
-                f"{name}, {first} minus {second}: {100 * gain.mean:+.1f} ± {100 * gain.ci95:.1f} "
-                f"points of energy inside, {gain.n} videos"
+                f"{name}, {first} minus {second}: "
+                f"{with_interval(100 * gain.mean, 100 * gain.ci95, '+.1f')} points of energy inside, "
+                f"{counted(gain.n, 'video')}"
             )
 
 # %% [markdown]
@@ -428,7 +447,7 @@ on_square = {role: energy_inside_score(maps_of(role, pseudo), square) for role i
 for role, numbers in on_square.items():
     mean, ci95 = mean_ci95(numbers.reshape(len(images), -1).mean(axis=1))
     print(
-        f"{role}: {mean:.1%} ± {ci95:.1%} of the mass of {layer} on the pretext square, which "
+        f"{role}: {with_interval(mean, ci95)} of the mass of {layer} on the pretext square, which "
         f"covers {square.mean():.1%}: {mean / square.mean():.2f} times chance"
     )
 
@@ -485,7 +504,7 @@ if known:
     for role in networks:
         energy = values["energy_inside_score", layer, role]
         means = [mean_ci95(energy[part]) for part in (strongest, weakest)]
-        said = [f"{mean:.1%} ± {ci95:.1%}" for mean, ci95 in means]
+        said = [with_interval(*mean) for mean in means]
         print(f"{role}: {said[0]} on the sprite in the most drifting third, {said[1]} in the least")
 
 # %%

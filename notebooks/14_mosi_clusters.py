@@ -10,9 +10,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | videos, `backbone.pt` of `11_mosi_pretrain` with `mask_ratio` [] |
-# | output | `mosi_clusters`; purity and normalised mutual information of the clusters |
-# | time | smoke 20 s, mini 2 min on two cores, gpu 2 min |
+# | needs | videos, weights of `11_mosi_pretrain` with `mask_ratio = []` |
+# | takes | 2 min on two cores |
+# | gives | the figure `mosi_clusters`; purity and normalised mutual information |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -27,7 +27,7 @@ missing = "refuse"  # listed videos whose files are absent: refuse, or skip and 
 missing_at_most = 0.2  # share of the training or the test videos above which skip refuses too
 data_seed = 0
 seed = 0
-pretrained = ""  # backbone.pt; empty: the newest exploration of 11_mosi_pretrain
+pretrained = ""  # backbone.pt; empty: that of the newest 11_mosi_pretrain without a mask
 frames = 8
 frame_stride = 7
 size = 32  # px
@@ -45,6 +45,9 @@ publish = True  # the figure goes to figures/; turn it off for videos that must 
 from vidssl import runs
 
 run = runs.start("14_mosi_clusters", globals())
+[pretrained] = run.inputs(
+    runs.Need("pretrained", "11_mosi_pretrain", ("backbone.pt",), {"mask_ratio": []})
+)
 
 # %%
 import io
@@ -70,7 +73,6 @@ from vidssl.visualize.embedding import cluster_figure, embedding_figure
 from vidssl.visualize.widgets import FramePlayer, controls
 
 splits = run.open_dataset()
-pretrained = pretrained or str(run.explored("11_mosi_pretrain") / "backbone.pt")
 network, about = load_with_head(pretrained)
 print(f"{about['backbone']}, trained on {about['dataset']}, seed {about['seed']}")
 torch.manual_seed(derive_seed(seed, "weights"))

@@ -11,9 +11,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | `table`, and the records that `vidssl run <table>` leaves |
-# | output | the table and its plot in `figures/`, with their origin |
-# | time | 5 s; the trainings behind it are counted below |
+# | needs | records that `vidssl run <table>` leaves |
+# | takes | 5 s |
+# | gives | the table and its plot in `figures/` |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -35,7 +35,7 @@ import pandas as pd
 from IPython.display import display
 
 from vidssl import visualize
-from vidssl.core import one_of
+from vidssl.core import counted, one_of
 from vidssl.data.synthetic import CLASSES
 from vidssl.evaluation import (
     compare_seeds,
@@ -44,6 +44,7 @@ from vidssl.evaluation import (
     readable_table,
     table_row,
 )
+from vidssl.progress import in_words
 from vidssl.visualize.methods import accuracy_beside_printed
 
 # %% [markdown]
@@ -280,7 +281,8 @@ def seeds_of(found, *recorded):
 
 
 behind = {key: found for key, place in spec["cells"].items() if (found := find(place))}
-assert behind, f"no runs of {table} at scale {scale} yet: vidssl run {table} --scale {scale}"
+if not behind:
+    raise runs.no_records(table, scale, dataset, data_seed)
 cells = {}  # (row, column, metric) -> seed -> value
 for (row, column, metric), found in behind.items():
     place = spec["cells"][row, column, metric]
@@ -295,7 +297,7 @@ for (row, column, metric), found in behind.items():
 cells = {key: seeds for key, seeds in cells.items() if seeds}
 used = {record["run"]: record for found in behind.values() for record in found}
 minutes = sum(record["seconds"] for record in used.values()) / 60
-print(f"{len(used)} runs, {minutes:.0f} minutes")
+print(f"{counted(len(used), 'run')}, {in_words(60 * minutes)} in all")
 
 # %% [markdown]
 # ## The table

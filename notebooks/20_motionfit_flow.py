@@ -10,9 +10,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | any data set (`dataset`, `root`); by default the embedded one |
-# | output | a playground, errors against the true flow, the figure `motionfit_flow` |
-# | time | 1 min |
+# | needs | any data set (`dataset`, `root`); by default the embedded one |
+# | takes | 1 min |
+# | gives | a playground, errors against the true flow, the figure `motionfit_flow` |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -62,11 +62,12 @@ from vidssl.visualize.flow import (
 from vidssl.visualize.widgets import FramePlayer, controls
 
 one_of("method", method, METHODS)
-splits = run.open_dataset()
+splits = run.open_dataset(whole=False)  # embedded videos are made when they are looked at
 one_each = {}
 for record in splits.train:
     one_each.setdefault(record.class_name or record.video_id, record)
 chosen = dict(list(one_each.items())[:: max(1, len(one_each) // videos_shown)][:videos_shown])
+run.make_videos(chosen.values())
 print(f"{len(chosen)} videos: {', '.join(chosen)}")
 
 

@@ -11,9 +11,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | labelled videos and their optical flow (`flow`; extracted once where it is missing) |
-# | output | `motion_model.pt` for `22_motionfit_pseudo_labels`, its accuracy, `predictions.npz` |
-# | time | smoke 20 s, mini 2 min on one core; extracting the flow comes first, 4 min on two |
+# | needs | labelled videos; their flow is extracted once |
+# | takes | 2 min on one core, and 4 min for the flow on two |
+# | gives | `motion_model.pt`, its accuracy, `predictions.npz` |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -63,6 +63,9 @@ baselines = False  # also a static-frame and a frame-difference classifier of th
 from vidssl import runs
 
 run = runs.start("21_motionfit_motion_model", globals())
+[pretrained] = run.inputs(
+    runs.Need("pretrained", settings={"backbone": backbone, "width": width}, required=False)
+)
 
 # %%
 import time

@@ -10,9 +10,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | the source videos and their flow, `motion_model` of `21_motionfit_motion_model` |
-# | output | `features.npz` and `pseudo_labels.npz` for `23_motionfit_self_training`; purity, NMI |
-# | time | smoke 20 s, mini 2 min on one core |
+# | needs | source videos, `motion_model.pt` of `21_motionfit_motion_model` |
+# | takes | 2 min on one core |
+# | gives | `features.npz`, `pseudo_labels.npz`; purity, a map of the features |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -31,7 +31,7 @@ modality = "flow"  # flow or rgb: that of the motion model
 flow = ""  # folder of extracted flow; empty: beside the data, made where it is missing
 flow_method = "farneback"  # reference, fast, torch, dis, farneback
 flow_side = 64  # px of the short side that flow is computed at
-motion_model = ""  # motion_model.pt; empty: the newest exploration of 21_motionfit_motion_model
+motion_model = ""  # motion_model.pt; empty: that of the newest 21_motionfit_motion_model
 features = ""  # features.npz of an earlier run of the same model; empty: extracted here
 backbone = "r2plus1d_10"
 width = 0.125
@@ -54,6 +54,18 @@ num_workers = 0
 from vidssl import runs
 
 run = runs.start("22_motionfit_pseudo_labels", globals())
+taught = {"modality": modality, "backbone": backbone, "width": width}
+features, motion_model, compare = run.inputs(
+    runs.Need("features", required=False),
+    runs.Need(
+        "motion_model",
+        "21_motionfit_motion_model",
+        ("motion_model.pt",),
+        taught,
+        when=not features,
+    ),
+    runs.Need("compare", required=False),
+)
 
 # %%
 import io
@@ -93,8 +105,7 @@ else:
         settings |= run.open_flow()
     seen = motionfit.ClipSettings(modality, **settings)
     model = models.build(backbone, num_classes=0, in_channels=seen.channels, width=width)
-    source = motion_model or run.explored("21_motionfit_motion_model") / "motion_model.pt"
-    about = load_pretrained(model, source)
+    about = load_pretrained(model, motion_model)
     table, failed = motionfit.clip_features(
         model, seen.dense(splits.train, dense_step), prepare=seen.prepare, num_workers=num_workers
     )

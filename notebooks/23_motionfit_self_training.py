@@ -10,9 +10,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | the source videos, `pseudo_labels.npz` (or `features.npz`) of `22_motionfit_pseudo_labels` |
-# | output | `backbone.pt` for `24_motionfit_transfer`, learning curves, accuracy on unseen videos |
-# | time | smoke 20 s, mini 4 min on one core |
+# | needs | source videos, `pseudo_labels.npz` (or `features.npz`) of `22_motionfit_pseudo_labels` |
+# | takes | 4 min on one core |
+# | gives | `backbone.pt`, accuracy on unseen videos |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -28,7 +28,7 @@ missing_at_most = 0.2  # share of the training or the test videos above which sk
 data_seed = 0
 seed = 0
 target = "pseudo_labels"  # or features: MERS
-pseudo_labels = ""  # pseudo_labels.npz; empty: the newest exploration of 22_motionfit_pseudo_labels
+pseudo_labels = ""  # pseudo_labels.npz; empty: that of the newest 22_motionfit_pseudo_labels
 features = ""  # features.npz, for target "features"; empty: likewise
 neighbours = False  # also predict the pseudo-labels of the clips right before and after
 clips = 3  # R, clips of each video in a training sample
@@ -56,8 +56,14 @@ num_workers = 0
 
 # %%
 from vidssl import runs
+from vidssl.core import one_of
 
+one_of("target", target, ("pseudo_labels", "features"))
 run = runs.start("23_motionfit_self_training", globals())
+source, pretrained = run.inputs(
+    runs.Need(target, "22_motionfit_pseudo_labels", (f"{target}.npz",)),
+    runs.Need("pretrained", settings={"backbone": backbone, "width": width}, required=False),
+)
 
 # %%
 from dataclasses import replace
@@ -66,7 +72,7 @@ import numpy as np
 import torch
 
 from vidssl import models, visualize
-from vidssl.core import derive_seed, one_of
+from vidssl.core import derive_seed
 from vidssl.data import collate, validation_split
 from vidssl.data.clip_table import load_clip_table
 from vidssl.methods import motionfit
@@ -74,12 +80,8 @@ from vidssl.models.pretrained import load_pretrained, save_pretrained
 from vidssl.training import TrainConfig, fit
 from vidssl.visualize.widgets import progress_report
 
-one_of("target", target, ("pseudo_labels", "features"))
 column = {"pseudo_labels": "label", "features": "feature"}[target]
-source = {"pseudo_labels": pseudo_labels, "features": features}[target]
-table, about = load_clip_table(
-    source or run.explored("22_motionfit_pseudo_labels") / f"{target}.npz", column
-)
+table, about = load_clip_table(source, column)
 splits = run.open_dataset()
 unlabelled = [replace(record, label=-1) for record in splits.train]
 known = [record for record in unlabelled if record.video_id in table.rows_of]

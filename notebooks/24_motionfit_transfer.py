@@ -10,9 +10,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | labelled videos, weights by initialisation (`pretrained`) |
-# | output | top-1, top-5, per class; recall of clip and of video retrieval; neighbours as film strips |
-# | time | smoke 20 s, mini 1 min a training and 1 min of retrieval for each network, on one core |
+# | needs | labelled videos, weights of `23_motionfit_self_training` (others by `initialisations`) |
+# | takes | 1 min a training and 1 min of retrieval for each network, on one core |
+# | gives | accuracy, recall of retrieval, neighbours as film strips |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -28,7 +28,7 @@ missing_at_most = 0.2  # share of the training or the test videos above which sk
 data_seed = 0
 seed = 0
 initialisations = ["scratch", "motionfit"]  # or mers, appearance, clip_order, mosi, mars
-pretrained = {"motionfit": ""}  # weights of each; "": the newest exploration of notebook 23
+pretrained = {"motionfit": ""}  # weights of each; "": the newest
 teacher_features = ""  # features.npz of the motion model, for mars
 videos_per_class = 5  # labelled videos; 0: no limit
 label_fraction = 0.0  # or a share of each class; 0: no limit
@@ -61,8 +61,33 @@ baselines = True
 
 # %%
 from vidssl import runs
+from vidssl.core import one_of
 
 run = runs.start("24_motionfit_transfer", globals())
+built = {"backbone": backbone, "width": width}
+student = ("23_motionfit_self_training", ("backbone.pt",), {**built, "target": "pseudo_labels"})
+order = {**built, "multi_clip_weight": 0.0, "modality": "rgb"}
+MADE_BY = {  # where weights that are not given are looked for
+    "motionfit": student,
+    "mers": (*student[:2], {**built, "target": "features"}),
+    "clip_order": ("21_motionfit_motion_model", ("motion_model.pt",), order),
+    "mosi": ("11_mosi_pretrain", ("backbone.pt",), built),
+}
+for name in initialisations:  # from scratch train all stages; mars from weights if given some
+    one_of("initialisations", name, ["scratch", "mars", *MADE_BY, *pretrained])
+wanted = [name for name in initialisations if name in {*MADE_BY, *pretrained}]
+*weights, teacher_features, motion_predictions = run.inputs(
+    *(runs.Need(f"pretrained.{name}", *MADE_BY.get(name, ())) for name in wanted),
+    runs.Need(
+        "teacher_features",
+        "22_motionfit_pseudo_labels",
+        ("features.npz",),
+        {"modality": "flow"},
+        when="mars" in initialisations,
+    ),
+    runs.Need("motion_predictions", required=False),
+)
+pretrained = dict(zip(wanted, weights))
 
 # %%
 import time
@@ -72,7 +97,7 @@ import numpy as np
 import torch
 
 from vidssl import models, visualize
-from vidssl.core import derive_seed, one_of
+from vidssl.core import derive_seed
 from vidssl.data import collate, labelled_videos, read_clip, resize_short_side
 from vidssl.data.clip_table import load_clip_table
 from vidssl.evaluation import nearest, retrieval_recall, retrieval_rows
@@ -83,9 +108,7 @@ from vidssl.models.pretrained import load_pretrained
 from vidssl.training import TrainConfig, fit
 from vidssl.visualize.widgets import progress_report
 
-FROM_SCRATCH = ("scratch", "mars")  # these train all stages; mars from weights if given some
-for name in initialisations:
-    one_of("initialisations", name, [*FROM_SCRATCH, *pretrained])
+FROM_SCRATCH = ("scratch", "mars")  # these train all stages
 splits = run.open_dataset(labelled=True)
 labelled = labelled_videos(splits, per_class=videos_per_class, fraction=label_fraction, seed=seed)
 print(
@@ -118,8 +141,7 @@ def initialised(name, num_classes):
     torch.manual_seed(derive_seed(seed, "weights"))
     model = models.build(backbone, num_classes=num_classes, width=width)
     if name in pretrained:
-        file = pretrained[name] or run.explored("23_motionfit_self_training") / "backbone.pt"
-        about = load_pretrained(model, file)
+        about = load_pretrained(model, pretrained[name])
         origin[name] = {k: about[k] for k in ("taught_by", "level", "num_clusters") if k in about}
         print(f"{name}: weights pretrained on {about['dataset']}, seed {about['seed']}")
     return model

@@ -9,9 +9,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | records; `table` names what is made of them |
-# | output | one table with its plot and their origin, and the paper's claims beside our numbers |
-# | time | 5 s; the trainings behind it are counted below |
+# | needs | records that `vidssl run <table>` leaves |
+# | takes | 5 s |
+# | gives | the table and its plot in `figures/`; claims, what flow costs |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -37,7 +37,7 @@ run = runs.start("25_motionfit_tables", globals())
 from collections import defaultdict
 
 from vidssl import visualize
-from vidssl.core import one_of
+from vidssl.core import counted, one_of
 from vidssl.evaluation import (
     compare_seeds,
     paper_row,
@@ -45,6 +45,7 @@ from vidssl.evaluation import (
     readable_table,
     table_row,
 )
+from vidssl.progress import in_words
 from vidssl.visualize.methods import accuracy_by_cost, accuracy_by_method
 from vidssl.visualize.style import method_name
 
@@ -266,13 +267,14 @@ TABLES = {
 }  # fmt: skip
 make_cells, printed, claims = TABLES[one_of("table", table, tuple(TABLES))]
 cells = [cell for cell in make_cells() if cell[3] in cell[2]["metrics"]]
-assert cells, f"no runs for {table} at scale {scale}: vidssl run {table} --scale {scale}"
+if not cells:
+    raise runs.no_records(table, scale, dataset, data_seed)
 values = defaultdict(dict)
 for row, column, entry, metric in cells:
     values[row, column][entry["seed"]] = entry["metrics"][metric]
 behind = {entry["run"] for _, _, entry, _ in cells}
 minutes = sum(found[name]["seconds"] for name in behind) / 60
-print(f"{table}: {len(behind)} runs, {minutes:.0f} minutes")
+print(f"{table}: {counted(len(behind), 'run')}, {in_words(60 * minutes)} in all")
 
 # %% [markdown]
 # ## The table

@@ -10,9 +10,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | training videos without labels, then fractions of their labels |
-# | output | `teacher.pt` (with projector), `backbone.pt`, `finetuned-<percent>.pt`, their accuracy |
-# | time | smoke 20 s, mini 6 min of pretraining and 90 s a fine-tuning on one core |
+# | needs | training videos without labels, then shares of their labels |
+# | takes | 6 min of pretraining and 90 s a fine-tuning on one core |
+# | gives | `teacher.pt`, `backbone.pt`, `finetuned-<percent>.pt`, their accuracy |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -69,6 +69,9 @@ train_clips = 2  # clips of a labelled video for its accuracy
 from vidssl import runs
 
 run = runs.start("30_timebalance_teachers", globals())
+[pretrained] = run.inputs(
+    runs.Need("pretrained", settings={"backbone": backbone, "width": width}, required=False)
+)
 
 # %%
 import warnings

@@ -11,9 +11,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | runs of `30_timebalance_teachers` with `objective` invariant and distinctive |
-# | output | `similarities.npz`: both matrices of every video; how well $s$ tells the class groups |
-# | time | smoke 15 s, mini 2 min on two cores |
+# | needs | two runs of `30_timebalance_teachers`, with `objective` invariant and distinctive |
+# | takes | 2 min on two cores |
+# | gives | `similarities.npz`; how well $s$ tells the class groups |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -29,7 +29,7 @@ missing_at_most = 0.2  # share of the training or the test videos above which sk
 data_seed = 0
 validation = 0.0  # share of the training videos tested on instead of the test set, by whole groups
 seed = 0
-invariant = ""  # folder of a run of 30_timebalance_teachers with this objective
+invariant = ""  # folder of a run of 30_timebalance_teachers with this objective; empty: the newest
 distinctive = ""
 fraction = 0.1  # the labelled share behind the fine-tuned teachers that are shown
 frames = 8
@@ -47,6 +47,7 @@ publish = False  # put the figures among the project's
 from vidssl import runs
 
 run = runs.start("31_timebalance_similarity", globals())
+invariant, distinctive = run.inputs(*runs.teacher_needs(fraction))
 
 # %%
 import io
@@ -72,11 +73,6 @@ from vidssl.visualize import paper_style
 from vidssl.visualize.teachers import teacher_predictions, temporal_similarity, weights_by_class
 from vidssl.visualize.widgets import controls
 
-if not (invariant and distinctive):
-    raise runs.ParameterError(
-        "invariant and distinctive must be folders of two runs of 30_timebalance_teachers: run it "
-        "with objective='invariant' and with objective='distinctive' first"
-    )
 splits = run.open_dataset(labelled=True)
 videos: list[VideoRecord] = [*splits.train, *splits.test]
 

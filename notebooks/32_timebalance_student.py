@@ -10,9 +10,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | labelled fraction or list; for timebalance two runs of `30_timebalance_teachers` and `similarities.npz` of `31_timebalance_similarity` |
-# | output | top-1, top-5 and per-class accuracy with the denominator, learning curves |
-# | time | smoke 15 s, mini 4 min on one core, supervised 2 |
+# | needs | few labels; two runs of `30_timebalance_teachers`, `similarities.npz` of `31_timebalance_similarity` |
+# | takes | 4 min on one core, supervised 2 |
+# | gives | accuracy with the denominator, learning curves |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -32,9 +32,9 @@ method = "timebalance"  # timebalance, supervised, pseudo_label, mean_teacher, f
 fraction = 0.1  # labelled share of the training videos
 label_list = ""  # file of labelled videos, lines of: path frames label; empty: drawn with seed
 pretrained = ""  # backbone.pt to start from (TCLR, MoSI, MotionFit); empty: from scratch
-invariant = ""  # timebalance: folders of runs of 30_timebalance_teachers
+invariant = ""  # timebalance: folders of runs of 30_timebalance_teachers; empty: the newest
 distinctive = ""
-similarities = ""  # timebalance: similarities.npz of 31_timebalance_similarity
+similarities = ""  # timebalance: similarities.npz of 31_timebalance_similarity; empty: the newest
 blend = "similarity"  # similarity, average, invariant, distinctive
 calibration = "none"  # none, rank, minmax: spreads s over [0, 1] by the training videos
 similarity_clips = 0  # clips behind s, the middle ones; 0: all
@@ -70,6 +70,17 @@ baselines = False  # linear classifiers of a static frame and of frame differenc
 from vidssl import runs
 
 run = runs.start("32_timebalance_student", globals())
+taught = method == "timebalance"
+pretrained, invariant, distinctive, similarities = run.inputs(
+    runs.Need("pretrained", settings={"backbone": backbone, "width": width}, required=False),
+    *runs.teacher_needs(fraction, when=taught),
+    runs.Need(
+        "similarities",
+        "31_timebalance_similarity",
+        ("similarities.npz",),
+        when=taught and blend == "similarity",
+    ),
+)
 
 # %%
 from dataclasses import replace
@@ -185,10 +196,6 @@ semi = semi_supervised.SemiSupervisedConfig(
     ramp=ramp if method in ("pseudo_label", "mean_teacher") else 0.0,
 )  # fmt: skip
 if method == "timebalance":
-    if not (invariant and distinctive):
-        raise runs.ParameterError(
-            "invariant and distinctive must be folders of two runs of 30_timebalance_teachers"
-        )
     teachers = timebalance.load_finetuned(invariant, distinctive, fraction, splits.num_classes)
     scores, degenerate = video_weights()
     config = timebalance.StudentConfig(blend, distance, labelled_weight, unlabelled_weight)

@@ -10,9 +10,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | two runs of `30_timebalance_teachers`, `similarities.npz` of `31_timebalance_similarity` |
-# | output | accuracy of the blends, weights by class group and along a video |
-# | time | smoke 15 s, mini 3 min on one core |
+# | needs | two runs of `30_timebalance_teachers`, `similarities.npz` of `31_timebalance_similarity` |
+# | takes | 3 min on one core |
+# | gives | accuracy of the blends, weights by class group and along a video |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -28,9 +28,9 @@ missing_at_most = 0.2  # share of the training or the test videos above which sk
 data_seed = 0
 validation = 0.0  # share of the training videos tested on instead of the test set, by whole groups
 seed = 0
-invariant = ""  # folders of runs of 30_timebalance_teachers
+invariant = ""  # folders of runs of 30_timebalance_teachers; empty: the newest
 distinctive = ""
-similarities = ""  # similarities.npz of 31_timebalance_similarity
+similarities = ""  # similarities.npz of 31_timebalance_similarity; empty: the newest
 fraction = 0.1  # labelled share behind the fine-tuned teachers
 video = ""  # video_id whose windows are shown; empty: the first one of ordered sub-actions
 window_step = 2  # frames from one window to the next
@@ -52,6 +52,10 @@ publish = False  # put the figures among the project's
 from vidssl import runs
 
 run = runs.start("33_timebalance_weights", globals())
+invariant, distinctive, similarities = run.inputs(
+    *runs.teacher_needs(fraction),
+    runs.Need("similarities", "31_timebalance_similarity", ("similarities.npz",)),
+)
 
 # %%
 import numpy as np
@@ -76,11 +80,6 @@ from vidssl.inference import extract_features, predict
 from vidssl.methods import timebalance
 from vidssl.visualize.teachers import weights_along_video, weights_by_class
 
-if not (invariant and distinctive and similarities):
-    raise runs.ParameterError(
-        "invariant and distinctive must be folders of two runs of 30_timebalance_teachers, "
-        "similarities the file that 31_timebalance_similarity wrote"
-    )
 splits = run.open_dataset(labelled=True)
 percent = f"{100 * fraction:g}"
 note = f"{splits.name} · {scale} scale · {percent} % labels · seed {seed}"

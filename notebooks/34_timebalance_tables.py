@@ -10,9 +10,9 @@
 #
 # | | |
 # | --- | --- |
-# | input | `table`, and the records that `vidssl run <table>` leaves |
-# | output | the table and its plot in `figures/`, with their origin; printed numbers apart |
-# | time | 5 s; the trainings behind it are counted below |
+# | needs | records that `vidssl run <table>` leaves |
+# | takes | 5 s |
+# | gives | the table and its plot in `figures/`; printed numbers apart |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -38,7 +38,7 @@ import numpy as np
 from IPython.display import display
 
 from vidssl import visualize
-from vidssl.core import one_of
+from vidssl.core import counted, one_of
 from vidssl.data.synthetic import CLASSES, scene_set
 from vidssl.evaluation import (
     compare_seeds,
@@ -47,7 +47,9 @@ from vidssl.evaluation import (
     readable_comparisons,
     readable_table,
     table_row,
+    with_interval,
 )
+from vidssl.progress import in_words
 from vidssl.visualize.teachers import class_differences
 
 # %% [markdown]
@@ -188,11 +190,13 @@ cells = {
     for place, (names, prefix) in spec["cells"].items()
 }
 cells = {place: found for place, found in cells.items() if found[0]}
-assert cells, f"no runs of {table} at scale {scale} yet: vidssl run {table} --scale {scale}"
+if not cells:
+    raise runs.no_records(table, scale, dataset, data_seed)
 used = {record["run"]: record for found, _ in cells.values() for record in found}
 minutes = sum(record["seconds"] for record in used.values()) / 60
-print(f"{len(used)} runs, {minutes:.0f} minutes")
-print("missing rows:", ", ".join(sorted({r for r, _ in spec["cells"]} - {r for r, _ in cells})))
+print(f"{counted(len(used), 'run')}, {in_words(60 * minutes)} in all")
+absent = sorted({r for r, _ in spec["cells"]} - {r for r, _ in cells})
+print("rows without a run:", ", ".join(absent) or "none")
 
 
 def values(place, metric):
@@ -340,7 +344,8 @@ for column, times in spec.get("frozen", {}).items() if known else ():
         if seeds:
             mean, half = mean_ci95(seeds)
             at = f", {column}{spec['unit']}" if column else ""
-            print(f"s of {name}{at}: AUC {mean:.2f} ± {half:.2f}, n = {len(seeds)}")
+            measured = with_interval(mean, half, ".2f")
+            print(f"s of {name}{at}: AUC {measured}, {counted(len(seeds), 'seed')}")
             place = {"column": column or percent, **about}
             rows.append(table_row(f"s, {name}", "auc_score", seeds, **place))
 readable_comparisons(judged, expected) if judged else None

@@ -13,7 +13,7 @@ from vidssl.runs.provenance import PACKAGE, imported_names, module_file
 
 LEVELS = {
     **dict.fromkeys(["core", "files", "lazy"], 0),
-    "processes": 1,
+    **dict.fromkeys(["processes", "progress"], 1),
     **dict.fromkeys(["data", "models", "losses", "evaluation", "visualize", "training"], 2),
     **dict.fromkeys(["motion", "inference"], 3),
     "methods": 4,

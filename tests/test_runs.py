@@ -269,9 +269,11 @@ def test_an_exploration_keeps_no_record(project, capsys):
     run = runs.start("90_tiny", {})
     run.log(step=0, loss=1)
     run.finish({"loss": 1})
-    assert run.folder == project / "papermill_runs" / "explore" / "90_tiny"
+    assert run.folder == project / "papermill_runs" / "explore" / "90_tiny" / "mini"
     assert run.checkpoint_folder is None
-    assert "no record kept" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "It has no record: `vidssl runs` and the tables leave it out" in told
+    assert told.endswith("  vidssl execute 90_tiny papermill_runs/mini/90_tiny\n")
     assert not (project / "papermill_runs" / "records").exists()
 
 

@@ -336,6 +336,7 @@ def _trace(args: argparse.Namespace) -> int:
 
 
 def _pair(args: argparse.Namespace) -> int:
+    runs.fill_map()
     changed = runs.write_pairs()
     print(*([f"wrote {path.name}" for path in changed] or ["all pairs agree"]), sep="\n")
     return 0

@@ -133,3 +133,12 @@ def derive_seed(*parts: int | str) -> int:
 
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun.
+
+    >>> counted(1, "minute"), counted(2240, "video"), counted(0, "class", "classes")
+    ('1 minute', '2,240 videos', '0 classes')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
 
 from vidssl.core import compute_device, expect_shape, normalise, one_of
 from vidssl.evaluation import Report, classification_report
 from vidssl.models import VideoNetwork
+from vidssl.progress import tracked
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def run_videos(
     """
     loader = DataLoader(dataset, batch_videos, num_workers=num_workers, collate_fn=list)
     rows, readable, unreadable = [], [], []
-    for samples in tqdm(loader, desc=desc, unit="batch", disable=not progress, mininterval=5):
+    for samples in tracked(loader, desc, "batch", shown=progress):
         kept = [sample for sample in samples if not sample["failed"]]
         unreadable += [sample for sample in samples if sample["failed"]]
         if kept:

@@ -31,6 +31,7 @@ from vidssl.data.synthetic import (
     truth,
 )
 from vidssl.data.textures import PHOTOGRAPHS, photo_files
+from vidssl.data.workers import alone
 
 MOTION = [each.name for each in CLASSES if each.group != "appearance"]
 APPEARANCE = [each.name for each in CLASSES if each.group == "appearance"]
@@ -425,3 +426,44 @@ def test_scene_of_reads_ids_and_paths():
         scene_of("holiday.mp4")
     with pytest.raises(FileNotFoundError, match="not a finished folder"):
         load_scene("nowhere", "v_Spin_g08_c01")
+
+
+# --- made in parts -------------------------------------------------------------------------------
+
+
+def files_of(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def test_a_few_videos_first_then_the_rest_are_the_same_bytes(tmp_path):
+    few = {"scale": "smoke", "train": 2, "test": 1, "frames": 9, "workers": 1, "progress": False}
+    at_once = make_dataset(tmp_path / "at_once", **few)
+    wanted = "Shuttle/v_Shuttle_g09_c01"
+    parts = make_dataset(tmp_path / "parts", **few, videos=[wanted])
+    splits = open_dataset("embedded", parts)
+    assert len(splits.train) == 8
+    assert [path.stem for path in parts.rglob("*.mp4")] == [wanted.split("/")[1]]
+    assert load_scene(parts, wanted) == load_scene(at_once, wanted)
+    assert splits.fingerprint != open_dataset("embedded", at_once).fingerprint
+    with pytest.raises(ValueError, match="videos='Shuttle/v_Shuttle_g25_c01' is unknown"):
+        make_dataset(parts, **few, videos=["Shuttle/v_Shuttle_g25_c01"])
+    with pytest.raises(FileExistsError, match="holds other embedded data"):
+        make_dataset(parts, **{**few, "frames": 10}, videos=[wanted])
+    make_dataset(parts, **few)
+    assert files_of(parts) == files_of(at_once)
+    assert open_dataset("embedded", parts).fingerprint == (
+        open_dataset("embedded", at_once).fingerprint
+    )
+    assert make_dataset(parts, **few, videos=[wanted]) == parts, "a finished folder is left alone"
+
+
+def test_who_looks_at_a_few_does_not_wait_for_a_run_that_makes_all(tmp_path):
+    few = {"scale": "smoke", "train": 1, "test": 1, "frames": 9, "workers": 1, "progress": False}
+    wanted = ["Shuttle/v_Shuttle_g08_c01"]
+    folder = make_dataset(tmp_path / "data", **few, videos=wanted)
+    with alone(folder):  # another run is making all of it
+        assert make_dataset(folder, **few, videos=wanted) == folder

@@ -6,6 +6,7 @@ import pytest
 from tiny_project import REPOSITORY
 
 from vidssl.runs import declared_parameters
+from vidssl.runs.clean_page import cleaned
 from vidssl.runs.notebooks import notebook_names, notebook_path, pair_text
 
 NAMES = notebook_names(REPOSITORY)
@@ -16,7 +17,8 @@ def test_pair_is_what_regeneration_gives(name):
     path = notebook_path(name, REPOSITORY)
     pair = path.with_suffix(".ipynb")
     assert pair.exists(), f"{pair.name} is missing: make notebooks"
-    assert pair.read_text() == pair_text(path), f"{pair.name} is out of date: make notebooks"
+    told = f"{pair.name} is out of date: make notebooks"
+    assert cleaned(pair.read_text()) == pair_text(path), told  # outputs of an exploration may stay
 
 
 @pytest.mark.parametrize("name", NAMES)

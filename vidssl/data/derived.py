@@ -23,6 +23,7 @@ from vidssl.data.records import read_folder
 from vidssl.data.transforms import resize_short_side
 from vidssl.data.workers import alone, remove_leftovers, results_of, writing
 from vidssl.files import write_atomic
+from vidssl.progress import reporting
 
 CHUNK_BYTES = 256 * 2**20  # decoded frames a worker holds at once
 WHOLE = (1, 1)  # the shard that is everything
@@ -230,19 +231,15 @@ def make_all(
 
 
 def _make(todo: list[Job], make: Callable, manifest: Manifest, workers: int, progress: bool):
-    from tqdm import tqdm
-
     failures = 0
-    with tqdm(
-        total=len(todo), desc=manifest.what, unit="video", disable=not (progress and todo)
-    ) as bar:
+    with reporting(len(todo), manifest.what, shown=progress) as told:
         for job, entry in results_of(partial(_attempt, make), todo, workers):
             if entry is None:
                 entry = _failure(job, "a process that reads it is killed (memory?); leave it out")
             manifest.add(entry)
             failures += "failed" in entry
-            bar.set_postfix({"failed": failures} if failures else {}, refresh=False)
-            bar.update()
+            told.set_note(f"{failures} failed" if failures else "")
+            told.update()
     manifest.write()
 
 

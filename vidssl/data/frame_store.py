@@ -35,7 +35,8 @@ from vidssl.core import UnreadableVideo
 from vidssl.data.decode import backend, read_clip, read_image
 from vidssl.data.records import is_image
 from vidssl.data.transforms import resize_short_side
-from vidssl.data.workers import alone_unless_stuck, remove_leftovers, results_of, write_text
+from vidssl.data.workers import alone_unless_stuck, remove_leftovers, results_of
+from vidssl.files import write_atomic
 
 INDEX = "index.jsonl"
 GIGABYTE = 10**9
@@ -466,7 +467,7 @@ class _Maker:
 
     def _write_index(self, entries: dict[str, Entry], data: str) -> None:
         lines = [{**self.header, "data": data}, *entries.values()]
-        write_text(self.folder / INDEX, "".join(json.dumps(line) + "\n" for line in lines))
+        write_atomic(self.folder / INDEX, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -37,11 +38,13 @@ from vidssl.data.scenes import (
 from vidssl.data.workers import (
     IDLE_SECONDS,
     alone,
+    alone_unless,
     end_with,
     remove_leftovers,
     writing,
 )
 from vidssl.files import write_atomic
+from vidssl.progress import reporting
 
 __all__ = [
     "CLASSES",
@@ -65,6 +68,7 @@ __all__ = [
 ]
 
 VIDEOS, LISTS, MARKER = "UCF-101", "ucfTrainTestlist", "scenes.json"
+LIST_FILES = ("classInd.txt", "trainlist01.txt", "testlist01.txt")
 PLAN = "scenes.partial.json"  # what an unfinished folder is going to hold
 BATCH = 8  # videos a worker is given at a time
 WORTH_A_WORKER = 40  # videos; starting a worker takes as long as these
@@ -159,11 +163,16 @@ def make_dataset(
     data_seed: int = 0,
     classes: Sequence[str] | None = None,
     shares: Mapping[str, float] | None = None,
+    videos: Iterable[str] | None = None,
     workers: int = 2,
     progress: bool = True,
     **numbers: int,
 ) -> Path:
     """Write the embedded data below ``folder`` and return it; other arguments as in `scene_set`.
+
+    With ``videos``, ids such as "Spin/v_Spin_g08_c01", only these are made now, beside the lists
+    of all: enough to look at a few. The folder stays unfinished; a later call without them makes
+    the rest, and the whole is the same to the byte. ValueError for an id that the data have not.
 
     The same ``data_seed`` gives the same videos whatever the number of ``workers``. Files appear
     whole or not at all: a run that was stopped goes on where it was, a finished folder is left
@@ -172,16 +181,54 @@ def make_dataset(
     """
     wanted = scene_set(scale, classes=classes, shares=shares, **numbers)
     folder, plan = Path(folder), _plan(wanted, data_seed)
+    scenes = _in_turns(wanted, data_seed)
     with writing(folder, "the embedded data"):
         folder.mkdir(parents=True, exist_ok=True)
-        with alone(folder):
-            if not _is_complete(folder, plan):
-                write_atomic(folder / PLAN, json.dumps(plan, indent=1))
-                _write_videos(folder, wanted, data_seed, workers, progress)
-                _write_lists(folder, wanted, data_seed)
-                write_atomic(folder / MARKER, json.dumps(plan, indent=1))
-                (folder / PLAN).unlink()
+        if videos is None:
+            with alone(folder):
+                if not _is_complete(folder, plan):
+                    _begin(folder, plan, wanted, data_seed)
+                    _write_videos(folder, scenes, wanted.fps, workers, progress)
+                    write_atomic(folder / MARKER, json.dumps(plan, indent=1))
+                    (folder / PLAN).unlink()
+            return folder
+        chosen = _chosen(scenes, videos)
+        with alone_unless(lambda: _has(folder, plan, chosen), folder) as wanting:
+            if wanting and not _is_complete(folder, plan):
+                _begin(folder, plan, wanted, data_seed)
+                _write_videos(folder, chosen, wanted.fps, workers, progress)
     return folder
+
+
+def _in_turns(wanted: SceneSet, data_seed: int) -> list[Scene]:
+    """All scenes, one of each class after the other: who waits to look at a few is served soon."""
+    scenes = [s for subset in ("train", "test") for s in wanted.scenes(subset, data_seed)]
+    turn: Counter[str] = Counter()
+    turns = []
+    for place, scene in enumerate(scenes):
+        turns.append((turn[scene.class_name], place))
+        turn[scene.class_name] += 1
+    return [scenes[place] for _, place in sorted(turns)]
+
+
+def _chosen(scenes: Sequence[Scene], videos: Iterable[str]) -> list[Scene]:
+    known = {f"{scene.class_name}/{scene.video_id}": scene for scene in scenes}
+    return [known[one_of("videos", video, tuple(known))] for video in dict.fromkeys(videos)]
+
+
+def _has(folder: Path, plan: dict, chosen: Sequence[Scene]) -> bool:
+    """Whether the lists and the chosen videos are there already, finished or not."""
+    _is_complete(folder, plan)  # refuses other data
+    begun = (folder / MARKER).exists() or (folder / PLAN).exists()
+    files = [folder / LISTS / name for name in LIST_FILES]
+    files += [_video_path(folder, scene) for scene in chosen]
+    return begun and all(file.exists() for file in files)
+
+
+def _begin(folder: Path, plan: dict, wanted: SceneSet, data_seed: int) -> None:
+    """What the folder is going to hold, and the lists of it, which ask for no video."""
+    write_atomic(folder / PLAN, json.dumps(plan, indent=1))
+    _write_lists(folder, wanted, data_seed)
 
 
 def _plan(wanted: SceneSet, data_seed: int) -> dict:
@@ -214,11 +261,10 @@ def _video_path(folder: Path, scene: Scene) -> Path:
     return folder / VIDEOS / scene.class_name / f"{scene.video_id}.mp4"
 
 
-def _write_videos(folder: Path, wanted: SceneSet, data_seed: int, workers: int, progress: bool):
+def _write_videos(folder: Path, scenes: list[Scene], fps: int, workers: int, progress: bool):
     remove_leftovers(folder)
-    scenes = [s for subset in ("train", "test") for s in wanted.scenes(subset, data_seed)]
     missing = [(s, _video_path(folder, s)) for s in scenes if not _video_path(folder, s).exists()]
-    for _ in _in_parallel(_write_one, missing, wanted.fps, workers, progress, "embedded data"):
+    for _ in _in_parallel(_write_one, missing, fps, workers, progress, "embedded data"):
         pass
 
 
@@ -233,9 +279,8 @@ def _in_parallel(work, jobs: list, argument, workers: int, progress: bool, title
     So this needs no ``__main__`` guard and runs in scripts, notebooks and under papermill alike.
     """
     from joblib import Parallel, delayed
-    from tqdm import tqdm
 
-    with tqdm(total=len(jobs), desc=title, unit="video", disable=not progress) as bar:
+    with reporting(len(jobs), title, shown=progress) as told:
         batches = [jobs[i : i + BATCH] for i in range(0, len(jobs), BATCH)]
         useful = max(len(jobs) // WORTH_A_WORKER, 1)
         pool = Parallel(
@@ -246,7 +291,7 @@ def _in_parallel(work, jobs: list, argument, workers: int, progress: bool, title
         calls = (delayed(_run_batch)(work, batch, argument, os.getpid()) for batch in batches)
         for results in pool(calls):
             yield from results
-            bar.update(len(results))
+            told.update(len(results))
 
 
 def _run_batch(work, batch: list, argument, parent: int) -> list:
@@ -271,10 +316,11 @@ def _write_lists(folder: Path, wanted: SceneSet, data_seed: int) -> None:
 
 
 def load_scene(folder: str | os.PathLike, video_id: str) -> Scene:
-    """The scene behind a video of a folder that `make_dataset` wrote."""
-    marker = Path(folder) / MARKER
-    if not marker.is_file():
-        raise FileNotFoundError(f"{marker} is missing: not a finished folder of embedded data")
+    """The scene behind a video of a folder that `make_dataset` wrote, or is writing."""
+    marks = [path for name in (MARKER, PLAN) if (path := Path(folder) / name).is_file()]
+    if not marks:
+        raise FileNotFoundError(f"{folder} has no {MARKER}: not a finished folder of embedded data")
+    marker = marks[0]
     numbers = json.loads(marker.read_text(encoding="utf-8"))
     keys = ("data_seed", "frames", "height", "width")
     return scene_of(video_id, **{key: numbers[key] for key in keys})

@@ -75,6 +75,28 @@ def alone_unless_stuck(
         yield is_mine
 
 
+@contextmanager
+def alone_unless(done: Callable[[], bool], folder: Path) -> Iterator[bool]:
+    """Hold the lock of `alone` (True), or give up waiting for it once ``done()`` (False).
+
+    Another run may hold it for minutes, and make what is waited for early on.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield not done()
+        return
+    with open(folder / LOCK, "wb") as lock:
+        held = False
+        while not (held or done()):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held = True
+            except BlockingIOError:
+                time.sleep(0.2)
+        yield held
+
+
 def remove_leftovers(folder: Path, of: set[Path] | None = None) -> None:
     """Remove the partial files of a run that was killed: all, or those ``of`` some targets."""
     stems = of and {(target.parent, stem) for target in of for stem in (target.stem, target.name)}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # imported when asked for: `vidssl pool` needs statistics, no
         paired_difference,
         proportion_ci95,
         smallest_detectable_difference,
+        with_interval,
     )
     from vidssl.evaluation.tables import (
         paper_row,
@@ -54,4 +55,5 @@ __all__ = [
     "retrieval_rows",
     "smallest_detectable_difference",
     "table_row",
+    "with_interval",
 ]

@@ -33,6 +33,19 @@ def mean_ci95(values: Sequence[float]) -> tuple[float, float]:
     return float(sample.mean()), half
 
 
+def with_interval(mean: float, half: float | None, form: str = ".1%") -> str:
+    """A mean and the half-width of its interval in words, both in the format ``form``.
+
+    >>> with_interval(0.368, 0.056), with_interval(-2.1, 3.8, "+.1f")
+    ('36.8% ± 5.6%', '-2.1 ± 3.8')
+    >>> with_interval(0.79, float("nan"), ".2f")
+    '0.79 (one value, no interval)'
+    """
+    if half is None or not np.isfinite(half):
+        return f"{mean:{form}} (one value, no interval)"
+    return f"{mean:{form}} ± {half:{form.lstrip('+')}}"
+
+
 def proportion_ci95(successes: int, trials: int) -> tuple[float, float]:
     """Low and high end of Wilson's 95 % interval of ``successes`` out of ``trials``, in [0, 1].
 

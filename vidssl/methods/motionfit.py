@@ -47,7 +47,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
 
 from vidssl.core import VideoRecord, expect_shape, normalise, one_of
 from vidssl.data import (
@@ -74,6 +73,7 @@ from vidssl.inference import apply
 from vidssl.losses import clip_order_loss, multi_clip_loss, shuffle_clips
 from vidssl.models.heads import ClipOrderHead
 from vidssl.processes import mean_of_some
+from vidssl.progress import tracked
 from vidssl.training import Batch, Metrics, StepContext, TrainingStep
 
 LEVELS = ("clip", "thirds", "boundaries", "video")
@@ -362,7 +362,7 @@ def clip_features(
 
     rows, times, names, failed = [], [], [], []
     loader = DataLoader(dataset, batch_size=None, num_workers=num_workers)
-    for sample in tqdm(loader, desc="clip features", disable=not progress, mininterval=5):
+    for sample in tracked(loader, "clip features", shown=progress):
         failed += sample["failed"]
         names += [sample["video_id"]] * len(sample["times"])
         times.append(sample["times"])

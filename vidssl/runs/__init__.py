@@ -11,6 +11,7 @@ Inside a notebook:
     run.finish({"top1_accuracy": 0.61}, seeds=[seed])
 """
 
+from vidssl.runs.earlier import MissingInput, Need, no_records, teacher_needs
 from vidssl.runs.execute import RunFailed, RunLocked, execute
 from vidssl.runs.figures import figure_files, save_figure
 from vidssl.runs.given import Given
@@ -18,6 +19,7 @@ from vidssl.runs.graph import Graph, Job
 from vidssl.runs.inputs import embedded_data, frame_store, prepare_frames
 from vidssl.runs.launch import run_target
 from vidssl.runs.notebooks import notebook_code, notebook_names, notebook_path, write_pairs
+from vidssl.runs.pages import fill_map, overview, overview_table, page_heads, page_table
 from vidssl.runs.parameters import (
     ParameterError,
     check_parameters,
@@ -43,6 +45,8 @@ __all__ = [
     "Given",
     "Graph",
     "Job",
+    "MissingInput",
+    "Need",
     "ParameterError",
     "Pooled",
     "Run",
@@ -55,13 +59,19 @@ __all__ = [
     "embedded_data",
     "execute",
     "figure_files",
+    "fill_map",
     "find_project",
     "find_records",
     "frame_store",
     "load_records",
+    "no_records",
     "notebook_code",
     "notebook_names",
     "notebook_path",
+    "overview",
+    "overview_table",
+    "page_heads",
+    "page_table",
     "parameters_for",
     "pool_folds",
     "prepare_frames",
@@ -72,6 +82,7 @@ __all__ = [
     "scale_file",
     "scale_names",
     "start",
+    "teacher_needs",
     "trace",
     "write_pairs",
 ]

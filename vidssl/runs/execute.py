@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from vidssl.runs import provenance
+from vidssl.runs.earlier import MissingInput
 from vidssl.runs.notebooks import notebook_code, notebook_path, pair_text
 from vidssl.runs.parameters import parameters_for
 from vidssl.runs.records import CHECKPOINTS
@@ -147,8 +148,6 @@ _OF_KERNELS = {  # read when a process starts; the Makefile sets all but the las
     # freed memory is kept for the next step: mapping each activation anew costs a third of it
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
-    # an executed page keeps every state that a progress bar prints, each on a line of its own
-    "TQDM_MININTERVAL": "20",
 }
 
 
@@ -176,7 +175,9 @@ def _papermill(source: Path, output: Path, given: dict, project: Path, timeout: 
             extra_arguments=["--IPKernelApp.log_level=40"],
         )
     except PapermillExecutionError as error:
-        reason = f"{error.ename}: {error.evalue}".splitlines()[0]
+        reason = f"{error.ename}: {error.evalue}"
+        if error.ename != MissingInput.__name__:  # whose further lines say what to run
+            reason = reason.splitlines()[0]
         raise RunFailed(f"{output}: cell {error.exec_count} stopped with {reason}") from None
     finally:
         prepared.unlink()

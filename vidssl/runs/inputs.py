@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidssl.core import one_of
+from vidssl.runs.earlier import located, not_there
 from vidssl.runs.parameters import ParameterError, scale_file
 from vidssl.runs.provenance import find_project
 
@@ -19,33 +21,65 @@ if TYPE_CHECKING:
 
 READER_OPTIONS = ("annotations", "split", "data_seed", "missing", "missing_at_most")
 FOLDER_OPTIONS = ("group_pattern", "test_groups")  # of dataset="folder" alone
+# parameters that are paths, of what no other page makes
+PATHS = ("root", "annotations", "flow", "records", "label_list", "label_lists", "image")
 
 
-def embedded_data(scale: str = "mini", data_seed: int = 0, runs_root: str | Path = "") -> Path:
+def embedded_data(
+    scale: str = "mini",
+    data_seed: int = 0,
+    runs_root: str | Path = "",
+    videos: Iterable[str] | None = None,
+) -> Path:
     """The embedded data of a scale, made where they are missing, in
     ``<runs_root>/data/<scale>-seed<data_seed>`` (default: the project's papermill_runs).
 
-    The section ``data`` of the scale's file gives `make_dataset` its numbers.
+    The section ``data`` of the scale's file gives `make_dataset` its numbers. With ``videos``, only
+    these are made now.
     """
     from vidssl.data.synthetic import make_dataset
 
     root = Path(runs_root) if runs_root else find_project() / "papermill_runs"
     numbers = {"scale": scale, **scale_file(scale).get("data", {})}
-    return make_dataset(root / "data" / f"{scale}-seed{data_seed}", data_seed=data_seed, **numbers)
+    folder = root / "data" / f"{scale}-seed{data_seed}"
+    return make_dataset(folder, data_seed=data_seed, videos=videos, **numbers)
 
 
-def open_inputs(params: Mapping[str, Any], labelled: bool = False) -> Splits:
+def check_inputs(params: Mapping[str, Any], project: Path) -> None:
+    """Refuse, before anything is read or made, a data set or a list that is not there.
+
+    ParameterError or ValueError for a data set that cannot be, MissingInput for a path.
+    """
+    if {"dataset", "root"} <= params.keys():
+        from vidssl.data.records import DATASETS
+
+        one_of("dataset", params["dataset"], DATASETS)
+        _require_root(params)
+        if params["dataset"] not in ("embedded", "folder") and not params.get("annotations"):
+            raise ParameterError(
+                f"dataset={params['dataset']!r} needs annotations, the folder of its lists"
+            )
+    for name in PATHS:
+        given = params.get(name) or []
+        for value in given if isinstance(given, list) else [given]:
+            if name != "flow" and located(value, project) is None:  # flow is made where it lacks
+                raise not_there(name, value, project)
+
+
+def open_inputs(params: Mapping[str, Any], labelled: bool = False, whole: bool = True) -> Splits:
     """The data set that ``dataset``, ``root`` and their companions in ``params`` name.
 
-    An empty ``root`` means the embedded data of the scale. ``labelled=True`` refuses data without
-    classes or without test videos. A ``validation`` above 0 is the share of the training videos,
-    in whole groups, that takes the place of the test videos: settings are chosen on those, so that
-    the test videos are met once. Where listed videos were skipped, the data set's name says how
-    many, so that it stands on every figure. Raises as `vidssl.data.open_dataset` does.
+    An empty ``root`` means the embedded data of the scale. Where they are not opened ``whole``,
+    none of their videos need be there, see `make_videos`, and their fingerprint says nothing.
+    ``labelled=True`` refuses data without classes or test videos. A ``validation`` above 0 is the
+    share of the training videos, in whole groups, that takes the place of the test videos: settings
+    are chosen on those, so that the test videos are met once. Where listed videos were skipped, the
+    data set's name says how many, so that it stands on every figure. Raises as
+    `vidssl.data.open_dataset` does.
     """
     from vidssl.data import open_dataset, validation_split
 
-    dataset, root = params["dataset"], _videos_root(params)
+    dataset, root = params["dataset"], _videos_root(params, None if whole else ())
     options = {name: params[name] for name in READER_OPTIONS if name in params}
     options |= {name: params[name] for name in FOLDER_OPTIONS if params.get(name)}
     splits = open_dataset(dataset, root, **options)
@@ -78,11 +112,21 @@ def _told_absent(caveats: Mapping[str, Any]) -> str:
     return f" without {', '.join(sides)} videos" if sides else ""
 
 
-def _videos_root(params: Mapping[str, Any]) -> str | Path:
-    root = params.get("root", "")
-    if not root and params["dataset"] != "embedded":
+def _require_root(params: Mapping[str, Any]) -> None:
+    if not params.get("root") and params["dataset"] != "embedded":
         raise ParameterError(f"dataset={params['dataset']!r} needs root, the folder of its videos")
-    return root or embedded_data(params["scale"], params.get("data_seed", 0))
+
+
+def make_videos(params: Mapping[str, Any], records: Iterable[VideoRecord]) -> None:
+    """Make those of the embedded videos that are to be looked at and are not there yet."""
+    if params["dataset"] == "embedded":
+        _videos_root(params, [record.video_id for record in records])
+
+
+def _videos_root(params: Mapping[str, Any], videos: Iterable[str] | None = None) -> str | Path:
+    _require_root(params)
+    scale, data_seed = params["scale"], params.get("data_seed", 0)
+    return params.get("root", "") or embedded_data(scale, data_seed, videos=videos)
 
 
 def open_flow(params: Mapping[str, Any]) -> dict[str, str]:

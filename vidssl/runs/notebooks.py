@@ -11,11 +11,11 @@ from pathlib import Path
 from tokenize import TokenError
 
 from vidssl.core import one_of
+from vidssl.runs.clean_page import METADATA, cleaned
 from vidssl.runs.provenance import code_hashes, find_project, meaning, write_atomic
 
 CELL_MARK = re.compile(r"^# %%(.*)$")
 TAGS = re.compile(r"tags=(\[[^\]]*\])")
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def pair_text(path: Path) -> str:
     notebook = jupytext.read(path)
     for place, cell in enumerate(notebook.cells):
         cell["id"] = sha256(f"{path.stem}/{place}".encode()).hexdigest()[:12]
-    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    notebook.metadata = METADATA
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return nbformat.writes(notebook) + "\n"
 
@@ -108,7 +108,9 @@ def write_pairs(project: Path | None = None) -> list[Path]:
     for name in notebook_names(project):
         source = notebook_path(name, project)
         text, pair = pair_text(source), source.with_suffix(".ipynb")
-        if not pair.exists() or pair.read_text(encoding="utf-8") != text:
+        if (
+            not pair.exists() or cleaned(pair.read_text(encoding="utf-8")) != text
+        ):  # outputs may stay
             write_atomic(pair, text)
             changed.append(pair)
     return changed

@@ -32,7 +32,14 @@ INJECTED = "# Parameters"  # how the cell that papermill adds begins
 OTHER_SECTIONS = ("common", "data", "targets")
 
 
-class ParameterError(ValueError):
+class PlainError:
+    """An error whose words say all: notebooks show them without the code that led there."""
+
+    def _render_traceback_(self) -> list[str]:  # IPython asks for it
+        return [f"{type(self).__name__}: {self}"]
+
+
+class ParameterError(PlainError, ValueError):
     """A parameter that a notebook does not have, or a value of the wrong kind."""
 
 
@@ -254,3 +261,21 @@ def parameters_for(
     common = {k: v for k, v in sections.get("common", {}).items() if k in declared}
     given = {**common, **sections.get(path.stem, {}), **(overrides or {})}
     return check_parameters({**given, "scale": scale}, declared, path.stem)
+
+
+def usual_settings(
+    notebook: str, scale: str, project: Path | None = None, *, by_hand: bool = False
+) -> dict[str, Any]:
+    """Every parameter's value where nothing is changed: by a command that of the scale; a page that
+    is opened by hand at mini has the values that it declares."""
+    declared = declared_parameters(notebook_path(notebook, project))
+    given = {} if by_hand and scale == "mini" else parameters_for(notebook, scale, {}, project)
+    return {**declared, **given}
+
+
+def changed_settings(
+    notebook: str, params: Mapping[str, Any], project: Path | None = None, *, by_hand: bool = False
+) -> dict[str, Any]:
+    """Those of ``params`` that are not the usual ones at their scale, see `usual_settings`."""
+    usual = usual_settings(notebook, params["scale"], project, by_hand=by_hand)
+    return {name: v for name, v in params.items() if name in usual and v != usual[name]}

@@ -20,6 +20,7 @@ from vidssl.files import write_atomic as write_atomic  # passed on to the rest o
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CODE_PATHS = ("vidssl", "notebooks", "papermill_runs", "pyproject.toml", "constraints.txt")
+TELLS_ONLY = ("progress",)  # rooms that no result depends on
 VERSIONED = ("torch", "torchvision", "numpy", "decord", "av", "accelerate", "matplotlib")
 
 
@@ -215,6 +216,7 @@ def code_hashes(
     module that the run never meets.
     """
     names = used_names(source) if isinstance(source, str) else source
+    without = {*without, *TELLS_ONLY}
     kept = [name for name in names if _room(name) not in without]
     digests: dict[str, Any] = {}
     for name, path in sorted(modules_used(kept).items()):

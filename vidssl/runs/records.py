@@ -13,9 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidssl.runs import provenance
+from vidssl.runs.earlier import Need, Page, find_inputs, locate_all
+from vidssl.runs.explore import explained, explore_folder, note_exploration
 from vidssl.runs.figures import figure_files, save_figure
 from vidssl.runs.fitting import fit_to_data
-from vidssl.runs.inputs import open_flow, open_frames, open_inputs
+from vidssl.runs.inputs import (
+    PATHS,
+    check_inputs,
+    make_videos,
+    open_flow,
+    open_frames,
+    open_inputs,
+)
 from vidssl.runs.notebooks import notebook_code, notebook_path
 from vidssl.runs.parameters import declared_parameters, given_names, parameters_in
 
@@ -75,14 +84,14 @@ class Run:
         """Where training leaves checkpoints to go on from; None for an exploration."""
         return self.folder / CHECKPOINTS if self.keeps_record else None
 
-    def open_dataset(self, labelled: bool = False) -> Splits:
+    def open_dataset(self, labelled: bool = False, whole: bool = True) -> Splits:
         """The data set that this run's parameters name, see `inputs.open_inputs`.
 
         What `Splits.caveats` says of it is printed and goes into the run's record. On videos of
         one's own the sizes that nobody gave are fitted to them, in ``params`` and in the notebook's
         variables: see `vidssl.runs.fitting`.
         """
-        splits = open_inputs(self.params, labelled)
+        splits = open_inputs(self.params, labelled, whole)
         self.caveats = splits.caveats
         if self.caveats:
             print(f"{splits.name}: {json.dumps(self.caveats)}")
@@ -95,6 +104,10 @@ class Run:
         """Decoded frames of ``records`` that all runs share, see `inputs.open_frames`."""
         return open_frames(self.params, records, short_side)
 
+    def make_videos(self, records: Iterable[VideoRecord]) -> None:
+        """Make these of the embedded videos, where the data set was not opened whole."""
+        make_videos(self.params, records)
+
     def open_flow(self) -> dict[str, str]:
         """Where the flow of this run's videos lies, see `inputs.open_flow`."""
         return open_flow(self.params)
@@ -105,13 +118,12 @@ class Run:
 
         return load_scene(Path(record.path).parents[2], record.video_id)
 
-    def explored(self, notebook: str) -> Path:
-        """The folder that exploring another notebook by hand left."""
-        path = notebook_path(notebook, self.project)
-        folder = explore_folder(self.project, path.stem)
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{path.name} has not been run yet: run it first")
-        return folder
+    def inputs(self, *needs: Need) -> list[str]:
+        """The paths of what this page needs of earlier runs, see `earlier`; ask for all at once, in
+        the page's first cell: MissingInput says what to run first."""
+        roots = [self.project / "papermill_runs", *([self.runs_root] if self.runs_root else [])]
+        page = Page(self.notebook, self.params, self.project)
+        return find_inputs(needs, page, roots, exploring=not self.keeps_record)
 
     def log(self, *, step: int, **metrics: Any) -> None:
         """Append one line of numbers to ``metrics.jsonl``."""
@@ -170,7 +182,7 @@ class Run:
         """
         full = self._summary(metrics, seeds, failed, data_hash)
         if not self.keeps_record:
-            print("explored by hand: no record kept")
+            print(explained(self.notebook, self.folder, self.params, self.project))
             return
         provenance.write_atomic(self.folder / "run.json", json.dumps(full, indent=1) + "\n")
         record = small_record(full, self.project)
@@ -212,31 +224,32 @@ def start(notebook: str, namespace: MutableMapping[str, Any]) -> Run:
     """Begin a run; call it with ``globals()`` in the first cell after the parameters.
 
     Refuses variables that the notebook does not declare as parameters, so that a mistyped one
-    stops a plain papermill run too. ``run_folder=""`` explores: the folder is then
-    ``papermill_runs/explore/<notebook>`` and no record is kept.
+    stops a plain papermill run too, and a data set that is not there. Paths that are found from
+    the project's folder alone are made whole, in ``namespace``, too. ``run_folder=""`` explores:
+    the folder is then that of `explore_folder`, and no record is kept.
     """
     project = provenance.find_project()
     path = notebook_path(notebook, project)
     params = parameters_in(namespace, path)
     namespace["_vidssl_started"] = True
+    moved = locate_all(params, PATHS, project)
+    params.update(moved)
+    namespace.update(moved)
+    check_inputs(params, project)
     keeps_record = bool(params.get("run_folder"))
     folder = Path(params["run_folder"]).resolve()
     if not keeps_record:
-        folder = explore_folder(project, path.stem)
+        folder = explore_folder(project, path.stem, params)
     folder.mkdir(parents=True, exist_ok=True)
     if not keeps_record:
         (folder / "metrics.jsonl").unlink(missing_ok=True)
+        note_exploration(folder, path.stem, params)
     commit, dirty = provenance.git_state(project)
     run = Run(path.stem, folder, params, project, keeps_record, commit, dirty)
     run.code = notebook_code(path)
     run.given, run.namespace = given_names(namespace, declared_parameters(path)), namespace
     print(f"{path.stem}: scale {run.scale}, folder {provenance.short(folder, project)}")
     return run
-
-
-def explore_folder(project: Path, notebook: str) -> Path:
-    """Where a notebook that is run by hand, without ``run_folder``, keeps its files."""
-    return project / "papermill_runs" / "explore" / notebook
 
 
 def plain(value: Any) -> Any:

@@ -1,0 +1,133 @@
+"""How far a long job is: a bar in a terminal, a plain line now and then everywhere else.
+
+A bar that rewrites itself is a red box in a notebook, freezes in a saved one, and is a page of
+half-bars in a log. Lines survive all three. A job of a few seconds prints nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, TypeVar
+
+from vidssl.core import counted
+
+FIRST, NEXT = 5.0, 20.0  # seconds before the first line, and from one to the next
+Item = TypeVar("Item")
+
+
+def in_words(seconds: float) -> str:
+    """A duration, as exact as one wants to know it.
+
+    >>> in_words(8.3), in_words(95), in_words(272), in_words(7500)
+    ('8 s', '95 s', '5 min', '2 h 5 min')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class Lines:
+    """The plain lines of one job of ``total`` things called ``unit``; None: nobody knows."""
+
+    def __init__(self, total: int | None, title: str, unit: str, file: TextIO | None = None):
+        self.total, self.title, self.unit, self.file = total, title, unit, file
+        self.done, self.note = 0, ""
+        self.began = time.monotonic()
+        self.due = self.began + FIRST
+
+    def update(self, count: int = 1) -> None:
+        """``count`` more are done; prints a line if one is due."""
+        self.done += count
+        now = time.monotonic()
+        if now >= self.due and self.done != self.total:
+            self.due = now + NEXT
+            self._print(f"{self._so_far()}{self._left(now)}")
+
+    def set_note(self, note: str) -> None:
+        """Words for the end of the line, such as a number of failures."""
+        self.note = note
+
+    def close(self) -> None:
+        """A last line, if there was a first one."""
+        if self.due > self.began + FIRST:
+            self._print(f"{self._so_far()}, {in_words(time.monotonic() - self.began)}")
+
+    def _so_far(self) -> str:
+        if self.total is None or self.done == self.total:
+            return counted(self.done, self.unit)
+        return f"{self.done:,} of {counted(self.total, self.unit)}"
+
+    def _left(self, now: float) -> str:
+        if not self.total or not self.done:
+            return ""
+        left = (now - self.began) / self.done * (self.total - self.done)
+        return f", about {in_words(left)} left"
+
+    def _print(self, text: str) -> None:
+        note = f" ({self.note})" if self.note else ""
+        print(f"{self.title}: {text}{note}", file=self.file or sys.stdout, flush=True)
+
+
+class Bar:
+    """A terminal's bar, with the same three words as `Lines`."""
+
+    def __init__(self, total: int | None, title: str, unit: str):
+        from tqdm import tqdm
+
+        self.bar = tqdm(total=total, desc=title, unit=unit, mininterval=0.5)
+        self.update, self.close = self.bar.update, self.bar.close
+
+    def set_note(self, note: str) -> None:
+        self.bar.set_postfix_str(note, refresh=False)
+
+
+class Silent:
+    """Nothing at all."""
+
+    def update(self, count: int = 1) -> None: ...
+
+    def set_note(self, note: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@contextmanager
+def reporting(
+    total: int | None, title: str, unit: str = "video", *, shown: bool = True
+) -> Iterator[Any]:
+    """Something with ``update(count)`` and ``set_note(text)`` for the time of a job.
+
+    In a terminal a bar; in a notebook lines among its output; elsewhere lines on the error
+    stream, so that what a command prints stays what it was asked for.
+    """
+    told: Any = Silent()
+    if shown and sys.stderr.isatty():
+        told = Bar(total, title, unit)
+    elif shown:
+        told = Lines(total, title, unit, sys.stdout if in_notebook() else sys.stderr)
+    try:
+        yield told
+    finally:
+        told.close()
+
+
+def tracked(
+    items: Iterable[Item], title: str, unit: str = "video", *, shown: bool = True
+) -> Iterator[Item]:
+    """``items``, one after the other, with their progress."""
+    total = len(items) if hasattr(items, "__len__") else None
+    with reporting(total, title, unit, shown=shown) as told:
+        for item in items:
+            yield item
+            told.update()
+
+
+def in_notebook() -> bool:
+    """Whether this process is a notebook's kernel, live or executed in a batch."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return hasattr(shell, "kernel")

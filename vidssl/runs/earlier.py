@@ -1,0 +1,380 @@
+"""What a page takes from earlier runs: one rule to find it, asked before anything is computed.
+
+A path that is given counts from where the user stands, and from the project's folder where it is
+not there: a kernel of JupyterLab stands in ``notebooks/``, the paths that the tool prints begin at
+the project. A path left empty means the run of the page that makes the file, explored by hand or
+made by a command: one on the same data goes first, then one explored by hand, and of commands the
+one whose settings are the most usual; of equals the newest.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vidssl.runs.parameters import PlainError, changed_settings, scale_names, usual_settings
+from vidssl.runs.provenance import short
+
+EXPLORATION = "exploration.json"  # what a page explored by hand was asked
+OF_THE_DATA = ("dataset", "root", "annotations", "split", "group_pattern", "test_groups")
+OF_THE_DATA += ("data_seed",)
+NOT_A_SETTING = {"scale", "run_folder", "seed", "publish", "num_workers", *OF_THE_DATA}
+
+
+class MissingInput(PlainError, FileNotFoundError):
+    """Something that a page needs is not there; the message says how to make it."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a page needs of another one.
+
+    ``parameter`` names it ("pretrained.mers": the entry of a dictionary), ``notebook`` makes it,
+    ``files`` are what its run must have left. The parameter's value is the path of the only file;
+    of several files, or with ``folder``, that of the run's folder. ``settings`` are parameters
+    that the earlier run must have had; backbone and width are held against a given file, too.
+    ``made_with`` are lists that others must hold for the files to be made, for the advice. What is
+    not ``required`` may stay empty, and is looked for while exploring by hand only, so that what a
+    recorded run used stands in its parameters. Without ``when``, it is not needed at all.
+    """
+
+    parameter: str
+    notebook: str = ""
+    files: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    made_with: Mapping[str, Any] = field(default_factory=dict)
+    required: bool = True
+    when: bool = True
+    folder: bool = False
+
+    @property
+    def names_folder(self) -> bool:
+        return self.folder or len(self.files) > 1
+
+    def value_in(self, params: Mapping[str, Any]) -> str:
+        name, _, key = self.parameter.partition(".")
+        return params[name].get(key, "") if key else params[name]
+
+    def put(self, params: dict[str, Any], value: str) -> None:
+        """Note in ``params`` what was found: the record then says what was used."""
+        name, _, key = self.parameter.partition(".")
+        params[name] = {**params[name], key: value} if key else value
+
+
+class Page(NamedTuple):
+    """The page that asks, with its parameters."""
+
+    notebook: str
+    params: dict[str, Any]
+    project: Path
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A run that left its files; ``made`` is when, in seconds since the epoch."""
+
+    folder: Path
+    params: Mapping[str, Any]
+    by_hand: bool
+    made: float
+
+
+# --- paths ---------------------------------------------------------------------------------------
+
+
+def located(value: str | Path, project: Path) -> Path | None:
+    """The existing file or folder that ``value`` names from here or from the project, or None."""
+    path = Path(value).expanduser()
+    return next((p for p in (path, project / path) if p.exists()), None)
+
+
+def locate_all(params: Mapping[str, Any], names: Iterable[str], project: Path) -> dict[str, Any]:
+    """Those of the parameters ``names`` that are found from the project's folder alone, as whole
+    paths. A list of paths is looked through one by one."""
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, list):
+            return [moved(part) for part in value]
+        if not value or not isinstance(value, str) or Path(value).expanduser().exists():
+            return value
+        return str(located(value, project) or value)
+
+    found = {name: moved(params[name]) for name in names if name in params}
+    return {name: value for name, value in found.items() if value != params[name]}
+
+
+def not_there(parameter: str, value: str, project: Path) -> MissingInput:
+    """The error for a path that is neither here nor below the project."""
+    places = dict.fromkeys([Path.cwd(), project]) if not Path(value).is_absolute() else ()
+    looked = f" (looked in {' and '.join(map(str, places))})" if places else ""
+    return MissingInput(f"{parameter}={value!r}: there is no such file or folder{looked}")
+
+
+# --- the rule ------------------------------------------------------------------------------------
+
+
+def find_inputs(
+    needs: Sequence[Need], page: Page, roots: Sequence[Path], *, exploring: bool
+) -> list[str]:
+    """The path of each need, "" where there is none and none is required.
+
+    The page's parameters get what was found. MissingInput names all that is missing, each with the
+    page to open and the command that makes it.
+    """
+    found, missing = [], []
+    for need in needs:
+        try:
+            found.append(_found(need, page, roots, exploring) if need.when else "")
+        except MissingInput as error:
+            missing.append(str(error))
+    if missing:
+        raise MissingInput("\n".join(missing))
+    return found
+
+
+def _found(need: Need, page: Page, roots: Sequence[Path], exploring: bool) -> str:
+    value = need.value_in(page.params)
+    if value:
+        path = _given(need, str(value), page)
+    elif need.required or (exploring and need.notebook):
+        run = newest(need, page, roots)
+        if run is None and need.required:
+            raise MissingInput(_how_to_make(need, page, roots))
+        if run is None:
+            print(_how_to_make(need, page, roots).replace(" needs ", ", left out: ", 1))
+            return ""
+        path = run.folder if need.names_folder else run.folder / need.files[0]
+        origin = "explored by hand" if run.by_hand else "made by a command"
+        print(f"{need.parameter}: {short(path, page.project)}, {origin}")
+    else:
+        return ""
+    need.put(page.params, str(path))
+    return str(path)
+
+
+def _given(need: Need, value: str, page: Page) -> Path:
+    path = located(value, page.project)
+    if path is None:
+        raise not_there(need.parameter, value, page.project)
+    if need.names_folder and path.is_file():
+        path = path.parent
+    if not need.names_folder and path.is_dir():
+        path = path / need.files[0] if need.files else path
+    lacking = [path.name] if not path.exists() else []
+    if need.names_folder:
+        lacking = [name for name in need.files if not (path / name).exists()]
+    if lacking:
+        folder = path if need.names_folder else path.parent
+        there = sorted(p.name for p in folder.glob("[!.]*.*")) or ["nothing"]
+        raise MissingInput(
+            f"{need.parameter}={value!r} has no {', no '.join(lacking)} (it has "
+            f"{', '.join(there)}): {_make_by(need)}"
+        )
+    _refuse_another_network(need, path)
+    return path
+
+
+def _make_by(need: Need) -> str:
+    asked = _as_code(need.settings)
+    return f"take a run of {need.notebook}{' with ' + asked if asked else ''}"
+
+
+def _refuse_another_network(need: Need, path: Path) -> None:
+    """Compare backbone and width of a file of weights with those that the page builds."""
+    asked = {k: need.settings[k] for k in ("backbone", "width") if k in need.settings}
+    if not asked or path.suffix != ".pt":
+        return
+    from vidssl.models.released import read_checkpoint
+
+    content = read_checkpoint(path)
+    about = content.get("about", {}) if isinstance(content, dict) else {}
+    other = {k: about[k] for k in asked if k in about and about[k] != asked[k]}
+    if other:
+        raise MissingInput(
+            f"{need.parameter}={str(path)!r} holds another network than this page builds: "
+            f"{_as_code(other)} instead of {_as_code({k: asked[k] for k in other})}"
+        )
+
+
+def newest(need: Need, page: Page, roots: Sequence[Path]) -> Earlier | None:
+    """The run that an empty value means, see the head of this file; None where there is none."""
+    if not need.notebook:
+        return None
+    fitting = [
+        run
+        for run in earlier_runs(need.notebook, need.files, roots)
+        if all(run.params.get(name) == value for name, value in need.settings.items())
+    ]
+
+    def rank(run: Earlier) -> tuple:
+        same_data = _data(run.params, page.project) == _data(page.params, page.project)
+        same_seed = run.params.get("seed") == page.params.get("seed")
+        unusual = 0 if run.by_hand else _unusual(need, run.params, page.project)
+        return same_data, run.by_hand, -unusual, same_seed, run.made
+
+    return max(fitting, key=rank, default=None)
+
+
+def _unusual(need: Need, params: Mapping[str, Any], project: Path) -> int:
+    """How many settings of a run are not the usual ones at its scale, nor asked for."""
+    if params.get("scale") not in scale_names(project):
+        return len(params)
+    changed = changed_settings(need.notebook, params, project)
+    return len(changed.keys() - need.settings.keys() - NOT_A_SETTING)
+
+
+def _data(params: Mapping[str, Any], project: Path) -> tuple:
+    """What tells one data set from another, however its path was written."""
+    name = params.get("dataset", "embedded")
+    if name == "embedded":
+        return name, params.get("scale"), params.get("data_seed", 0)
+    root = str(params.get("root", ""))
+    return name, str((located(root, project) or Path(root)).resolve())
+
+
+def earlier_runs(notebook: str, files: Sequence[str], roots: Sequence[Path]) -> Iterator[Earlier]:
+    """Runs of ``notebook`` whose folder has all ``files``.
+
+    One made by a command is finished (``run.json``); one explored by hand need not be: its folder
+    belongs to its settings alone, and files appear whole. What cannot be read is passed over.
+    """
+    for path, by_hand in _marks(notebook, roots):
+        told = _read(path)
+        params = told.get("parameters") if told.get("notebook") == notebook else None
+        made = [path.parent / name for name in files]
+        if isinstance(params, dict) and all(file.exists() for file in made):
+            latest = max(file.stat().st_mtime for file in [*made, path])
+            yield Earlier(path.parent, params, by_hand, latest)
+
+
+def _marks(notebook: str, roots: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
+    for root in dict.fromkeys(path.resolve() for path in roots):
+        for path in root.glob(f"explore/{notebook}/*/{EXPLORATION}"):
+            yield path, True
+        for pattern in ("*/*/run.json", "variants/*/*/*/run.json"):
+            for path in root.glob(pattern):
+                yield path, False
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+# --- what to do ----------------------------------------------------------------------------------
+
+
+def _how_to_make(need: Need, page: Page, roots: Sequence[Path]) -> str:
+    what = f"{page.notebook} needs {need.parameter}"
+    if not need.notebook:
+        return f"{what}: give it the path of a file"
+    of = f" with {_as_code(need.settings)}" if need.settings else ""
+    what += f": no run of {need.notebook}{of} has left {' and '.join(need.files)}"
+    begun = _begun(need, roots)
+    if begun:
+        what += f"; {short(begun, page.project)} was begun and has not got so far"
+    by_hand = _as_code(_to_change(need, page, by_hand=True), " = ")
+    first = f"open {need.notebook}.ipynb, {f'set {by_hand}, ' if by_hand else ''}run all its cells"
+    scale = str(page.params.get("scale", "mini"))
+    command = make_command(need.notebook, _to_change(need, page, by_hand=False), scale)
+    return "\n".join(
+        [
+            what,
+            f"  by hand:    {first}, then this page again",
+            f"  by command: {command}",
+            f"  or give {need.parameter} the path of {'a run' if need.names_folder else 'a file'}",
+        ]
+    )
+
+
+def _to_change(need: Need, page: Page, by_hand: bool) -> dict[str, Any]:
+    """The parameters that a run of the other page must be given to serve this one."""
+    scale = str(page.params.get("scale", "mini"))
+    usual = usual_settings(need.notebook, scale, page.project, by_hand=by_hand)
+    wanted = {name: page.params[name] for name in OF_THE_DATA if name in page.params}
+    wanted |= need.settings
+    for name, value in need.made_with.items():
+        if set(value) - set(usual[name]):  # lists, of labelled shares: the usual ones may hold it
+            wanted[name] = value
+    return {k: v for k, v in wanted.items() if k in usual and v != usual[k]}
+
+
+def _begun(need: Need, roots: Sequence[Path]) -> Path | None:
+    """The folder of a fitting run that was begun last and lacks the files."""
+    begun = [
+        path.parent
+        for path, by_hand in _marks(need.notebook, roots)
+        if by_hand and _fits(_read(path).get("parameters"), need.settings)
+    ]
+    begun += [
+        notebook.parent
+        for root in roots
+        for notebook in root.glob(f"*/*/{need.notebook}.ipynb")
+        if not (notebook.parent / "run.json").exists()
+    ]
+    return max(begun, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _fits(params: Any, settings: Mapping[str, Any]) -> bool:
+    return isinstance(params, dict) and all(params.get(k) == v for k, v in settings.items())
+
+
+def make_command(
+    notebook: str, changed: Mapping[str, Any], scale: str, *, recorded: bool = False
+) -> str:
+    """The command, typed in the project's folder, that runs a page with ``changed`` settings.
+
+    Its folder is one in which later pages find it; with ``recorded`` it leaves a record as well.
+    """
+    own = [_word(name, value) for name, value in changed.items() if name not in OF_THE_DATA]
+    apart = [] if recorded or scale == "mini" else [scale]
+    folder = f"papermill_runs/{scale if recorded else 'mine'}/{'-'.join([notebook, *apart, *own])}"
+    command = ["vidssl", "execute", notebook, folder]
+    command += ["--scale", scale] if scale != "mini" else []
+    for name, value in changed.items():
+        command += ["-p", name, value if isinstance(value, str) else json.dumps(value)]
+    return shlex.join(command)
+
+
+def _word(name: str, value: Any) -> str:
+    """A setting as part of a folder's name: "distinctive", "seed3", "pretrained"."""
+    if isinstance(value, str) and value:
+        return name if "/" in value else re.sub(r"\W+", "", value)
+    return re.sub(r"\W+", "", f"{name}{value}")
+
+
+def _as_code(settings: Mapping[str, Any], equals: str = "=") -> str:
+    return ", ".join(f"{name}{equals}{value!r}" for name, value in settings.items())
+
+
+def no_records(table: str, scale: str, dataset: str, data_seed: int) -> MissingInput:
+    """The error of a page of tables that finds no record to make one of."""
+    of_scale = f" --scale {scale}" if scale != "mini" else ""
+    return MissingInput(
+        f"{table} has no record of a run at scale {scale} on {dataset!r}, data seed {data_seed}\n"
+        f"  by command: vidssl run {table}{of_scale}\n"
+        "  by hand:    pages explored by hand leave no records; this table is made of records alone"
+    )
+
+
+def teacher_needs(fraction: float, **about: Any) -> list[Need]:
+    """Both teachers of 30_timebalance_teachers, with what is fine-tuned on a labelled share.
+
+    ``about``: further fields of `Need`, such as ``when``.
+    """
+    from vidssl.methods.timebalance import finetuned_name
+
+    files = ("backbone.pt", "teacher.pt", finetuned_name(fraction))
+    made_with = {"fractions": [fraction]}
+    return [
+        Need(kind, "30_timebalance_teachers", files, {"objective": kind}, made_with, **about)
+        for kind in ("invariant", "distinctive")
+    ]
