@@ -48,7 +48,7 @@ def test_another_number_of_squares_than_of_frames_is_refused():
 def test_panels_follow_the_window_and_mark_what_moves():
     grey = torch.full((3, 4, 10, 10), 128 / 255)
     positions = np.stack([np.arange(4), np.full(4, 7)], axis=1)
-    shown = motion_panels(torch.full((3, 30, 30), 128 / 255), grey, grey, positions, (2, 3, 5), 90)
+    shown = over(*motion_panels(image, grey, grey, positions, (2, 3, 5)))
     assert [panel.shape for panel in shown] == [(4, 90, 90, 3)] * 3
     source, clip, masked = shown
     assert [changed(frame) for frame in source[[0, 3]]] == [(21, 50, 0, 29), (21, 50, 9, 38)]
