@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 
-from vidssl.visualize.style import PAGE_WIDTH, describe, figure_html
+from vidssl.visualize.style import PAGE_WIDTH, describe, description, figure_html
 from vidssl.visualize.tables import learning_curves
 
 
@@ -71,7 +71,7 @@ class LiveCurves:
             figure = learning_curves(self.history, note=self._note, width=PAGE_WIDTH)
         except ValueError:
             return  # no loss or accuracy so far
-        describe(figure, f"{figure.get_label()}; step {self.history[-1]['step']}")
+        describe(figure, f"{description(figure)}; step {self.history[-1]['step']}")
         self.html = figure_html(figure, dpi=110)
         self._show({"text/html": self.html, "text/plain": figure.get_label()})
         self._drawn = time.monotonic()

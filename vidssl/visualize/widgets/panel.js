@@ -76,7 +76,9 @@ const KINDS = {
     const input = element("input", "vidssl-field-file", { type: "file", accept: field.accept });
     input.addEventListener("change", async () => {
       const [file] = input.files;
-      if (file) tell({ name: file.name, size: file.size, type: file.type }, await file.arrayBuffer());
+      if (!file) return;
+      const { name, size, type, lastModified: last_modified } = file;
+      tell({ name, size, type, last_modified }, await file.arrayBuffer());
     });
     return { focusable: input, parts: [input], update() {} };
   },

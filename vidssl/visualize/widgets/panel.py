@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from html import escape
 from inspect import isgenerator
 from pathlib import Path
@@ -209,7 +210,8 @@ def _choice(widget: Any) -> dict[str, Any]:
 
 def _set(widget: ipywidgets.ValueWidget, value: Any, buffers: list) -> None:
     if isinstance(widget, ipywidgets.FileUpload):
-        widget.value = ({**value, "content": bytes(buffers.pop(0))},)
+        changed = datetime.fromtimestamp(value["last_modified"] / 1000, UTC)
+        widget.value = ({**value, "last_modified": changed, "content": bytes(buffers.pop(0))},)
     elif hasattr(widget, "index"):
         widget.index = value
     else:

@@ -1,7 +1,8 @@
 // The browser's half of Picture: one image with its description, never wider than its place.
 
 function render({ model, el }) {
-  const image = element("img", "vidssl-picture vidssl-live");
+  const image = document.createElement("img");
+  image.className = "vidssl-picture vidssl-live";
   let address = "";
   let count = 0;
   image.addEventListener("load", () => (image.dataset.shown = ++count));
