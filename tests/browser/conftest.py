@@ -70,6 +70,9 @@ class LabPage:
         """The line below the controls."""
         return self.page.locator(".vidssl-said").nth(number).inner_text()
 
+    def wait_until(self, fits, what: str, seconds: float = 30) -> None:
+        self._poll(fits, bool, seconds, what)
+
     def wait_until_said(self, fits, seconds: float = 30, number: int = 0) -> str:
         return self._poll(lambda: self.said(number), fits, seconds, "another line")
 

@@ -26,7 +26,7 @@ function buildClip(tiling, scale, fine) {
   canvas.style.width = `${tiling.width * scale}px`;
   canvas.style.imageRendering = fine ? "auto" : "pixelated";
   const text = element("figcaption", "vidssl-player-caption");
-  figure.style.width = `max(${tiling.width * scale}px, 8em)`;
+  figure.style.width = `min(100%, max(${tiling.width * scale}px, 8em))`;
   figure.append(canvas, text);
   return figure;
 }
