@@ -69,6 +69,8 @@ if untrained:
     print("\nONLY A NETWORK WITH RANDOM WEIGHTS IS SHOWN: no trained one was given or found")
 
 # %%
+from functools import lru_cache
+
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
@@ -99,7 +101,7 @@ from vidssl.inference import grad_cam
 from vidssl.models.pretrained import load_with_head
 from vidssl.motion import label_pool, plan_motions, render_motions, source_side
 from vidssl.visualize.attention import attention_figure, heat_over_frames, heat_pictures
-from vidssl.visualize.widgets import FramePlayer, controls
+from vidssl.visualize.widgets import FramePlayer, Playground, controls
 
 # %% [markdown]
 # ## The networks
@@ -211,6 +213,7 @@ known = dataset == "embedded"
 unit = "px a frame" if known or cv2 else "grey levels"
 
 
+@lru_cache(maxsize=32)
 def shown(index):
     """Pictures, speed and mask (None where unknown) of a video that is looked at."""
     record = looked_at[index]
@@ -275,11 +278,6 @@ run.save_figure(
 )
 figure
 
-# %% [markdown]
-# Choose the video, the stage and the class whose evidence is shown. With the player in focus,
-# **space** plays and the **arrow keys** step through time. The network trained with labels has other
-# classes: it always explains its own first choice.
-
 # %%
 player = FramePlayer(
     columns=3, alt="a video, the speed of what moves in it, and where each network looks"
@@ -300,6 +298,12 @@ def look(video, stage, target):
     player.show(views, captions)
 
 
+# %% [markdown]
+# Choose the video, the stage and the class whose evidence is shown. With the player in focus,
+# **space** plays and the **arrow keys** step through time. The network trained with labels has other
+# classes: it always explains its own first choice.
+
+# %%
 panel = controls(
     look,
     video=widgets.Dropdown(options=[(title(i), i) for i in range(min(12, len(looked_at)))]),
@@ -308,7 +312,7 @@ panel = controls(
         options=[("largest logit", -1), *((class_name("mosi", i), i) for i in range(len(pool)))]
     ),
 )
-display(widgets.VBox([panel, player]))
+Playground([panel, player])
 
 # %% [markdown]
 # ## How much of it lies on the sprite?

@@ -50,8 +50,8 @@ run = runs.start("14_mosi_clusters", globals())
 )
 
 # %%
-import io
 from collections import Counter
+from functools import lru_cache
 
 import ipywidgets as widgets
 import numpy as np
@@ -68,9 +68,8 @@ from vidssl.core import derive_seed
 from vidssl.data import MultiClipDataset, TestTransform, read_clip, synthetic, uniform_clips
 from vidssl.inference import extract_features
 from vidssl.models.pretrained import load_with_head
-from vidssl.visualize import paper_style
 from vidssl.visualize.embedding import cluster_figure, embedding_figure
-from vidssl.visualize.widgets import FramePlayer, controls
+from vidssl.visualize.widgets import FramePlayer, Picture, Playground, controls
 
 splits = run.open_dataset()
 network, about = load_with_head(pretrained)
@@ -178,6 +177,7 @@ if truths:
 large = TestTransform(size=zoom * size, short_side=zoom * short_side)
 
 
+@lru_cache(maxsize=32)
 def points_of(perplexity, tsne_seed):
     """t-SNE of unmasked MoSI's features, (V, 2)."""
     fitting = min(perplexity, (len(seen) - 1) / 3)
@@ -190,6 +190,7 @@ def most_typical(cluster, count):
     return own[np.argsort(distances["mosi_unmasked"][own, cluster])][:count]
 
 
+@lru_cache(maxsize=256)
 def picture_of(index):
     return large(
         read_clip(seen[index].path, lambda n: uniform_clips(n, frames, frame_stride, 1)[0])
@@ -234,6 +235,26 @@ run.save_figure(
 )
 figure
 
+# %%
+picture, player = Picture(), FramePlayer(alt="videos of one cluster")
+highest = max(2, min(100, (len(seen) - 1) // 3))
+
+
+def redraw(perplexity, tsne_seed):
+    yield "the map is being made"
+    points = points_of(perplexity, tsne_seed)
+    words = f"t-SNE of {len(seen)} videos, perplexity {perplexity:g}, seed {tsne_seed}"
+    picture.show(embedding_figure(points, chosen), f"{words}, coloured by cluster")
+    yield words
+
+
+def play(cluster):
+    typical = most_typical(cluster, 6)
+    captions = [seen[i].class_name or seen[i].video_id for i in typical]
+    player.show([picture_of(i) for i in typical], captions)
+    return f"cluster {cluster + 1}: {caption_of(cluster)}"
+
+
 # %% [markdown]
 # ## Look around
 #
@@ -242,41 +263,15 @@ figure
 # keys** step.
 
 # %%
-picture, player = widgets.Image(format="png"), FramePlayer(alt="videos of one cluster")
-
-
-def redraw(perplexity, tsne_seed):
-    buffer = io.BytesIO()
-    drawn = embedding_figure(points_of(perplexity, tsne_seed), chosen)
-    with paper_style():
-        drawn.savefig(buffer, format="png", dpi=150)
-    picture.value = buffer.getvalue()
-
-
-def play(cluster):
-    typical = most_typical(cluster, 6)
-    captions = [seen[i].class_name or seen[i].video_id for i in typical]
-    player.show([picture_of(i) for i in typical], captions)
-
-
-highest = max(2, min(100, (len(seen) - 1) // 3))
-display(
-    widgets.VBox(
-        [
-            controls(
-                redraw,
-                perplexity=widgets.IntSlider(min(30, highest), 2, highest, continuous_update=False),
-                tsne_seed=widgets.BoundedIntText(0, 0, 9999, description="seed"),
-            ),
-            picture,
-            controls(
-                play,
-                cluster=widgets.Dropdown(options=[(str(c + 1), c) for c in range(clusters)]),
-            ),
-            player,
-        ]
-    )
+of_map = controls(
+    redraw,
+    perplexity=widgets.IntSlider(int(min(perplexity, highest)), 2, highest),
+    tsne_seed=widgets.BoundedIntText(0, 0, 9999, description="seed of the map"),
 )
+of_cluster = controls(
+    play, cluster=widgets.Dropdown(options=[(str(c + 1), c) for c in range(clusters)])
+)
+Playground([of_map, picture, of_cluster, player])
 
 # %% [markdown]
 # ## What one should see

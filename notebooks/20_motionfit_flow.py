@@ -40,26 +40,24 @@ from vidssl import runs
 run = runs.start("20_motionfit_flow", globals())
 
 # %%
-import io
 import time
 from functools import lru_cache, cache
 
 import ipywidgets as widgets
 import numpy as np
-from IPython.display import display
 
 from vidssl.core import one_of
 from vidssl.data import read_clip, resize_short_side
 from vidssl.data.flow_files import read_flow, write_flow
 from vidssl.motion import METHODS, decode_flow, encode_flow, optical_flow, resize_flow
+from vidssl.visualize import Marks
 from vidssl.visualize.flow import (
-    arrows_over,
     flow_colors,
     flow_legend,
     flow_strips,
     largest_speed,
 )
-from vidssl.visualize.widgets import FramePlayer, controls
+from vidssl.visualize.widgets import FramePlayer, Picture, Playground, controls
 
 one_of("method", method, METHODS)
 splits = run.open_dataset(whole=False)  # embedded videos are made when they are looked at
@@ -93,28 +91,24 @@ def truth(name):
     return flow.transpose(0, 3, 1, 2), known.mask[: count - 1]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=2048)
+def pair_flow(name, by, settings, first):
+    """The flow (2, H, W) from frame ``first`` to the next by a method."""
+    pair = pictures(name)[first : first + 2]
+    return optical_flow(pair, by, **dict(settings))[0].transpose(2, 0, 1)
+
+
 def estimated(name, by, settings=()):
     """The flow (T-1, 2, H, W) of a video by a method."""
-    return optical_flow(pictures(name), by, **dict(settings)).transpose(0, 3, 1, 2)
+    steps = range(len(pictures(name)) - 1)
+    return np.stack([pair_flow(name, by, settings, first) for first in steps])
 
-
-# %% [markdown]
-# ## Playground
-#
-# Choose the video, the method and its parameters. **Colours**: the hue is the direction, the
-# strength the speed, as the wheel says. **Arrows** are drawn four times as long as the motion.
-# With the player in focus, **space** plays and pauses and the **arrow keys** step.
-#
-# *lambda* weighs the data against smoothness: small values smooth, large ones follow every noise.
-# *warps* is how often the second frame is warped anew at each size: few are quick but lose fast
-# motion.
 
 # %%
-OWN = "the method's own"
+OWN = "its own"
 NAMES = {"reference": "lambda_", "fast": "lambda_", "torch": "attachment"}
 player = FramePlayer(alt="a video beside its optical flow, and the true flow where it is known")
-legend = widgets.Image(format="png", layout={"object_fit": "contain", "width": "130px"})
+legend = Picture()
 
 
 def end_point_error(flow, true):
@@ -129,27 +123,55 @@ def settings_of(by, weight, warps):
     return tuple((name, value) for name, value in given.items() if value != OWN)
 
 
+def in_rounds(video, by, settings):
+    """Flow (T-1, 2, H, W), zero where it is not known so far, and how many pairs are: the pair in
+    view first, then the others, a third of a second at a time."""
+    count = len(pictures(video)) - 1
+    flow = np.zeros((count, 2, *pictures(video).shape[1:3]), np.float32)
+    begun, at = -1.0, min(player.frame, count - 1)
+    for done, first in enumerate(np.roll(np.arange(count), -at).tolist(), 1):
+        flow[first] = pair_flow(video, by, settings, first)
+        if done == count or time.perf_counter() - begun > 0.3:
+            yield flow, done
+            begun = time.perf_counter()
+
+
 def show_flow(video, by, view, weight, warps):
-    flow = estimated(video, by, settings_of(by, weight, warps))
-    true = truth(video)
-    largest = largest_speed(flow if true is None else true[0])
-    fields = {by: flow} if true is None else {by: flow, "true flow": true[0]}
-    shown = pictures(video)[: len(flow)]
-    if view == "colours":
-        clips = [shown, *(flow_colors(field, largest) for field in fields.values())]
-        player.show(clips, ["RGB", *fields])
-    else:
-        player.show([arrows_over(shown, field) for field in fields.values()], list(fields))
-    buffer = io.BytesIO()
-    flow_legend(largest).savefig(buffer, format="png", dpi=110)
-    legend.value = buffer.getvalue()
     ignored = "" if by in NAMES or (weight, warps) == (OWN, OWN) else f"; {by} has no such setting"
+    true = truth(video)
+    for flow, done in in_rounds(video, by, settings_of(by, weight, warps)):
+        largest = largest_speed(flow if true is None else true[0])
+        fields = {by: flow} if true is None else {by: flow, "true flow": true[0]}
+        shown = pictures(video)[: len(flow)]
+        if view == "colours":
+            clips = [shown, *(flow_colors(field, largest) for field in fields.values())]
+            player.show(clips, ["RGB", *fields])
+        else:
+            marks = [Marks(field=field) for field in fields.values()]
+            player.show([shown] * len(fields), list(fields), marks=marks)
+        if done < len(flow):
+            yield f"{done} of {len(flow)} pairs of frames"
+    wheel = f"the hue of each direction; full colour at {largest:.1f} px a frame"
+    legend.show(flow_legend(largest), wheel)
     if true is None:
-        return f"mean speed {np.hypot(*flow.swapaxes(0, 1)).mean():.2f} px a frame{ignored}"
-    error, still = (end_point_error(f, true[0]) for f in (flow, 0 * flow))
-    return f"end-point error {error:.3f} px; {still:.3f} px if nothing moved{ignored}"
+        yield f"mean speed {np.hypot(*flow.swapaxes(0, 1)).mean():.2f} px a frame{ignored}"
+    else:
+        error, still = (end_point_error(f, true[0]) for f in (flow, 0 * flow))
+        yield f"end-point error {error:.3f} px; {still:.3f} px if nothing moved{ignored}"
 
 
+# %% [markdown]
+# ## Playground
+#
+# Choose the video, the method and its parameters. **Colours**: the hue is the direction, the
+# strength the speed, as the wheel says. **Arrows** are drawn four times as long as the motion.
+# With the player in focus, **space** plays and pauses and the **arrow keys** step.
+#
+# *lambda* weighs the data against smoothness: small values smooth, large ones follow every noise.
+# *warps* is how often the second frame is warped anew at each size: few are quick but lose fast
+# motion.
+
+# %%
 panel = controls(
     show_flow,
     video=widgets.Dropdown(options=list(chosen)),
@@ -160,7 +182,7 @@ panel = controls(
     ),
     warps=widgets.SelectionSlider(options=[1, 2, 3, OWN, 8], value=OWN),
 )
-display(widgets.VBox([widgets.HBox([panel, legend]), player]))
+Playground([panel, player, legend])
 
 # %% [markdown]
 # ## How far off, and what it costs

@@ -68,11 +68,10 @@ features, motion_model, compare = run.inputs(
 )
 
 # %%
-import io
+from functools import lru_cache
 
 import ipywidgets as widgets
 import numpy as np
-from IPython.display import display
 from sklearn.manifold import TSNE
 
 from vidssl import models, visualize
@@ -86,7 +85,7 @@ from vidssl.models.pretrained import load_pretrained
 from vidssl.motion.flow import optical_flow
 from vidssl.visualize.clusters import cluster_sizes, embedding_panels
 from vidssl.visualize.pipeline import motionfit_pipeline
-from vidssl.visualize.widgets import FramePlayer, controls
+from vidssl.visualize.widgets import FramePlayer, Picture, Playground, controls
 
 splits = run.open_dataset()
 records = {record.video_id: record for record in splits.train}
@@ -178,17 +177,12 @@ if known.all():
     )
 figure if known.all() else None
 
-# %% [markdown]
-# ## Granularity and number of clusters under the hand
-#
-# Change the level, the percentile of Eq. 4 or K: the clusters are made anew. Then step through the
-# clusters with the arrow keys; each shows the clips nearest to its centre.
-
 # %%
 player = FramePlayer(alt="clips of one cluster, those nearest to its centre")
 trial = {"key": None}
 
 
+@lru_cache(maxsize=256)
 def shown_clip(row):
     """The RGB frames of a clip, whatever modality clustered it."""
     indices = np.linspace(table.start[row], table.stop[row] - 1, frames).round().astype(int)
@@ -224,6 +218,13 @@ def show_cluster(cluster, level, clusters_k, percentile):
     )
 
 
+# %% [markdown]
+# ## Granularity and number of clusters under the hand
+#
+# Change the level, the percentile of Eq. 4 or K: the clusters are made anew. Then step through the
+# clusters with the arrow keys; each shows the clips nearest to its centre.
+
+# %%
 fewest = len(counts)  # segments of level "video"
 panel = controls(
     show_cluster,
@@ -232,7 +233,7 @@ panel = controls(
     clusters_k=widgets.BoundedIntText(min(num_clusters, fewest), 2, fewest, description="K"),
     percentile=widgets.FloatSlider(percentile, min=50, max=95, step=5, description="percentile"),
 )
-display(widgets.VBox([panel, player]))
+Playground([panel, player])
 
 # %%
 largest = [k for k in np.argsort(clusters.sizes)[::-1] if clusters.sizes[k]][:4]
@@ -284,12 +285,6 @@ run.save_figure(
 )
 figure
 
-# %% [markdown]
-# ## A map of the features
-#
-# t-SNE of one random clip a video, coloured by pseudo-label and by class. Its islands depend on the
-# perplexity and the seed: what holds for one picture only is no finding, so turn both.
-
 # %%
 rng = np.random.default_rng(derive_seed(seed, "t-SNE"))
 one_each = [int(rng.choice(rows)) for rows in table.rows_of.values()]
@@ -308,6 +303,7 @@ def positions(values, perplexity, tsne_seed):
     return made
 
 
+@lru_cache(maxsize=16)
 def maps(perplexity, tsne_seed):
     own = positions(table.values[mapped], perplexity, tsne_seed)
     colours = np.maximum(classes[mapped], 0)
@@ -321,21 +317,29 @@ def maps(perplexity, tsne_seed):
     return embedding_panels(panels, splits.class_names, note=note), own
 
 
-picture = widgets.Image(format="png")
+picture = Picture()
 
 
 def redraw(perplexity, tsne_seed):
-    buffer = io.BytesIO()
-    maps(perplexity, tsne_seed)[0].savefig(buffer, format="png", dpi=110)
-    picture.value = buffer.getvalue()
+    yield "the map is being made"
+    words = f"t-SNE of one clip a video, perplexity {perplexity:g}, seed {tsne_seed}"
+    picture.show(maps(perplexity, tsne_seed)[0], f"{words}: by pseudo-label and by class")
+    yield words
 
 
+# %% [markdown]
+# ## A map of the features
+#
+# t-SNE of one random clip a video, coloured by pseudo-label and by class. Its islands depend on the
+# perplexity and the seed: what holds for one picture only is no finding, so turn both.
+
+# %%
 panel = controls(
     redraw,
     perplexity=widgets.FloatSlider(perplexity, min=5, max=60, step=5, description="perplexity"),
     tsne_seed=widgets.BoundedIntText(0, 0, 99, description="t-SNE seed"),
 )
-display(widgets.VBox([panel, picture]))
+Playground([panel, picture])
 
 # %%
 figure, own = maps(perplexity, 0)

@@ -50,12 +50,11 @@ run = runs.start("31_timebalance_similarity", globals())
 invariant, distinctive = run.inputs(*runs.teacher_needs(fraction))
 
 # %%
-import io
+from functools import lru_cache
 
 import ipywidgets as widgets
 import numpy as np
 import torch
-from IPython.display import display
 from sklearn.metrics import roc_auc_score
 
 from vidssl.core import VideoRecord, normalise
@@ -69,9 +68,9 @@ from vidssl.data import (
 )
 from vidssl.data.synthetic import scene_class
 from vidssl.methods import timebalance
-from vidssl.visualize import paper_style
-from vidssl.visualize.teachers import teacher_predictions, temporal_similarity, weights_by_class
-from vidssl.visualize.widgets import controls
+from vidssl.visualize.boards import DENSITY, teacher_board
+from vidssl.visualize.teachers import temporal_similarity, weights_by_class
+from vidssl.visualize.widgets import Picture, Playground, controls
 
 splits = run.open_dataset(labelled=True)
 videos: list[VideoRecord] = [*splits.train, *splits.test]
@@ -164,12 +163,12 @@ ranked = np.flatnonzero(training)[np.argsort(scores[training])]
 chosen = [int(ranked[-1]), int(ranked[len(ranked) // 2]), int(ranked[0])]
 
 
-def strips(record, start=None, stride=local_stride):
+def strips(record):
     """The consecutive clips of a video as frames (clips, T, H, W, 3)."""
     frame_numbers = []
 
     def choose(length):
-        frame_numbers.append(consecutive_clips(length, frames, stride, clips, start))
+        frame_numbers.append(consecutive_clips(length, frames, local_stride, clips))
         return frame_numbers[0].ravel()
 
     shown = read_clip(record.path, choose)
@@ -196,64 +195,63 @@ run.save_figure(
 figure
 
 # %% [markdown]
-# ## Playground
+# ## A video under the hand
 #
-# Choose a test video and move its clips along the timeline, or spread them (`stride`). The matrices
-# are the self-supervised teachers'; the bars are what the fine-tuned teachers say of the clip that
-# is classified, which begins at the same frame, and of their blend.
+# The matrices are the self-supervised teachers'; the bars are what the fine-tuned teachers say of
+# the clip that is classified, which begins at the same frame, and of their blend.
 
 # %%
-pictures = {name: widgets.Image(format="png") for name in ("matrices", "predictions")}
+picture = Picture()
 first_of_class = {record.class_name: record for record in reversed(splits.test)}
+device = next(teachers[0].parameters()).device
 
 
-def draw(image, figure):
-    buffer = io.BytesIO()
-    with paper_style():
-        figure.savefig(buffer, format="png", dpi=110)
-    image.value = buffer.getvalue()
+@lru_cache(maxsize=4)
+def whole(name):
+    """All frames of the video shown of a class."""
+    return read_clip(first_of_class[name].path, np.arange)
 
 
 @torch.inference_mode()
 def look(video, start, stride):
-    record = first_of_class[video]
-    shown = strips(record, start, stride)
-    clip = torch.stack([plain(frames) for frames in shown])
-    device = next(teachers[0].parameters()).device
-    embedded = [network(normalise(clip.to(device))).pooled[None] for network in teachers]
+    frames_seen = whole(video)
+    places = consecutive_clips(len(frames_seen), frames, stride, clips, start)
+    shown = frames_seen[places]
+    clip = normalise(torch.stack([plain(each) for each in shown]).to(device))
+    embedded = [network(clip).pooled[None] for network in teachers]
     s = timebalance.temporal_similarity(*embedded)
-    matrices = [timebalance.similarity_matrices(z)[0].cpu().numpy() for z in embedded]
-    timeline = start + frame_stride * np.arange(tuning_frames)
-    classified = read_clip(record.path, lambda length: mirror_index(timeline, length))
-    p_invariant, p_distinctive = predictors.predict(normalise(plain(classified))[None].to(device))
+    timeline = mirror_index(start + frame_stride * np.arange(tuning_frames), len(frames_seen))
+    classified = normalise(plain(frames_seen[timeline])[None].to(device))
+    p_invariant, p_distinctive = predictors.predict(classified)
     blend = timebalance.blend_teachers(p_invariant, p_distinctive, s)
-    draw(
-        pictures["matrices"],
-        temporal_similarity(
-            [list(shown)], matrices[0][None], matrices[1][None], s.tolist(), titles=[video]
-        ),
-    )
     bars = {"invariant": p_invariant, "distinctive": p_distinctive, "blend": blend}
-    draw(
-        pictures["predictions"],
-        teacher_predictions(
-            {name: p[0].cpu().numpy() for name, p in bars.items()},
-            splits.class_names,
-            true_class=video,
-        ),
-    )
     last = start + clip_span(clips * frames, stride) - 1
     said = splits.class_names[int(blend.argmax())]
-    return f"frames {start} to {last}: s = {s.item():.2f}; the blend says {said}"
+    words = f"frames {start} to {last}: s = {s.item():.2f}; the blend says {said}"
+    board = teacher_board(
+        list(shown),
+        [timebalance.similarity_matrices(z)[0].cpu().numpy() for z in embedded],
+        s.item(),
+        {name: p[0].cpu().numpy() for name, p in bars.items()},
+        splits.class_names,
+        true_class=video,
+    )
+    alt = f"clips of a video of class {video}, matrices of both teachers, bars of their answers"
+    picture.show(board, f"{alt}: {words}", density=DENSITY)
+    return words
 
 
+# %% [markdown]
+# Choose a test video by its class and move its clips along the timeline, or spread them (`stride`).
+
+# %%
 panel = controls(
     look,
-    video=widgets.Dropdown(options=list(first_of_class), description="test video of class"),
+    video=widgets.Dropdown(options=list(first_of_class), description="class of the test video"),
     start=widgets.IntSlider(0, 0, 32, description="first frame"),
     stride=widgets.IntSlider(local_stride, 1, 4, description="stride"),
 )
-display(widgets.VBox([panel, *pictures.values()]))
+Playground([panel, picture])
 
 # %% [markdown]
 # ## What one should see
@@ -268,11 +266,11 @@ assert len(similarities.video_ids) + len(similarities.failed) == len(videos), "a
 assert ((scores >= 0) & (scores <= 1)).all()
 diagonals = np.diagonal(similarities.invariant, axis1=1, axis2=2)
 assert np.allclose(diagonals, 1, atol=1e-3), "a clip is not like itself"
-said, drawn = panel.children[-1].value, pictures["matrices"].value
-panel.children[1].value = 8  # as if the slider of the first frame was moved
-assert panel.children[-1].value != said, "moving the clips changed nothing"
-assert pictures["matrices"].value != drawn, "the matrices were not redrawn"
-panel.children[1].value = 0
+said, drawn = panel.said, picture.png
+panel.widgets["start"].value = 8  # as if the slider of the first frame was moved
+assert panel.said != said, "moving the clips changed nothing"
+assert picture.png != drawn, "the matrices were not redrawn"
+panel.widgets["start"].value = 0
 
 run.finish(
     {**metrics, "degenerate": degenerate, "videos": len(similarities.video_ids)},

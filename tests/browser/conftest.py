@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,20 @@ class LabPage:
     def press(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)
+
+    def control(self, role: str, name: str):
+        """A control as a screen reader knows it: by role and name."""
+        return self.page.get_by_role(role, name=name, exact=True).first
+
+    def said(self, number: int = 0) -> str:
+        """The line below the controls."""
+        return self.page.locator(".vidssl-said").nth(number).inner_text()
+
+    def wait_until(self, fits, what: str, seconds: float = 30) -> None:
+        self._poll(fits, bool, seconds, what)
+
+    def wait_until_said(self, fits, seconds: float = 30, number: int = 0) -> str:
+        return self._poll(lambda: self.said(number), fits, seconds, "another line")
 
     def pixels(self) -> list[str]:
         """What the canvases of all frame players show, each as the text of a PNG."""
@@ -146,19 +161,36 @@ def browser(chromium):
 @pytest.fixture
 def open_notebook(browser, lab_url):
     """``open_notebook("10_x.ipynb")`` -> LabPage, closed after the test."""
+    with _opener(browser, lab_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def open_for_all(browser, lab_url):
+    """As `open_notebook`; the page stays open for all tests of a file."""
+    with _opener(browser, lab_url) as opened:
+        yield opened
+
+
+@contextmanager
+def _opener(browser, lab_url):
     contexts = []
 
-    def opened(name: str) -> LabPage:
-        contexts.append(browser.new_context(viewport={"width": 1280, "height": 1000}))
+    def opened(name: str, *, kernel: bool = True, **looks) -> LabPage:
+        looks = {"viewport": {"width": 1280, "height": 1000}, **looks}
+        contexts.append(browser.new_context(**looks))
         page = contexts[-1].new_page()
         page.goto(f"{lab_url}/lab/tree/{name}?token={TOKEN}&reset", timeout=60_000)
         page.locator(".jp-Notebook").first.wait_for(timeout=60_000)
-        _wait_for_kernel(page, f"{lab_url}/api/sessions?token={TOKEN}", name)
+        if kernel:
+            _wait_for_kernel(page, f"{lab_url}/api/sessions?token={TOKEN}", name)
         return LabPage(page)
 
-    yield opened
-    for context in contexts:
-        context.close()
+    try:
+        yield opened
+    finally:
+        for context in contexts:
+            context.close()
 
 
 def _wait_for_kernel(page, sessions_url: str, name: str) -> None:

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from vidssl.visualize import paper_style
-from vidssl.visualize.motions import marked_frames, motion_panels, pseudo_motion_figure
+from vidssl.visualize.marks import marked_frames
+from vidssl.visualize.motions import motion_panels, pseudo_motion_figure
 
 GREY = np.full((3, 20, 40, 3), 128, np.uint8)
 
@@ -48,8 +49,22 @@ def test_another_number_of_squares_than_of_frames_is_refused():
 def test_panels_follow_the_window_and_mark_what_moves():
     grey = torch.full((3, 4, 10, 10), 128 / 255)
     positions = np.stack([np.arange(4), np.full(4, 7)], axis=1)
-    shown = motion_panels(torch.full((3, 30, 30), 128 / 255), grey, grey, positions, (2, 3, 5), 90)
-    assert [panel.shape for panel in shown] == [(4, 90, 90, 3)] * 3
+    image = torch.full((3, 30, 30), 128 / 255)
+
+    def drawn(square):
+        """As in 90 px, the marks' numbers with them."""
+        clips, marks = motion_panels(image, grey, grey, positions, square)
+        assert [len(clip) for clip in clips] == [1, 4, 4], "the source is a still picture"
+        pairs = zip(clips, marks)
+        return [
+            marked_frames(
+                np.resize(c, (4, *c.shape[1:])), 90,
+                squares=m.squares or None, arrow=m.arrow, color=m.color,
+            )
+            for c, m in pairs
+        ]  # fmt: skip
+
+    shown = drawn((2, 3, 5))
     source, clip, masked = shown
     assert [changed(frame) for frame in source[[0, 3]]] == [(21, 50, 0, 29), (21, 50, 9, 38)]
     assert changed(masked[0]) == (27, 71, 18, 62)  # the square; the arrow lies inside
@@ -57,7 +72,7 @@ def test_panels_follow_the_window_and_mark_what_moves():
     assert top > 27, "the arrow alone"
     assert (top + bottom) / 2 == pytest.approx(45, abs=1.5)
     assert (left + right) / 2 == pytest.approx(45, abs=3)
-    bare = motion_panels(torch.full((3, 30, 30), 128 / 255), grey, grey, positions, None, 90)
+    bare = drawn(None)
     assert (bare[1] == 128).all()
     assert (bare[2] == 128).all()
 

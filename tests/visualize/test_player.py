@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from vidssl.visualize import Marks
 from vidssl.visualize.widgets import FramePlayer
 
 
@@ -63,6 +64,36 @@ def test_clips_of_several_sizes_stand_in_the_middle():
     assert np.array_equal(shown[1:4], low[2])
     assert not shown[[0, 4, 5]].any()
     assert np.array_equal(tile(player, 1, 4)[:, 1:6], narrow[4])
+
+
+def test_a_single_frame_beside_clips_is_a_still_picture():
+    still = noise(1, 12, 16, seed=2)
+    player = FramePlayer([still, noise(seed=1)], ["still", "moving"])
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(player.stills["0"]))), still[0])
+    assert player.tiling | {"clips": 2, "frames": 5, "width": 8} == player.tiling
+    assert np.array_equal(tile(player, 0, 4), noise(seed=1)[4]), "the sheet has the moving ones"
+
+
+def test_marks_travel_as_numbers_in_the_clip_s_pixels():
+    field = np.arange(2 * 2 * 6 * 8, dtype=float).reshape(2, 2, 6, 8)
+    marks = [Marks([(1, 2, 3)], arrow=((0, 0), (4, 0))), Marks(field=field, spacing=4)]
+    player = FramePlayer([noise(2), noise(2)], marks=marks)
+    assert player.marks["0"]["squares"] == [[1, 2, 3]]
+    sent = player.marks["1"]["field"]
+    assert (sent["rows"], sent["columns"]) == (1, 2)
+    values = np.frombuffer(sent["values"], np.float32).reshape(2, 1, 2, 2)
+    assert np.array_equal(values[1, 0, 1], field[1, :, 2, 6])
+    with pytest.raises(ValueError, match="marks must be one for each of the 1 clips, got 2"):
+        FramePlayer(noise(2), marks=marks)
+
+
+def test_the_still_picture_is_small_and_says_what_it_is():
+    clips = [noise(16, 96, 128, seed) for seed in range(9)]  # noise: the worst case
+    html = FramePlayer(clips, [f"clip {k}" for k in range(9)], alt="noise").still()
+    assert html.count("<img alt=") == 9
+    assert 'alt="noise: clip 8"' in html
+    assert len(html) < 700_000
+    assert FramePlayer().still() == ""
 
 
 def test_show_replaces_clips_and_keeps_the_frame():

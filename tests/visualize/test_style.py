@@ -5,7 +5,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from vidssl.visualize import COLORS, paper_style
-from vidssl.visualize.style import new_figure
+from vidssl.visualize.style import describe, description, new_figure
 
 
 def contrast_with_white(color):
@@ -35,15 +35,28 @@ def test_figures_stay_out_of_pyplot():
     assert plt.get_fignums() == open_before
 
 
-def test_a_notebook_shows_a_figure_without_pyplot(monkeypatch):
+def test_a_notebook_shows_a_figure_once_and_with_words(monkeypatch):
     from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.pylabtools import select_figure_formats
 
     shell = InteractiveShell()
     shell.kernel = object()  # a terminal has none, and shows text only
-    shell.display_formatter.active_types = ["text/plain", "image/png"]
+    shell.display_formatter.active_types = ["text/plain", "text/html", "image/png"]
+    select_figure_formats(shell, {"png"})  # as pyplot does
     monkeypatch.setattr(sys.modules["IPython"], "get_ipython", lambda: shell)
     with paper_style():
         figure = new_figure(1, 1)
         figure.subplots()
+    describe(figure, 'a "square"')
     data, _ = shell.display_formatter.format(figure)
-    assert data["image/png"]
+    assert '<img alt="a &quot;square&quot;" ' in data["text/html"]
+    assert "image/png" not in data
+
+
+def test_a_figure_without_words_is_described_by_its_titles_and_axes():
+    with paper_style():
+        figure = new_figure(2, 1)
+        left, right = figure.subplots(1, 2)
+    left.set(title="a", xlabel="step")
+    right.set(title="b", xlabel="step")
+    assert description(figure) == "Figure: a; x: step; b"

@@ -46,13 +46,6 @@ def test_matrices_stand_beside_their_video():
     assert "s = 0.10" in averaged.get_title("left")
 
 
-def test_predictions_always_show_the_true_class():
-    likely = {"invariant": np.array([0.5, 0.4, 0.1, 0.0]), "blend": np.array([0.5, 0.3, 0.2, 0.0])}
-    figure = teachers.teacher_predictions(likely, NAMES, true_class="Striped", top=3)
-    assert labels(figure.axes[0]) == ["Shuttle", "Spin", "Striped *"]
-    assert legend(figure) == ["invariant", "blend"]
-
-
 def test_weights_by_class_are_sorted_by_their_means():
     classes = ["Spin", "Spin", "Striped", "Striped"]
     figure = teachers.weights_by_class([0.2, 0.4, 0.8, 1.0], classes, dict(zip(NAMES, GROUPS)))
@@ -80,7 +73,6 @@ def test_weights_along_a_video():
         (lambda: teachers.temporal_similarity([[video()]], np.ones((1, 2, 2)), np.ones((1, 1, 1)),
                                               [1.0]), "invariant and distinctive must be"),
         (lambda: teachers.temporal_similarity([], [], [], []), "for 0 videos"),
-        (lambda: teachers.teacher_predictions({"a": np.ones(3)}, NAMES), "4 classes"),
         (lambda: teachers.weights_by_class([0.1], NAMES), "must agree"),
     ],
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RESULT_SCALE = "mini"  # its figures are the ones in git and bear no scale in their names
-PNG_DPI = 300
 FRAME_MS, LAST_FRAME_MS = 120, 700  # of an animation; the last one stays, so that a loop is seen
+PNG_DPI = (300, 200, 150, 100)  # the first at which the file stays below PNG_BYTES, or the last
+PNG_BYTES = 2**20
 
 
 def figure_files(name: str, scale: str, runs_root: Path, project: Path) -> Path:
@@ -44,7 +46,9 @@ def save_figure(
     records: Path | None = None,
     animation: np.ndarray | None = None,
 ) -> list[Path]:
-    """Write ``name``.pdf and .png (300 dpi), .csv of its ``data`` and .json of its origin.
+    """Write ``name``.pdf and .png, .csv of its ``data`` and .json of its origin.
+
+    The PNG has 300 dpi, or as many as keep it below 1 MiB.
 
     ``data`` is a list of dicts or a DataFrame, the numbers that the figure shows; ``alt`` says in
     words what it shows. ``animation``, frames (T, H, W, 3) uint8 of the same in motion, becomes
@@ -72,7 +76,13 @@ def _write_pictures(figure: Figure, stem: Path, about: Mapping[str, Any]) -> lis
     text = json.dumps(about)
     png, pdf = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.pdf")
     described = {"Title": about["figure"], "Description": about["alt"], "Origin": text}
-    figure.savefig(png, dpi=PNG_DPI, metadata={"Software": None, **described})
+    figure.set_label(about["alt"])  # a notebook shows the figure with it
+    for dpi in PNG_DPI:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None, **described})
+        if buffer.tell() < PNG_BYTES:
+            break
+    png.write_bytes(buffer.getvalue())
     info = {"Title": about["figure"], "Subject": about["alt"], "Keywords": text}
     figure.savefig(pdf, metadata={"CreationDate": None, **info})
     return [png, pdf]

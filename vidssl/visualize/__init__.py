@@ -1,6 +1,7 @@
 """Arrays in, matplotlib Figure out; widgets for notebooks are in `vidssl.visualize.widgets`."""
 
 from vidssl.visualize.clips import as_frames, film_strip, image_grid
+from vidssl.visualize.marks import Marks
 from vidssl.visualize.retrieval import cluster_gallery, neighbour_gallery
 from vidssl.visualize.style import COLORS, COLUMN_WIDTH, PAGE_WIDTH, paper_style
 from vidssl.visualize.tables import (
@@ -14,6 +15,7 @@ __all__ = [
     "COLORS",
     "COLUMN_WIDTH",
     "PAGE_WIDTH",
+    "Marks",
     "accuracy_by_setting",
     "as_frames",
     "cluster_gallery",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,15 +11,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from vidssl.visualize.clips import Clip, as_frames
+from vidssl.visualize.clips import as_frames
+from vidssl.visualize.marks import Marks, Points, Square
 from vidssl.visualize.style import COLORS, FAINT, PAGE_WIDTH, add_note, new_figure, paper_style
 
 WINDOW, MOVING, FROZEN = COLORS[5], COLORS[1], COLORS[2]
-SMOOTH = 3  # marks in pixels are drawn so many times larger and reduced
-
-Points = tuple[tuple[float, float], tuple[float, float]]
-Square = tuple[float, float, float]  # left, top, side
-
 
 # --- the figure ----------------------------------------------------------------------------------
 
@@ -181,7 +176,7 @@ def _bare(axis: Axes) -> None:
     axis.spines[:].set_visible(False)
 
 
-# --- frames for a player -------------------------------------------------------------------------
+# --- what a player shows -------------------------------------------------------------------------
 
 
 def motion_panels(
@@ -190,106 +185,29 @@ def motion_panels(
     masked: Tensor,
     positions: np.ndarray,
     square: Square | None,
-    side: int,
-) -> list[np.ndarray]:
-    """Three clips of ``side`` px that play together: window on the image, its clip, with the mask.
+) -> tuple[list[np.ndarray], list[Marks]]:
+    """Three clips for a `FramePlayer`, with their marks: window on the image, its clip, the mask.
 
     Args:
-        image: square source image (3, H, H) in [0, 1].
+        image: square source image (3, H, H) in [0, 1], shown as one still picture.
         clip: the unmasked clip (3, N, L, L); masked: what a network is given of it.
         positions: left and top of the window in each frame (N, 2), px.
         square: the moving square, px. With it, arrows in the clips show how far the content moves
             in three frames; None leaves these marks away.
-        side: px.
     """
     length, size = clip.shape[1:3]
     windows = [(*corner, size) for corner in positions.tolist()]
     path = _points(positions[0] + size / 2, positions[-1] + size / 2)
-    source = image[:, None].expand(-1, length, -1, -1)
-    panels = [marked_frames(source, side, squares=windows, arrow=path, color=WINDOW)]
+    panels = [as_frames(each) for each in (image[:, None], clip, masked)]
+    marks = [Marks(windows, path, color=WINDOW)]
     if square is None:
-        return panels + [marked_frames(each, side) for each in (clip, masked)]
+        return panels, [*marks, Marks(), Marks()]
     reach = 1.5 * (positions[0] - positions[-1]) / (length - 1)
-    for each, (left, top, width), drawn in (
-        (clip, (0, 0, size), None),
-        (masked, square, [square]),
-    ):
+    for (left, top, width), drawn in (((0, 0, size), []), (square, [square])):
         centre = np.array([left, top]) + width / 2
-        arrow = _points(centre - reach, centre + reach)
-        panels.append(marked_frames(each, side, squares=drawn, arrow=arrow))
-    return panels
+        marks.append(Marks(drawn, _points(centre - reach, centre + reach), color=MOVING))
+    return panels, marks
 
 
 def _points(start: np.ndarray, end: np.ndarray) -> Points:
     return tuple(start.tolist()), tuple(end.tolist())
-
-
-def marked_frames(
-    clip: Clip,
-    side: int,
-    *,
-    squares: Sequence[Square] | None = None,
-    arrow: Points | None = None,
-    color: str = MOVING,
-) -> np.ndarray:
-    """A clip's frames enlarged, with outlines of squares and an arrow drawn on them.
-
-    Args:
-        clip: uint8 (T, H, W, 3), or a float tensor (3, T, H, W) in [0, 1].
-        side: width of the result, px.
-        squares: one for all frames or one for each, in pixels of the clip.
-        arrow: its two ends (x, y), in pixels of the clip; one without length is left out.
-        color: of the squares.
-
-    Returns:
-        uint8 (T, side * H / W, side, 3).
-    """
-    from PIL import Image
-
-    frames = as_frames(clip)
-    height, width = frames.shape[1:3]
-    size, scale = (side, round(side * height / width)), side / width
-    squares = [None] * len(frames) if squares is None else list(squares)
-    squares *= len(frames) if len(squares) == 1 else 1
-    if len(squares) != len(frames):
-        raise ValueError(f"squares must be 1 or one for each of {len(frames)}, got {len(squares)}")
-    drawn = []
-    for frame, square in zip(frames, squares):
-        picture = Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC).convert("RGBA")
-        marks = _marks(size, scale, square and tuple(square), arrow, color)
-        drawn.append(np.asarray(Image.alpha_composite(picture, marks).convert("RGB")))
-    return np.stack(drawn)
-
-
-@lru_cache(maxsize=128)  # most frames of a clip carry the same marks
-def _marks(size: tuple[int, int], scale: float, square: Square | None, arrow, color: str):
-    """A transparent picture of ``size`` with the marks, whose pixels are ``scale`` times larger."""
-    from PIL import Image, ImageDraw
-
-    layer = Image.new("RGBA", tuple(SMOOTH * length for length in size))
-    pen = ImageDraw.Draw(layer)
-    if square is not None:
-        left, top, side = (SMOOTH * scale * number for number in square)
-        box = (left, top, left + side - 1, top + side - 1)
-        for ink, width in (("black", 3.5), (color, 2.5)):  # a dark rim inside
-            pen.rectangle(box, outline=ink, width=round(width * SMOOTH))
-    if arrow is not None:
-        start, end = SMOOTH * scale * np.asarray(arrow, float)
-        _draw_arrow(pen, start, end, SMOOTH)
-    return layer.resize(size, Image.Resampling.BOX)
-
-
-def _draw_arrow(pen, start: np.ndarray, end: np.ndarray, unit: float) -> None:
-    """White on a dark rim; ``unit`` is a screen pixel's size."""
-    length = np.linalg.norm(end - start)
-    if length < unit:
-        return
-    ahead = (end - start) / length
-    aside = ahead[::-1] * (-1, 1)
-    for color, rim in (("black", 1.5 * unit), ("white", 0)):
-        neck = end - ahead * min(9 * unit, length)
-        tail, tip = start - ahead * rim, end + 2 * ahead * rim
-        pen.line([*tail, *neck], fill=color, width=round(3 * unit + 2 * rim))
-        wing = aside * (5.5 * unit + 1.5 * rim)
-        back = neck - ahead * rim
-        pen.polygon([*tip, *(back + wing), *(back - wing)], fill=color)

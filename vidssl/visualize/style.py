@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import sys
+from html import escape
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -86,14 +89,62 @@ def add_note(figure: Figure, note: str) -> None:
         figure.supxlabel(note, x=0.995, ha="right", fontsize=7, color=FAINT)
 
 
+def describe(figure: Figure, alt: str) -> None:
+    """Say in words what a figure shows: notebooks give it to readers who do not see it."""
+    figure.set_label(alt)
+
+
+def description(figure: Figure) -> str:
+    """What `describe` said of a figure; else its titles and the names of its axes.
+
+    >>> with paper_style():
+    ...     figure = new_figure(3, 2)
+    >>> _ = figure.subplots().set(title="Loss", xlabel="step")
+    >>> description(figure)
+    'Figure: Loss; x: step'
+    """
+    if figure.get_label():
+        return figure.get_label()
+    words = [figure.get_suptitle()]
+    for axis in figure.axes:
+        words += [axis.get_title("left") or axis.get_title()]
+        named = {"x": axis.get_xlabel(), "y": axis.get_ylabel()}
+        words += [f"{name}: {label}" for name, label in named.items() if label]
+    return "Figure: " + "; ".join(dict.fromkeys(word for word in words if word))
+
+
+def figure_png(figure: Figure, dpi: float) -> bytes:
+    """A figure, drawn in `paper_style`, as PNG."""
+    buffer = io.BytesIO()
+    with paper_style():
+        figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def picture_html(png: bytes, alt: str, *, caption: str = "") -> str:
+    """An image that carries its PNG and its description with it; a caption below."""
+    data = base64.b64encode(png).decode()
+    look = 'style="max-width: 100%; height: auto"'
+    image = f'<img alt="{escape(alt)}" {look} src="data:image/png;base64,{data}">'
+    if not caption:
+        return image
+    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def figure_html(figure: Figure, dpi: float = 150) -> str:
+    """How a notebook shows a figure: a picture with its description, which image/png would lose."""
+    return picture_html(figure_png(figure, dpi), description(figure))
+
+
 def _teach_notebook_to_show_figures() -> None:
-    """Let a notebook draw a Figure that ends a cell; pyplot does so only once it made one."""
+    """Let a notebook draw a Figure that ends a cell, by `figure_html` alone.
+
+    pyplot's own way, once it is set up, would add the same picture without a description.
+    """
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     if shell is None or not hasattr(shell, "kernel"):
         return
-    formatter = shell.display_formatter.formatters["image/png"]
-    if Figure not in formatter.type_printers:
-        from IPython.core.pylabtools import select_figure_formats
-
-        select_figure_formats(shell, {"png"})
+    formatters = shell.display_formatter.formatters
+    formatters["text/html"].for_type(Figure, figure_html)
+    formatters["image/png"].pop(Figure, None)

@@ -111,7 +111,7 @@ def temporal_similarity(
             f"invariant and distinctive must be ({count}, {times}, {times}) for {count} videos of "
             f"{times} clips, got {invariant.shape} and {distinctive.shape}"
         )
-    strips = [_thirds(video) for video in clips]
+    strips = [first_middle_last(video) for video in clips]
     ratio = strips[0].shape[1] / strips[0].shape[0]
     with paper_style():
         side = width / (ratio + 3.9)
@@ -128,48 +128,6 @@ def temporal_similarity(
         bar = figure.colorbar(image, ax=grid[:, 3], shrink=0.7, aspect=14 * count, pad=0.03)
         bar.outline.set_visible(False)
         bar.set_label("cosine similarity")
-        add_note(figure, note)
-    return figure
-
-
-def teacher_predictions(
-    probabilities: Mapping[str, np.ndarray],
-    class_names: Sequence[str],
-    *,
-    true_class: str = "",
-    top: int = 5,
-    note: str = "",
-    width: float = COLUMN_WIDTH,
-) -> Figure:
-    """What each teacher and their blend say of one video: bars of the likeliest classes.
-
-    Args:
-        probabilities: name -> (K,), e.g. invariant, distinctive, blend.
-        class_names: K names.
-        true_class: is marked with an asterisk and always shown.
-        top: so many classes, by the highest probability that anyone gives them.
-        note: a grey line at the bottom right.
-        width: of the figure, in inches.
-    """
-    table = np.array([np.asarray(p, dtype=float) for p in probabilities.values()])
-    if table.ndim != 2 or table.shape[1] != len(class_names):
-        raise ValueError(f"probabilities must have {len(class_names)} classes, got {table.shape}")
-    shown = list(np.argsort(-table.max(0), kind="stable")[:top])
-    if true_class in class_names and list(class_names).index(true_class) not in shown:
-        shown[-1] = list(class_names).index(true_class)
-    with paper_style():
-        figure = new_figure(width, 0.4 * len(shown) + 0.75)
-        axis = figure.subplots()
-        height = 0.8 / len(table)
-        for index, (name, row) in enumerate(zip(probabilities, table)):
-            places = np.arange(len(shown)) + (index - (len(table) - 1) / 2) * height
-            axis.barh(places, row[shown], height=0.9 * height, color=COLORS[index], label=name)
-        stars = [class_names[k] + (" *" if class_names[k] == true_class else "") for k in shown]
-        axis.set_yticks(range(len(shown)), stars)
-        axis.tick_params(axis="y", length=0)
-        axis.set(xlim=(0, 1), ylim=(len(shown) - 0.5, -0.5))
-        axis.set_xlabel("probability   (* true class)" if true_class else "probability")
-        figure.legend(loc="outside upper center", ncols=len(table))
         add_note(figure, note)
     return figure
 
@@ -264,7 +222,7 @@ def weights_along_video(
     return figure
 
 
-def _thirds(clips: Sequence[Clip]) -> np.ndarray:
+def first_middle_last(clips: Sequence[Clip]) -> np.ndarray:
     """First, middle and last frame of each clip, one below the other; clips side by side."""
     columns = []
     for clip in clips:

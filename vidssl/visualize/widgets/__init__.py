@@ -4,22 +4,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vidssl.visualize.widgets.live import (
-        LiveCurves,
-        controls,
-        in_live_notebook,
-        progress_report,
-    )
+    from vidssl.visualize.widgets.live import LiveCurves, in_live_notebook, progress_report
+    from vidssl.visualize.widgets.panel import Controls, Playground, controls
+    from vidssl.visualize.widgets.picture import Picture
     from vidssl.visualize.widgets.player import FramePlayer
 
 _HOMES = {
+    "Controls": "panel",
     "FramePlayer": "player",
     "LiveCurves": "live",
-    "controls": "live",
+    "Picture": "picture",
+    "Playground": "panel",
+    "controls": "panel",
     "in_live_notebook": "live",
     "progress_report": "live",
 }
-__all__ = ["FramePlayer", "LiveCurves", "controls", "in_live_notebook", "progress_report"]
+__all__ = [
+    "Controls",
+    "FramePlayer",
+    "LiveCurves",
+    "Picture",
+    "Playground",
+    "controls",
+    "in_live_notebook",
+    "progress_report",
+]
 
 
 def __getattr__(name: str):

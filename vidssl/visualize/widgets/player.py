@@ -11,18 +11,25 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-from vidssl.visualize.clips import Clip, as_clips
+from vidssl.visualize.clips import Clip, as_clips, join_frames
+from vidssl.visualize.marks import Marks
+from vidssl.visualize.style import picture_html
+from vidssl.visualize.widgets.fallback import WithStill, small_png
+from vidssl.visualize.widgets.panel import KEYS
 
 SHEET_WIDTH = 4096  # pixels: browsers on small devices refuse wider images
 PNG_BYTES = 1_500_000  # raw bytes up to which the sheet is lossless
+STILL_TILES, STILL_SIDE = 24, 112  # frames in the picture that stands in for a player, and px
 EMPTY = {
     "sheet": b"",
+    "stills": {},
+    "marks": {},
     "tiling": {"width": 0, "height": 0, "frames": 1, "clips": 0, "columns": 1, "mime": ""},
     "captions": [],
 }
 
 
-class FramePlayer(anywidget.AnyWidget):
+class FramePlayer(WithStill, anywidget.AnyWidget):
     """Clips side by side, stepped together.
 
     Left and Right step, Home and End jump, Space plays and stops. All frames travel to the browser
@@ -30,9 +37,11 @@ class FramePlayer(anywidget.AnyWidget):
 
     Args:
         clips: one clip or several of one length; uint8 (T, H, W, 3) or float tensors (3, T, H, W)
-            in [0, 1]. Smaller ones stand in the middle of a black frame. None: an empty player,
+            in [0, 1]. Smaller ones stand in the middle of a black frame. One of a single frame
+            beside longer ones is a still picture that fills its place. None: an empty player,
             filled by `show`.
         captions: a text under each clip (one text for one clip).
+        marks: `Marks` over each clip, None for a clip without.
         fps: frames a second while playing, in Hz.
         alt: what is seen, in words, for readers who do not see it.
         columns: clips in a row; 0: as many as fit.
@@ -41,13 +50,16 @@ class FramePlayer(anywidget.AnyWidget):
         smooth: blend the pixels of enlarged frames instead of showing them as squares.
 
     Attributes:
-        frame: index of the shown frame; readable, writable and observable.
+        frame: index of the shown frame, from 0 as everywhere in Python; on the screen frames count
+            from 1. Readable, writable and observable.
     """
 
-    _esm = Path(__file__).with_name("player.js")
+    _esm = KEYS + Path(__file__).with_name("player.js").read_text()
     _css = Path(__file__).with_name("player.css")
 
     sheet = traitlets.Bytes(help="every frame, in one PNG or JPEG").tag(sync=True)
+    stills = traitlets.Dict(help="a PNG for each clip of one frame, by number").tag(sync=True)
+    marks = traitlets.Dict(help="lines over the clips, by number").tag(sync=True)
     tiling = traitlets.Dict(help="where each frame lies in the sheet").tag(sync=True)
     captions = traitlets.List(traitlets.Unicode()).tag(sync=True)
     frame = traitlets.Int(0).tag(sync=True)
@@ -62,26 +74,55 @@ class FramePlayer(anywidget.AnyWidget):
         clips: Clip | Sequence[Clip] | None = None,
         captions: str | Sequence[str] = "",
         *,
+        marks: Sequence[Marks | None] = (),
         fps: float = 8.0,
         alt: str = "",
         columns: int = 0,
         scale: int = 0,
         smooth: bool = False,
     ):
-        state = EMPTY if clips is None else _sheet_of(clips, captions)
+        state = EMPTY if clips is None else self._state_of(clips, captions, marks)
         super().__init__(fps=fps, alt=alt, columns=columns, scale=scale, smooth=smooth, **state)
 
-    def show(self, clips: Clip | Sequence[Clip], captions: str | Sequence[str] = "") -> None:
-        """Replace the clips and their captions; the player stays at its frame.
+    def show(
+        self,
+        clips: Clip | Sequence[Clip],
+        captions: str | Sequence[str] = "",
+        *,
+        marks: Sequence[Marks | None] = (),
+    ) -> None:
+        """Replace the clips, their captions and marks; the player stays at its frame.
 
         Raises:
-            ValueError: clips of several lengths, or another number of captions than of clips.
+            ValueError: clips of several lengths, or another number of captions or marks than of
+                clips.
         """
-        state = _sheet_of(clips, captions)
+        state = self._state_of(clips, captions, marks)
         with self.hold_sync():  # one message: the browser never sees half of the change
             for name, value in state.items():
                 setattr(self, name, value)
             self.frame = min(self.frame, state["tiling"]["frames"] - 1)
+
+    def _state_of(self, clips, captions, marks) -> dict:
+        rows = as_clips(clips)
+        state = _sheet_of(rows, captions) | {"marks": _marks_of(marks, rows)}
+        self._shown = rows, list(marks) or [None] * len(rows), state["captions"]
+        return state
+
+    def still(self) -> str:
+        """Some frames of each clip in a row, with its caption."""
+        if not self.tiling["clips"]:
+            return ""
+        rows, marks, captions = self._shown
+        count = min(self.tiling["frames"], max(3, min(8, STILL_TILES // len(rows))))
+        chosen = np.linspace(0, self.tiling["frames"] - 1, count).round().astype(int)
+        pieces = []
+        for number, (clip, mark, caption) in enumerate(zip(rows, marks, captions), 1):
+            places = chosen if len(clip) > 1 or mark else chosen[:1]
+            png = small_png(_strip(clip, mark, places))
+            alt = f"{self.alt or 'frames of a clip'}: {caption or f'clip {number}'}"
+            pieces.append(picture_html(png, alt, caption=caption or f"clip {number}"))
+        return "".join(pieces)
 
     def __repr__(self) -> str:
         size = "{clips} x {frames} frames of {width}x{height}".format(**self.tiling)
@@ -89,25 +130,46 @@ class FramePlayer(anywidget.AnyWidget):
         return f"FramePlayer({size}{': ' if words else ''}{'; '.join(words)})"
 
 
-def _sheet_of(clips: Clip | Sequence[Clip], captions: str | Sequence[str]) -> dict:
+def _sheet_of(clips: list[np.ndarray], captions: str | Sequence[str]) -> dict:
     """The traits that carry clips and captions to the browser."""
-    rows = _letterboxed(as_clips(clips))
+    frames = max(len(clip) for clip in clips)
+    held = {number: clip for number, clip in enumerate(clips) if len(clip) == 1 < frames}
+    rows = _letterboxed([clip for number, clip in enumerate(clips) if number not in held])
     lengths = sorted({len(row) for row in rows})
     if len(lengths) > 1:
         raise ValueError(f"clips side by side must have one length, got {lengths} frames")
     if isinstance(captions, str):
-        captions = [captions] if len(rows) == 1 or captions else [""] * len(rows)
-    if len(captions) != len(rows):
-        raise ValueError(f"captions must name each of the {len(rows)} clips, got {len(captions)}")
+        captions = [captions] if len(clips) == 1 or captions else [""] * len(clips)
+    if len(captions) != len(clips):
+        raise ValueError(f"captions must name each of the {len(clips)} clips, got {len(captions)}")
     frames, height, width, _ = rows[0].shape
     columns = min(len(rows) * frames, max(1, SHEET_WIDTH // width))
     kind, data = _encode(_tile(np.concatenate(rows), columns))
-    size = {"width": width, "height": height, "frames": frames, "clips": len(rows)}
+    size = {"width": width, "height": height, "frames": frames, "clips": len(clips)}
     return {
         "sheet": data,
+        "stills": {str(number): _encode(clip[0])[1] for number, clip in held.items()},
         "tiling": {**size, "columns": columns, "mime": kind},
         "captions": [str(caption) for caption in captions],
     }
+
+
+def _marks_of(marks: Sequence[Marks | None], clips: list[np.ndarray]) -> dict[str, dict]:
+    if marks and len(marks) != len(clips):
+        raise ValueError(f"marks must be one for each of the {len(clips)} clips, got {len(marks)}")
+    given = zip(marks, clips)
+    return {str(k): mark.packed(clip.shape[2]) for k, (mark, clip) in enumerate(given) if mark}
+
+
+def _strip(clip: np.ndarray, marks: Marks | None, chosen: np.ndarray) -> np.ndarray:
+    """The chosen frames side by side, each at most `STILL_SIDE` px high or wide."""
+    frames = marks.drawn_over(clip, chosen) if marks else clip[np.minimum(chosen, len(clip) - 1)]
+    height, width = frames.shape[1:3]
+    scale = STILL_SIDE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    way = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
+    small = np.stack([np.asarray(Image.fromarray(frame).resize(size, way)) for frame in frames])
+    return join_frames(small, len(small))
 
 
 def _letterboxed(clips: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -135,7 +197,7 @@ def _encode(picture: np.ndarray) -> tuple[str, bytes]:
     """Lossless while that is small; else JPEG without colour subsampling, which would bleed."""
     buffer = io.BytesIO()
     if picture.nbytes <= PNG_BYTES:
-        Image.fromarray(picture).save(buffer, "PNG")
+        Image.fromarray(picture).save(buffer, "PNG", compress_level=1)  # time counts, not bytes
         return "image/png", buffer.getvalue()
     Image.fromarray(picture).save(buffer, "JPEG", quality=90, subsampling=0)
     return "image/jpeg", buffer.getvalue()

@@ -1,0 +1,46 @@
+"""What stands in an output where no kernel answers: pictures instead of a widget.
+
+A widget is not stored with its notebook. So each is preceded by an output of its own, plain HTML
+with PNG pictures, that is hidden while the widget lives: by CSS, for scripts of a stored output run
+in few places. It is what GitHub shows, an export read offline, and JupyterLab after a reload.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+COLOURS = 128  # of a stored picture: small, and hardly told from the full one
+# Only the output 'Error displaying widget: model not found' has both the type and the class.
+STYLE = """<style>
+.vidssl-still figure { display: inline-block; margin: 0 10px 10px 0; max-width: 100%; }
+.jp-OutputArea:has(.vidssl-live) .jp-OutputArea-child:has(.vidssl-still) { display: none; }
+.jp-OutputArea:has(.vidssl-still) .jp-OutputArea-child:has(
+  > .jupyter-widgets[data-mime-type="application/vnd.jupyter.widget-view+json"]) { display: none; }
+</style>"""
+
+
+def small_png(picture: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 as a PNG of `COLOURS` colours."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).quantize(COLOURS).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+class WithStill:
+    """A widget that is displayed as two outputs: the HTML of its ``still()``, then itself."""
+
+    def still(self) -> str:
+        """HTML that is shown instead of the widget."""
+        raise NotImplementedError
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        html = f'<div class="vidssl-still">{self.still()}</div>{STYLE}'
+        display({"text/html": html, "text/plain": repr(self)}, raw=True)
+        bundle = self._repr_mimebundle_()
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        display(data | {"text/plain": repr(self)}, metadata=metadata, raw=True)
