@@ -64,7 +64,7 @@ import torch
 from IPython.display import display
 
 from vidssl import visualize
-from vidssl.core import normalise, one_of
+from vidssl.core import one_of
 from vidssl.data import (
     MultiClipDataset,
     TestTransform,
@@ -244,12 +244,11 @@ span = clip_span(clips * frames, local_stride)
 starts = np.arange(0, max(1, len(whole) - span + 1), window_step)
 
 
-@torch.inference_mode()
 def windows(network):
     """Embeddings (W, clips, P) of the clips of every window."""
     shown = [consecutive_clips(len(whole), frames, local_stride, clips, start) for start in starts]
     clip = torch.stack([plain(whole[row]) for window in shown for row in window])
-    return network(normalise(clip)).pooled.unflatten(0, (len(starts), clips))
+    return timebalance.clip_embeddings(network, clip.unflatten(0, (len(starts), clips)))
 
 
 z_invariant, z_distinctive = (windows(teacher) for teacher in pretrained.values())

@@ -82,14 +82,21 @@ class TrainConfig:
 
     @classmethod
     def for_steps(
-        cls, steps: int, samples: int, *, batch_size: int, warmup: float = 0.0, **settings
+        cls,
+        steps: int,
+        samples: int,
+        *,
+        batch_size: int,
+        processes: int = 1,
+        warmup: float = 0.0,
+        **settings,
     ) -> TrainConfig:
         """As many whole epochs of ``samples`` as come nearest to ``steps``, at least one.
 
         A training on 5 videos a class then gets the same budget as one on all. ``warmup`` is a
-        share of the training.
+        share of the training. A step takes ``batch_size`` samples of each of ``processes``.
         """
-        epochs = max(1, round(steps / max(1, samples // batch_size)))
+        epochs = max(1, round(steps / max(1, samples // (batch_size * processes))))
         return cls(epochs=epochs, batch_size=batch_size, warmup_epochs=warmup * epochs, **settings)
 
     def lr_at(self, epoch: float) -> float:
