@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidssl.core import one_of
+from vidssl.data.readers.diving48 import open_diving48
 from vidssl.data.readers.folder import is_image, open_folder, read_folder
 from vidssl.data.readers.hmdb51 import open_hmdb51
 from vidssl.data.readers.kinetics import open_kinetics
@@ -30,6 +31,7 @@ DATASETS: dict[str, Callable[[Source], Splits]] = {
     "hmdb51": open_hmdb51,
     "kinetics": open_kinetics,
     "something": open_something,
+    "diving48": open_diving48,
 }
 
 
