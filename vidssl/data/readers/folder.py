@@ -50,9 +50,9 @@ def _read(
     """``labelled=None``: if any lies in a folder."""
     root = Path(root)
     files, others = _files_below(root, suffixes)
+    every = sum(others.values(), Counter())
     if not files:
-        found = sum(others.values(), Counter())
-        raise ValueError(f"{root}: holds no {kind} file {_told_endings(found, suffixes)}")
+        raise ValueError(f"{root}: holds no {kind} file {_told_endings(every, suffixes)}")
     if labelled is None:
         labelled = any(len(file.parts) > 1 for file in files)
     if labelled:
