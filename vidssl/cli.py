@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any, NoReturn
 
 from vidssl import runs
 from vidssl.core import did_you_mean, one_of
+from vidssl.files import drop_output
 from vidssl.runs.graph import RESULTS
 
 REFUSALS = (ValueError, OSError, runs.RunFailed, runs.RunLocked)
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
         return READER_LEFT
 
 
@@ -50,16 +50,6 @@ def _obey(args: argparse.Namespace) -> int:
         return 1
 
 
-def _drop_output() -> None:
-    """Let the interpreter's last flush go nowhere, instead of into a pipe that nobody reads."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            os.dup2(nowhere, stream.fileno())
-
-
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, with the nearest word that it knows."""
 
@@ -67,9 +57,10 @@ class _Parser(argparse.ArgumentParser):
         found, rest = super().parse_known_args(args, namespace)
         if rest:
             word = rest[0].partition("=")[0]
+            if not word.startswith("-"):
+                self.error(f"{rest[0]!r}: one word too many")
             known = [option for option in self._option_string_actions if option.startswith("--")]
-            near = did_you_mean(word, known) if word.startswith("-") else ": too many words"
-            self.error(f"{word} is unknown{near}" if word.startswith("-") else f"{word!r}{near}")
+            self.error(f"{word} is unknown{did_you_mean(word, known)}")
         return found, rest
 
     def _check_value(self, action, value):
@@ -114,7 +105,13 @@ def _notebook_commands(commands) -> None:
     execute.add_argument("--after", nargs="*", default=[], help="files whose change starts it anew")
     for command in (run, execute):
         command.add_argument(
-            "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters"
+            "-p",
+            nargs=2,
+            action="append",
+            default=[],
+            metavar=("NAME", "VALUE"),
+            dest="parameters",
+            help="a parameter of the notebooks, as often as needed",
         )
 
 

@@ -57,7 +57,8 @@ def test_what_is_common_is_said_once_and_of_each_run_what_differs(project, drawn
         "drawn by mini-sum: 90_tiny, 2026-01-02, commit 0123456789 (with uncommitted changes)",
         "  seed=0, sizes=[4, 4]",
         "from 3 runs of 90_tiny",
-        "  common to all: lr=0.1, finished=2026-01-02, commit=0123456789 (with uncommitted changes)",
+        "  common to all: lr=0.1, finished=2026-01-02, "
+        "commit=0123456789 (with uncommitted changes)",
         "  mini-a-s0: seed=0",
         "  mini-a-s1: seed=1",
         "  mini-a-s2: seed=2",
