@@ -270,7 +270,7 @@ def until_reader_leaves(words, folder):
     done = subprocess.run(
         [sys.executable, "-m", "vidssl.cli", *words],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": ""},
         stdout=writing,
         stderr=subprocess.PIPE,
         encoding="utf-8",
@@ -281,18 +281,10 @@ def until_reader_leaves(words, folder):
 
 @pytest.mark.parametrize(
     "words",
-    [
-        ["--help"],
-        ["run"],
-        ["runs"],
-        ["runs", "--all"],
-        ["runs", "--json"],
-        ["trace", "mosi_lowshot"],
-    ],
-    ids=" ".join,
+    ["--help", "run", "runs", "runs --all", "runs --json", "trace mosi_lowshot"],
 )
 def test_a_command_ends_quietly_where_nobody_reads_on(words):
-    assert until_reader_leaves(words, REPOSITORY) == (141, "")
+    assert until_reader_leaves(words.split(), REPOSITORY) == (141, "")
 
 
 def test_a_run_goes_on_where_nobody_reads_on(project):
