@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from vidssl import runs
 from vidssl.core import did_you_mean, one_of
 from vidssl.files import drop_output
+from vidssl.runs import listing
 from vidssl.runs.graph import RESULTS
 
 REFUSALS = (ValueError, OSError, runs.RunFailed, runs.RunLocked)
@@ -149,14 +150,17 @@ def _data_commands(commands) -> None:
 
 
 def _record_commands(commands) -> None:
-    listing = _command(commands, "runs", _runs, "list runs, their states and numbers")
-    listing.add_argument("--method", default="", help="mosi, motionfit, timebalance, ...")
-    listing.add_argument("--target", default="", help="a notebook, or a table with all behind it")
-    listing.add_argument("--scale", default="", help="mini, smoke, ...")
-    listing.add_argument("--state", default="", help="finished, stale, running, failed or stopped")
-    listing.add_argument("--all", action="store_true", help="every line (default: one screen)")
-    listing.add_argument("--json", action="store_true", help="every record, as one JSON list")
-    listing.add_argument("--runs-root", default="", help="folder of all runs (papermill_runs)")
+    listed = _command(commands, "runs", _runs, "list runs, their states and numbers")
+    listed.add_argument("--method", default="", help="only of mosi, motionfit, timebalance, ...")
+    listed.add_argument("--target", default="", help="only of a notebook, or behind a table")
+    listed.add_argument("--scale", default="", help="only of mini, smoke, ...")
+    meanings = "; ".join(f"{state}: {meaning}" for state, meaning in listing.STATES.items())
+    listed.add_argument("--state", default="", help=meanings)
+    listed.add_argument("--all", action="store_true", help="every line (default: one screen)")
+    listed.add_argument("--json", action="store_true", help="every record, as one JSON list")
+    listed.add_argument(
+        "--runs-root", default="", help="folder of all runs (default papermill_runs)"
+    )
     pool = _command(commands, "pool", _pool, "accuracy of the same runs over several folds")
     pool.add_argument("roots", nargs="+", help="each fold's folder of all runs (its --runs-root)")
     trace = _command(commands, "trace", _trace, "say what made a figure and if it is current")
@@ -282,8 +286,6 @@ def _flow(args: argparse.Namespace) -> int:
 
 
 def _runs(args: argparse.Namespace) -> int:
-    from vidssl.runs import listing
-
     project = runs.find_project()
     root = Path(args.runs_root or project / "papermill_runs")
     words = {name: getattr(args, name) for name in ("method", "target", "scale", "state")}
