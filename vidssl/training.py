@@ -171,7 +171,8 @@ def fit(
 
     Args:
         dataset: map-style, indexed by (epoch, index). Its samples may carry a list ``failed``;
-            whatever stands there is gathered in the result.
+            whatever stands there is gathered in the result. They are made beside the steps, so
+            they draw from generators of their own, never from torch's.
         training_step: ``(model, batch, context) -> (loss, metrics)``.
         folder: where checkpoints go; a checkpoint found there is continued.
         report: called with (step, metrics) at each logged step; plain lines when None.

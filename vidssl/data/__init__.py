@@ -15,6 +15,7 @@ from vidssl.data.decode import (
     video_length,
     write_video,
 )
+from vidssl.data.frame_store import FrameStore
 from vidssl.data.records import (
     Splits,
     label_fraction,
@@ -56,6 +57,7 @@ __all__ = [
     "ClipsDataset",
     "ColorJitter",
     "ConsecutiveClipsDataset",
+    "FrameStore",
     "ImageDataset",
     "MultiClipDataset",
     "PairedDataset",
