@@ -12,7 +12,7 @@ from vidssl.core import VideoRecord
 from vidssl.data import ClipDataset, TrainTransform, collate, synthetic, write_video
 from vidssl.data.records import open_dataset
 from vidssl.methods import supervised
-from vidssl.runs import inputs
+from vidssl.runs.stored_frames import open_frames
 from vidssl.training import TrainConfig, fit
 
 PARAMS = {"dataset": "folder", "frame_store_gb": 1.0, "scale": "mini"}
@@ -44,7 +44,7 @@ def test_a_run_finds_what_prepare_made(videos, frames_at, capsys, monkeypatch):
     monkeypatch.setattr("vidssl.data.frame_store._decoded", None)
     splits = open_dataset("folder", videos)
     given = {**PARAMS, "root": f"{videos}/../{videos.name}/"}  # as a user may write it
-    store = inputs.open_frames(given, [*splits.train, *splits.test], 24)
+    store = open_frames(given, [*splits.train, *splits.test], 24)
     assert "frames: 4 of 4 videos at 24 px" in capsys.readouterr().out
     assert all(store.frames(r.path, 24) is not None for r in [*splits.train, *splits.test])
     assert {file: (frames_at / file).stat().st_mtime_ns for file in files(frames_at)} == before
@@ -96,9 +96,9 @@ def test_prepare_refuses(videos, frames_at, capsys, words, told):
 def test_no_store_where_none_is_wanted(videos, frames_at):
     records = open_dataset("folder", videos).train
     params = {**PARAMS, "root": str(videos)}
-    assert inputs.open_frames({**params, "frame_store_gb": 0.0}, records, 24) is None
+    assert open_frames({**params, "frame_store_gb": 0.0}, records, 24) is None
     with pytest.raises(runs.ParameterError, match="frame_store_gb=-1 must be 0"):
-        inputs.open_frames({**params, "frame_store_gb": -1}, records, 24)
+        open_frames({**params, "frame_store_gb": -1}, records, 24)
     assert not frames_at.exists()
 
 
@@ -131,7 +131,7 @@ def test_each_set_side_and_decoder_has_a_store_of_its_own(tmp_path, monkeypatch,
 def test_a_video_outside_the_root_has_a_place_too(videos, tmp_path, frames_at):
     other = shutil.copy(videos / "wave/a.mp4", tmp_path / "other.mp4")
     params = {**PARAMS, "root": str(videos)}
-    store = inputs.open_frames(params, [VideoRecord(str(other), 0, "other")], 24)
+    store = open_frames(params, [VideoRecord(str(other), 0, "other")], 24)
     assert store.frames(str(other), 24).shape == (10, 24, 32, 3)
 
 
@@ -140,7 +140,7 @@ def test_a_training_learns_the_same_with_a_store(moving_videos, frames_at):
     params = {**PARAMS, "root": str(moving_videos)}
     weights = []
     for gigabytes in (0.0, 1.0):
-        store = inputs.open_frames({**params, "frame_store_gb": gigabytes}, records, 20)
+        store = open_frames({**params, "frame_store_gb": gigabytes}, records, 20)
         data = ClipDataset(
             records, frames=4, stride=2, transform=TrainTransform(16, 20), store=store
         )

@@ -15,7 +15,6 @@ from vidssl.data.decode import (
     video_length,
     write_video,
 )
-from vidssl.data.frame_store import FrameStore
 from vidssl.data.records import (
     Splits,
     label_fraction,
@@ -57,7 +56,6 @@ __all__ = [
     "ClipsDataset",
     "ColorJitter",
     "ConsecutiveClipsDataset",
-    "FrameStore",
     "ImageDataset",
     "MultiClipDataset",
     "PairedDataset",

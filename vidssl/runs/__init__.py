@@ -14,7 +14,7 @@ Inside a notebook:
 from vidssl.runs.execute import RunFailed, RunLocked, execute
 from vidssl.runs.figures import figure_files, read_origin, save_figure, trace
 from vidssl.runs.graph import Graph, Job
-from vidssl.runs.inputs import embedded_data, frame_store, prepare_frames
+from vidssl.runs.inputs import embedded_data
 from vidssl.runs.notebooks import notebook_code, notebook_names, notebook_path, write_pairs
 from vidssl.runs.parameters import (
     ParameterError,
@@ -35,6 +35,7 @@ from vidssl.runs.records import (
     records_folder,
     start,
 )
+from vidssl.runs.stored_frames import frame_store, prepare_frames
 
 __all__ = [
     "Graph",

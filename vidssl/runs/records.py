@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidssl.runs import provenance
 from vidssl.runs.figures import figure_files, save_figure
-from vidssl.runs.inputs import open_flow, open_frames, open_inputs
+from vidssl.runs.inputs import open_flow, open_inputs
 from vidssl.runs.notebooks import notebook_code, notebook_path
 from vidssl.runs.parameters import parameters_in
 
@@ -73,13 +73,15 @@ class Run:
         """The data set that this run's parameters name, see `inputs.open_inputs`."""
         return open_inputs(self.params, labelled)
 
-    def open_frames(self, records: Sequence[VideoRecord], short_side: int) -> FrameStore | None:
-        """Decoded frames of ``records`` that all runs share, see `inputs.open_frames`."""
-        return open_frames(self.params, records, short_side)
-
     def open_flow(self) -> dict[str, str]:
         """Where the flow of this run's videos lies, see `inputs.open_flow`."""
         return open_flow(self.params)
+
+    def open_frames(self, records: Sequence[VideoRecord], short_side: int) -> FrameStore | None:
+        """Decoded frames of ``records`` that all runs share, see `stored_frames.open_frames`."""
+        from vidssl.runs.stored_frames import open_frames
+
+        return open_frames(self.params, records, short_side)
 
     def scene_of(self, record: VideoRecord) -> Scene:
         """The scene behind a video of the embedded data, from which its truth follows."""
