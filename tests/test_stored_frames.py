@@ -12,7 +12,7 @@ from vidssl.core import VideoRecord
 from vidssl.data import ClipDataset, TrainTransform, collate, synthetic, write_video
 from vidssl.data.records import open_dataset
 from vidssl.methods import supervised
-from vidssl.runs.stored_frames import open_frames
+from vidssl.runs.stored_frames import frame_store, open_frames
 from vidssl.training import TrainConfig, fit
 
 PARAMS = {"dataset": "folder", "frame_store_gb": 1.0, "scale": "mini"}
@@ -107,23 +107,23 @@ def test_frames_lie_beside_embedded_data_and_never_among_own_videos(tmp_path, vi
     embedded = tmp_path / "data" / "smoke-seed0"
     embedded.mkdir(parents=True)
     (embedded / synthetic.MARKER).write_text("{}")
-    store = runs.frame_store(embedded, 40)
+    store = frame_store(embedded, 40)
     assert store.folder.parent == tmp_path / "data" / "frames"
     assert store.folder.name.startswith("smoke-seed0-40px-")
     moved = shutil.move(tmp_path / "data", tmp_path / "elsewhere")
-    assert runs.frame_store(moved / "smoke-seed0", 40).folder.name == store.folder.name
-    own = runs.frame_store(videos, 40).folder
+    assert frame_store(moved / "smoke-seed0", 40).folder.name == store.folder.name
+    own = frame_store(videos, 40).folder
     assert own.parent == runs.find_project() / "papermill_runs" / "data" / "frames"
 
 
 def test_each_set_side_and_decoder_has_a_store_of_its_own(tmp_path, monkeypatch, frames_at):
     names = {
-        runs.frame_store(root, side).folder
+        frame_store(root, side).folder
         for root in (tmp_path / "a" / "set", tmp_path / "b" / "set")
         for side in (24, 40)
     }
     monkeypatch.setenv("VIDSSL_DECODER", "pyav")
-    names.add(runs.frame_store(tmp_path / "a" / "set", 24).folder)
+    names.add(frame_store(tmp_path / "a" / "set", 24).folder)
     assert len(names) == 5
     assert {folder.parent for folder in names} == {frames_at}
 

@@ -35,7 +35,6 @@ from vidssl.runs.records import (
     records_folder,
     start,
 )
-from vidssl.runs.stored_frames import frame_store, prepare_frames
 
 __all__ = [
     "Graph",
@@ -54,14 +53,12 @@ __all__ = [
     "figure_files",
     "find_project",
     "find_records",
-    "frame_store",
     "load_records",
     "notebook_code",
     "notebook_names",
     "notebook_path",
     "parameters_for",
     "pool_folds",
-    "prepare_frames",
     "read_origin",
     "records_folder",
     "save_figure",

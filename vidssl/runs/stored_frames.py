@@ -1,4 +1,4 @@
-"""Where the decoded frames of runs lie, so that all of them, and `vidssl prepare`, find the same."""
+"""Where the decoded frames of runs lie: all runs find the same, and what `vidssl prepare` made."""
 
 from __future__ import annotations
 
