@@ -269,8 +269,10 @@ def _prepare_frames(args: argparse.Namespace) -> int:
             "--frames takes no folder: runs look for frames in one place, and the environment's "
             "VIDSSL_FRAMES names another"
         )
+    from vidssl.runs.stored_frames import prepare_frames
+
     side = MINI_SIDE if args.short_side is None else args.short_side
-    done = runs.prepare_frames(args.root, side, args.gb, workers=args.jobs)
+    done = prepare_frames(args.root, side, args.gb, workers=args.jobs)
     print(done, *(f"  {path}: {reason}" for path, reason in done.failed.items()), sep="\n")
     return int(bool(done.failed or done.trouble))
 

@@ -201,7 +201,8 @@ def fit(
 
     Args:
         dataset: map-style, indexed by (epoch, index). Its samples may carry a list ``failed``;
-            whatever stands there is gathered in the result.
+            whatever stands there is gathered in the result. They are made beside the steps, so
+            they draw from generators of their own, never from torch's.
         training_step: ``(model, batch, context) -> (loss, metrics)``. The loss is a mean over the
             batch. Where several processes train, ``model`` is wrapped (``model.module``).
         processes: how many processes train, one GPU each, on this machine; they take batches of
