@@ -56,8 +56,8 @@ num_workers = 0
 from vidssl import runs
 from vidssl.core import one_of
 
-one_of("target", target, ("pseudo_labels", "features"))
 run = runs.start("23_motionfit_self_training", globals())
+one_of("target", target, ("pseudo_labels", "features"))
 source, pretrained = run.inputs(
     runs.Need(target, "22_motionfit_pseudo_labels", (f"{target}.npz",)),
     runs.Need("pretrained", settings={"backbone": backbone, "width": width}, required=False),
