@@ -1,11 +1,12 @@
 import io
 import sys
+import warnings
 
 import pytest
 
 from vidssl import progress
 from vidssl.core import counted
-from vidssl.progress import Lines, in_words, reporting, tracked
+from vidssl.progress import Lines, in_words, reporting, tracked, warnings_as_lines
 
 
 @pytest.fixture
@@ -83,3 +84,11 @@ def test_numbers_have_their_nouns():
         "2 min",
         "2 h 5 min",
     ]
+
+
+def test_a_warning_is_a_line_of_the_output(capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings_as_lines()
+        warnings.warn("all scores\n  are alike", stacklevel=1)
+    assert capsys.readouterr() == ("note: all scores are alike\n", "")

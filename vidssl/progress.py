@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, TypeVar
@@ -131,3 +132,13 @@ def in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return hasattr(shell, "kernel")
+
+
+def warnings_as_lines() -> None:
+    """Show warnings as lines among the output: a notebook puts what is on the error stream into red
+    boxes, with the path of the code in front."""
+
+    def shown(message, category, filename, lineno, file=None, line=None) -> None:
+        print(f"note: {' '.join(str(message).split())}", file=file or sys.stdout, flush=True)
+
+    warnings.showwarning = shown
