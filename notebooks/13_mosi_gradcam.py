@@ -64,7 +64,10 @@ mosi_weights, mosi_unmasked_weights, supervised_weights = run.inputs(
 )
 untrained = not (mosi_weights or mosi_unmasked_weights or supervised_weights)
 if untrained:
-    print("\nONLY A NETWORK WITH RANDOM WEIGHTS IS SHOWN: no trained one was given or found")
+    print(
+        "\nONLY A NETWORK WITH RANDOM WEIGHTS IS SHOWN: no trained one was given or found. "
+        "`vidssl run mosi_attention` makes all of them and this page"
+    )
 
 # %%
 import ipywidgets as widgets

@@ -256,7 +256,7 @@ if asking_of:
         dataset=splits.name,
         publish=publish,
     )
-figure
+figure if asking_of else None
 
 # %% [markdown]
 # ## Fine-tuning

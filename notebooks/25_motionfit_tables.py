@@ -433,7 +433,7 @@ if table == "motionfit_transfer" and streams <= set(values):
         from_runs=sorted(behind),
         publish=True,
     )
-figure
+figure if table == "motionfit_transfer" else None
 
 # %% [markdown]
 # ## What one should see
