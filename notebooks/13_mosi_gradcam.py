@@ -155,7 +155,8 @@ batch = collate(
 clips, failed = batch["clips"][:, 0], batch["failed"]
 readable = set(batch["video_id"])
 looked_at = [record for record in asked if record.video_id in readable]
-print(f"{len(looked_at)} test videos, one clip of {frames} frames of {size} px of each", *failed)
+told = f"{counted(len(looked_at), 'test video')}, one clip of {frames} frames of {size} px of each"
+print(told, *failed, sep="\n  ")
 
 # %% [markdown]
 # ## What moves
