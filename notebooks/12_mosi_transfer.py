@@ -59,9 +59,9 @@ baselines = True
 from vidssl import runs
 from vidssl.core import one_of
 
+run = runs.start("12_mosi_transfer", globals())
 for name in initialisations:
     one_of("initialisations", name, ("scratch", "mosi"))
-run = runs.start("12_mosi_transfer", globals())
 [pretrained] = run.inputs(
     runs.Need(
         "pretrained",

@@ -66,7 +66,10 @@ mosi_weights, mosi_unmasked_weights, supervised_weights = run.inputs(
 )
 untrained = not (mosi_weights or mosi_unmasked_weights or supervised_weights)
 if untrained:
-    print("\nONLY A NETWORK WITH RANDOM WEIGHTS IS SHOWN: no trained one was given or found")
+    print(
+        "\nONLY A NETWORK WITH RANDOM WEIGHTS IS SHOWN: no trained one was given or found. "
+        "`vidssl run mosi_attention` makes all of them and this page"
+    )
 
 # %%
 from functools import lru_cache
@@ -153,7 +156,8 @@ batch = collate(
 clips, failed = batch["clips"][:, 0], batch["failed"]
 readable = set(batch["video_id"])
 looked_at = [record for record in asked if record.video_id in readable]
-print(f"{len(looked_at)} test videos, one clip of {frames} frames of {size} px of each", *failed)
+told = f"{counted(len(looked_at), 'test video')}, one clip of {frames} frames of {size} px of each"
+print(told, *failed, sep="\n  ")
 
 # %% [markdown]
 # ## What moves

@@ -250,7 +250,7 @@ if multi_clip_weight:
         alt="Accuracy of each class; the dashed line is chance.",
         dataset=splits.name,
     )
-figure
+figure if multi_clip_weight else None
 
 # %%
 if baselines:

@@ -60,8 +60,8 @@ launcher = ""  # starts them over several nodes, e.g. "srun torchrun --nnodes 2 
 from vidssl import runs
 from vidssl.core import one_of
 
-one_of("target", target, ("pseudo_labels", "features"))
 run = runs.start("23_motionfit_self_training", globals())
+one_of("target", target, ("pseudo_labels", "features"))
 source, pretrained = run.inputs(
     runs.Need(target, "22_motionfit_pseudo_labels", (f"{target}.npz",)),
     runs.Need("pretrained", settings={"backbone": backbone, "width": width}, required=False),

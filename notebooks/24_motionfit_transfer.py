@@ -258,7 +258,7 @@ if retrieval_clips and initialisations != ["mars"]:
         dataset=splits.name,
         publish=publish,
     )
-figure
+figure if asking_of else None
 
 # %% [markdown]
 # ## Fine-tuning

@@ -208,7 +208,8 @@ display(figure)
 better = np.array(
     [right["invariant"][part].mean() - right["distinctive"][part].mean() for part in quarters]
 )
-print(f"invariant minus distinctive, from low to high s: {np.round(100 * better, 1)} points")
+points = ", ".join(f"{100 * gain:+.1f}" for gain in better)
+print(f"invariant minus distinctive, from low to high s: {points} points")
 
 # %%
 figure = weights_by_class(

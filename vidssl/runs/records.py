@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vidssl.progress import in_notebook, warnings_as_lines
 from vidssl.runs import provenance
 from vidssl.runs.earlier import Need, Page, find_inputs, locate_all
 from vidssl.runs.explore import explained, explore_folder, note_exploration
@@ -229,6 +230,8 @@ def start(notebook: str, namespace: MutableMapping[str, Any]) -> Run:
     the project's folder alone are made whole, in ``namespace``, too. ``run_folder=""`` explores:
     the folder is then that of `explore_folder`, and no record is kept.
     """
+    if in_notebook():
+        warnings_as_lines()
     project = provenance.find_project()
     path = notebook_path(notebook, project)
     params = parameters_in(namespace, path)
