@@ -8,6 +8,7 @@ from vidssl import runs
 from vidssl.core import VideoRecord
 from vidssl.data import Splits, write_video
 from vidssl.runs.fitting import fit_to_data
+from vidssl.runs.inputs import open_inputs
 from vidssl.runs.parameters import given_names
 
 OWN = {"dataset": "folder"}
@@ -68,7 +69,9 @@ def test_as_many_images_pass_as_of_the_embedded_data(tmp_path, videos, epochs):
     assert only == {"epochs": 800}
 
 
-@pytest.mark.parametrize(("labels", "steps"), [(1, 1000), (16, 2000), (5, 1000)])
+@pytest.mark.parametrize(
+    ("labels", "steps"), [(1, 1000), (8, 1000), (12, 1500), (20, 2000), (0, 2000)]
+)
 def test_few_labelled_videos_are_passed_a_thousand_times_at_most(tmp_path, labels, steps):
     own = splits(tmp_path, {"a": 20, "b": 20})
     params = {**OWN, "videos_per_class": labels, "steps": 2000, "batch_size": 16}
@@ -133,3 +136,22 @@ def test_what_papermill_injects_counts_as_given_even_if_it_is_the_default():
     live = {**declared, "size": 16, "In": ["", "epochs = 2\nsize = 32", "# Parameters\nlr = 0.1\n"]}
     assert given_names(live, declared) == {"size", "lr"}
     assert given_names(declared, declared) == frozenset()
+
+
+def test_one_class_is_enough_for_images_and_too_few_to_tell_apart(tmp_path):
+    records(tmp_path, {"only": 4}, 4)
+    params = {**OWN, "root": str(tmp_path), "data_seed": 0, "scale": "mini"}
+    assert open_inputs(params).num_classes == 1
+    with pytest.raises(
+        runs.ParameterError, match=r"holds one class folder, 'only': .* two or more"
+    ):
+        open_inputs(params, labelled=True)
+
+
+@pytest.mark.parametrize("folder", ["ut_interaction_set1", "utd_mhad_depth", "ucf101_six/videos"])
+def test_real_sets_keep_what_fits_them(shared_data, folder):
+    """Each class has five training videos, and clips of 50 frames fit into nearly all."""
+    page = runs.declared_parameters(REPOSITORY / "notebooks" / "12_mosi_transfer.py")
+    params = {**page, **OWN, "root": f"{shared_data}/{folder}"}
+    changed = fit_to_data(params, open_inputs(params, labelled=True), ()).keys()
+    assert changed <= {"steps"}

@@ -103,8 +103,8 @@ def _steps(params: Params, splits: Splits, lengths: list[int]) -> dict[str, int]
     if not {"steps", "batch_size", "videos_per_class"} <= params.keys() or params.get("label_list"):
         return {}
     labelled = params["videos_per_class"] * splits.num_classes or len(splits.train)
-    batches = max(1, labelled // params["batch_size"])
-    return {"steps": min(params["steps"], MOST_PASSES * batches)}
+    batches = labelled / min(params["batch_size"], labelled)
+    return {"steps": min(params["steps"], round(MOST_PASSES * batches))}
 
 
 _SPANS = {  # frames that a page takes of a video at a stride
