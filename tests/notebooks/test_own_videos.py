@@ -54,7 +54,7 @@ def own_videos(tmp_path_factory):
 def clone(tmp_path):
     """A clone as papermill meets it: notebooks, scales and the folder for runs of one's own."""
     for name in ("notebooks", "my_runs"):
-        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("*.nbc"))
+        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     (tmp_path / "papermill_runs").mkdir()
     for path in (REPOSITORY / "papermill_runs").glob("*.yaml"):
         shutil.copy(path, tmp_path / "papermill_runs")
