@@ -112,6 +112,14 @@ def test_clusters_are_a_tenth_of_what_is_put_together(tmp_path):
     assert fit_to_data({**params, "level": "video"}, own, ())["num_clusters"] == 2
 
 
+@pytest.mark.parametrize(("classes", "clusters"), [("abc", 2), ("abcdefgh", 4), ("a" * 20, 5)])
+def test_clusters_of_videos_are_at_most_half_of_them(tmp_path, classes, clusters):
+    names = [f"{name}{place}" for place, name in enumerate(classes)]
+    own = splits(tmp_path, dict.fromkeys(names, 2))
+    params = {**OWN, "clusters": 5}
+    assert (params | fit_to_data(params, own, ()))["clusters"] == clusters
+
+
 def test_the_embedded_data_and_still_images_keep_the_defaults(tmp_path):
     own = splits(tmp_path, {"a": 3})
     page = runs.declared_parameters(REPOSITORY / "notebooks" / "21_motionfit_motion_model.py")
@@ -128,6 +136,7 @@ def test_every_parameter_that_is_fitted_is_one_of_the_pages():
         *("videos_per_class", "label_list", "epochs", "warmup_epochs", "max_images", "steps"),
         *("batch_size", "frames", "tuning_frames", "frame_stride", "global_stride", "clips"),
         *("locals_count", "local_stride", "num_clusters", "level", "dense_step"),
+        "clusters",
     } <= declared.keys()
 
 

@@ -12,6 +12,7 @@ frame_stride,       the longest, up to the default, at which what a page takes o
 global_stride,      the global clip, all consecutive clips) fits into three of four videos;
 local_stride        global_stride stays a multiple of locals_count
 num_clusters        a tenth of the clips (or segments) that are put together, from 2 to the default
+clusters            half the test videos (without any, the training ones), from 2 to the default
 ==================  ============================================================================
 
 What the user gave is kept: values that papermill or ``vidssl -p`` inject, those of a scale's file,
@@ -54,7 +55,7 @@ def fit_to_data(params: Params, splits: Splits, given: Collection[str]) -> dict[
         return {}
     fitted: dict[str, Any] = {}
     lengths = _lengths(splits) if any(name in params for name in _SPANS) else []
-    for rule in (_videos_per_class, _epochs, _steps, _strides, _num_clusters):
+    for rule in (_videos_per_class, _epochs, _steps, _strides, _num_clusters, _clusters):
         found = rule({**params, **fitted}, splits, lengths)
         fitted |= {k: v for k, v in found.items() if k not in given and v != params[k]}
     if "epochs" not in fitted:
@@ -134,6 +135,13 @@ def _num_clusters(params: Params, splits: Splits, lengths: list[int]) -> dict[st
     clips = max(0, int(np.median(lengths)) - span) // params["dense_step"] + 1
     segments = len(splits.train) * SEGMENTS.get(params["level"], clips)
     return {"num_clusters": min(params["num_clusters"], max(2, math.ceil(segments / 10)))}
+
+
+def _clusters(params: Params, splits: Splits, lengths: list[int]) -> dict[str, int]:
+    if "clusters" not in params:
+        return {}
+    videos = len(splits.test or splits.train)
+    return {"clusters": min(params["clusters"], max(2, videos // 2))}
 
 
 # --- what the videos are like ------------------------------------------------------------------
