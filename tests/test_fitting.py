@@ -120,6 +120,13 @@ def test_clusters_of_videos_are_at_most_half_of_them(tmp_path, classes, clusters
     assert (params | fit_to_data(params, own, ()))["clusters"] == clusters
 
 
+def test_no_more_neighbours_are_looked_at_than_there_are(tmp_path):
+    own = splits(tmp_path, {"a": 4, "b": 5})
+    params = {**OWN, "recall_at": [1, 5, 20]}
+    assert fit_to_data(params, own, ()) == {"recall_at": [1, 5]}
+    assert fit_to_data(params, own, ("recall_at",)) == {}
+
+
 def test_the_embedded_data_and_still_images_keep_the_defaults(tmp_path):
     own = splits(tmp_path, {"a": 3})
     page = runs.declared_parameters(REPOSITORY / "notebooks" / "21_motionfit_motion_model.py")
@@ -136,7 +143,7 @@ def test_every_parameter_that_is_fitted_is_one_of_the_pages():
         *("videos_per_class", "label_list", "epochs", "warmup_epochs", "max_images", "steps"),
         *("batch_size", "frames", "tuning_frames", "frame_stride", "global_stride", "clips"),
         *("locals_count", "local_stride", "num_clusters", "level", "dense_step"),
-        "clusters",
+        *("clusters", "recall_at"),
     } <= declared.keys()
 
 
