@@ -301,6 +301,7 @@ def look(video, stage, target):
         views.append(heat_over_frames(picture, maps_of(role, seen, stage, chosen)[0]))
         captions.append(f"{role}: {class_name(role, chosen)}")
     player.show(views, captions)
+    return f"Evidence in {stage} for the class of " + ", ".join(captions[2:])
 
 
 # %% [markdown]

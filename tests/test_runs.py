@@ -1,6 +1,7 @@
 import json
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from PIL import Image
 from tiny_project import REPOSITORY, make_project
@@ -407,6 +408,17 @@ def test_equal_figures_are_equal_files(tmp_path):
     for suffix in (".png", ".pdf", ".json"):
         one, other = ((tmp_path / n / f"line{suffix}").read_bytes() for n in ("a", "b"))
         assert one == other, suffix
+
+
+def test_a_large_figure_stays_below_a_mebibyte_and_keeps_its_words(tmp_path):
+    figure = plt.figure(figsize=(7, 5))
+    figure.add_axes((0, 0, 1, 1)).imshow(np.random.default_rng(0).random((400, 560, 3)))
+    about = {"alt": "noise", "scale": "smoke", "dataset": "embedded"}
+    runs.save_figure(figure, "noise", **about, folder=tmp_path)
+    plt.close(figure)
+    assert (tmp_path / "noise.png").stat().st_size < 2**20
+    assert Image.open(tmp_path / "noise.png").width >= 700
+    assert figure.get_label() == "noise", "a notebook shows the figure with these words"
 
 
 def test_a_figure_needs_words_and_rows(tmp_path):
