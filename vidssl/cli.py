@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return args.command(args)
     except KeyboardInterrupt as stop:
-        print(f"vidssl: {stop or 'stopped'}", file=sys.stderr, flush=True)
+        print(f"vidssl: {str(stop) or 'stopped'}", file=sys.stderr, flush=True)
         return 130
     except REFUSALS as error:
         print(f"vidssl: {error}", file=sys.stderr)

@@ -80,9 +80,14 @@ def locked(folder: Path, lock: str = LOCK) -> Iterator[TextIO]:
             who = holder_of(folder, lock) or "another process"
             raise RunLocked(f"{folder}: in use by {who}; wait for it, or end it")
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.write(this_process())
         file.flush()
         yield file
+
+
+def this_process() -> str:
+    """How a lock names its holder."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def _hold(file: TextIO, tries: int = 5) -> bool:
