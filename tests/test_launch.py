@@ -48,11 +48,11 @@ def vidssl(project, *words):
 def finished(project, *words):
     """(exit status, what stderr's last line says) of a command."""
     process = vidssl(project, *words)
-    _, told = process.communicate(timeout=300)
+    _, told = process.communicate(timeout=500)
     return process.returncode, told.splitlines()[-1] if told else ""
 
 
-def until(condition, seconds=120):
+def until(condition, seconds=500):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come to that"
@@ -78,7 +78,7 @@ def assert_it_goes_on(project, *words):
 def test_ctrl_c_ends_all_in_one_line_and_the_same_command_goes_on(project):
     started, kernel = at_work(project)
     started.send_signal(signal.SIGINT)
-    _, told = started.communicate(timeout=60)
+    _, told = started.communicate(timeout=500)
     assert started.returncode == 130
     said = "vidssl: stopped; what is done is kept, and the same command goes on"
     assert told.splitlines()[-1] == said
@@ -117,7 +117,7 @@ def test_a_killed_engine_takes_its_runs_with_it(project):
     started, kernel = at_work(project)
     [engine] = psutil.Process(started.pid).children()
     engine.kill()
-    _, told = started.communicate(timeout=60)
+    _, told = started.communicate(timeout=500)
     assert started.returncode == 1
     assert told.splitlines()[-1].startswith("vidssl: the engine was killed (SIGKILL)")
     until(lambda: not kernel.is_running())

@@ -159,6 +159,7 @@ _OF_KERNELS = {  # read when a process starts; the Makefile sets all but the las
 
 def _papermill(source: Path, output: Path, given: dict, project: Path, timeout: int) -> None:
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     for name, value in _OF_KERNELS.items():
@@ -183,6 +184,8 @@ def _papermill(source: Path, output: Path, given: dict, project: Path, timeout: 
     except PapermillExecutionError as error:
         reason = f"{error.ename}: {error.evalue}".splitlines()[0]
         raise RunFailed(f"{output}: cell {error.exec_count} stopped with {reason}") from None
+    except DeadKernelError:
+        raise RunFailed(f"{output}: its kernel died, as it does where memory runs out") from None
     finally:
         prepared.unlink()
 
