@@ -168,7 +168,7 @@ def test_texts_reach_the_notebook_through_snakemake(tmp_path, monkeypatch):
     notebook = NOTEBOOK.replace("seed = 0\n", 'seed = 0\nroot = ""\npattern = ""\n')
     (project / "notebooks" / "90_tiny.py").write_text(notebook, encoding="utf-8")
     monkeypatch.chdir(project)
-    root = str(tmp_path / "runs {1} #é")
+    root = str(tmp_path / "runs #é")
     given = {"pattern": NASTY, "root": "/x/{set} #2 'é", "lr": "-1e-4", "sizes": "[1e-4, 2]"}
     pairs = [word for pair in given.items() for word in ("-p", *pair)]
     assert cli.main(["run", "pair", "--runs-root", root, *pairs]) == 0
@@ -176,6 +176,12 @@ def test_texts_reach_the_notebook_through_snakemake(tmp_path, monkeypatch):
         run = json.loads((tmp_path / root / "mini" / name / "run.json").read_text())["parameters"]
         assert (run["pattern"], run["root"]) == (NASTY, given["root"])
         assert (run["lr"], run["sizes"]) == (-1e-4, [1e-4, 2])
+
+
+def test_a_folder_of_runs_that_snakemake_cannot_work_in_is_refused(tmp_path, capsys):
+    words = ["run", "mosi_lowshot", "--runs-root", str(tmp_path / "{1}"), "--dry-run"]
+    assert cli.main(words) == 1
+    assert "{1}: Snakemake takes braces" in capsys.readouterr().err
 
 
 def test_outside_the_clone_paths_are_the_user_s(moving_videos, tmp_path):

@@ -57,11 +57,12 @@ class Job:
 
 
 class Graph:
-    """The jobs of one scale. ``config``: scale, runs_root, jobs, overrides (see `Given`) and
-    the folder that their paths start at, as `vidssl run` writes them (all optional)."""
+    """The jobs of one scale. ``config``, all of it optional, as `vidssl run` writes it: project,
+    scale, runs_root, jobs, overrides (see `Given`) and the folder that their paths start at."""
 
     def __init__(self, config: Mapping[str, Any], project: Path | None = None):
-        self.project = project or provenance.find_project()
+        told = Path(config["project"]) if "project" in config else None
+        self.project = project or told or provenance.find_project()
         self.python = sys.executable
         self.scale = config.get("scale", "mini")
         self.dry_run = config.get("dry_run", False)

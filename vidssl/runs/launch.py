@@ -56,8 +56,11 @@ def run_target(
     home = project / "papermill_runs"
     apart = home / "variants" / variant_name(settings) if settings else home
     root = Path(runs_root).resolve() if runs_root else apart
+    if set("{}") & set(str(root)):
+        raise ValueError(f"{root}: Snakemake takes braces in a path of runs for its own; rename it")
     config = {"target": target, "scale": scale, "jobs": jobs, "overrides": dict(given)}
-    config |= {"folder": os.getcwd(), "runs_root": str(root), "dry_run": dry_run}
+    config |= {"project": str(project), "folder": os.getcwd()}  # Snakemake works in `root`
+    config |= {"runs_root": str(root), "dry_run": dry_run}
     Graph(config, project)  # refuses what is unknown, at once
     config["settings"] = _settings_of_runs(root, scale, settings)
     if dry_run:
