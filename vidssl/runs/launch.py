@@ -217,11 +217,11 @@ def _pump(source: BinaryIO, to: int, heard: threading.Event) -> threading.Thread
 
     def run():
         while words := os.read(source.fileno(), 1 << 16):
-            if heard.is_set():
-                try:
-                    os.write(to, words)
-                except OSError:
-                    heard.clear()
+            try:
+                while words and heard.is_set():
+                    words = words[os.write(to, words) :]
+            except OSError:
+                heard.clear()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
