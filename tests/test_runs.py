@@ -240,6 +240,15 @@ def test_a_failing_notebook_stays_to_be_read_and_leaves_no_run_json(executed):
         assert not (project / "papermill_runs" / "records" / "mini-fails.json").exists()
 
 
+def test_a_kernel_that_dies_is_a_failed_run(project):
+    notebook = project / "notebooks" / "90_tiny.py"
+    dies = "import os\n\nos.kill(os.getpid(), 9)\nfor step in range(3):"
+    notebook.write_text(notebook.read_text().replace("for step in range(3):", dies))
+    with pytest.raises(runs.RunFailed, match=r"90_tiny\.ipynb: its kernel died"):
+        runs.execute("90_tiny", FOLDER)
+    assert not (project / FOLDER / "run.json").exists()
+
+
 def test_a_folder_in_use_is_refused_and_names_its_holder(project):
     with (
         locked(project / FOLDER),

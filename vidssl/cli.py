@@ -48,7 +48,7 @@ def _obey(args: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except KeyboardInterrupt as stop:
-        print(f"vidssl: {stop or 'stopped'}", file=sys.stderr, flush=True)
+        print(f"vidssl: {str(stop) or 'stopped'}", file=sys.stderr, flush=True)
         return 130
     except REFUSALS as error:
         print(f"vidssl: {error}", file=sys.stderr)
