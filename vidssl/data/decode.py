@@ -107,17 +107,14 @@ def frame_rate(path: str | Path) -> Fraction:
 
 
 def _open(path: str | Path) -> _PyAVReader:
-    path = Path(path)
     reader = {"decord": _DecordReader, "pyav": _PyAVReader}[backend()]
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UnreadableVideo(path, "no such file; check the data set's root folder")
-    if path.stat().st_size == 0:
+    if not os.path.getsize(path):
         raise UnreadableVideo(path, "the file is empty (0 bytes); copy it again or leave it out")
-    video = reader(str(path))
+    video = reader(os.fspath(path))
     if not len(video):
-        raise UnreadableVideo(
-            path, "holds no video frame (cut short?); copy it again or leave it out"
-        )
+        raise UnreadableVideo(path, "holds no frame (cut short?); copy it again or leave it out")
     return video
 
 
@@ -164,6 +161,7 @@ class _PyAVReader:
     def __init__(self, path: str):
         self._path = path
         self.index, self._kept = frame_index(path)
+        self._to_rgb = _Upright()
 
     def __len__(self) -> int:
         return self.index.length
@@ -172,7 +170,7 @@ class _PyAVReader:
         """At ``wanted``, ascending: (T, H, W, 3) uint8."""
         found = None
         if self._kept is not None:
-            found = [_to_rgb(self._kept[i]) for i in wanted]
+            found = [self._to_rgb(self._kept[i]) for i in wanted]
         elif len(self.index.starts):
             found = self._from_key_frames(wanted)
             if found is None:
@@ -184,7 +182,7 @@ class _PyAVReader:
         count, images = 0, []
         for frame in self._kept or decoded(self._path, self.index.stream, self.index.packets):
             count += 1
-            images.append(_to_rgb(frame))
+            images.append(self._to_rgb(frame))
             if len(images) == chunk:
                 yield _stack(images)
                 images = []
@@ -207,7 +205,7 @@ class _PyAVReader:
                 if frame is None or frame.pts != time:
                     return None
                 position = i
-                found.append(_to_rgb(frame))
+                found.append(self._to_rgb(frame))
         return found
 
     def _from_the_start(self, wanted: np.ndarray) -> list[np.ndarray]:
@@ -217,7 +215,7 @@ class _PyAVReader:
         for count, frame in enumerate(frames):
             name = count if times is None else frame.pts
             if name in left:
-                found[name] = _to_rgb(frame)
+                found[name] = self._to_rgb(frame)
                 left.remove(name)
             if not left:
                 return [found[name] for name in sorted(found)]
@@ -273,14 +271,23 @@ def _stack(images: list[np.ndarray]) -> np.ndarray:
     return np.stack(images)
 
 
-def _to_rgb(frame) -> np.ndarray:
-    """A decoded PyAV frame -> (H, W, 3) uint8, turned and mirrored as the file says."""
-    pixels = frame.to_ndarray(format="rgb24", threads=1)  # a thread pool a frame costs 4x as much
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    return pixels if matrix is None else _upright(pixels, matrix)
+class _Upright:
+    """Decoded PyAV frames of one file -> (H, W, 3) uint8, turned and mirrored as the file says."""
+
+    def __init__(self):
+        self._turned: bool | None = None
+        self._matrix: bytes = b""
+
+    def __call__(self, frame) -> np.ndarray:
+        # A thread pool a frame would cost 4 times as much.
+        pixels = frame.to_ndarray(format="rgb24", threads=1)
+        if self._turned is None:  # asked once: it costs as much as converting a small frame
+            matrix = frame.side_data.get("DISPLAYMATRIX")
+            self._turned, self._matrix = matrix is not None, bytes(matrix or b"")
+        return _upright(pixels, self._matrix) if self._turned else pixels
 
 
-def _upright(pixels: np.ndarray, matrix) -> np.ndarray:
+def _upright(pixels: np.ndarray, matrix: bytes) -> np.ndarray:
     """Apply a display matrix of quarter turns and mirrors: x' = a x + c y, y' = b x + d y."""
     a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5]
     if abs(b) > abs(a):
