@@ -30,10 +30,10 @@ FEWER = (  # what smoke's numbers replace in another scale's file
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """<class>/<class>_<group>_<number>.mp4 in which a texture runs left or right; two groups."""
+    """<class>/<class>_<group>_<number>.mp4 in which a texture runs left or right; three groups."""
     root = tmp_path_factory.mktemp("own") / "my videos #1 {é}"
-    for number in range(12):
-        sign, group = (-1, 1)[number % 2], number // 2 % 2 + 1
+    for number in range(18):
+        sign, group = (-1, 1)[number % 2], number // 2 % 3 + 1
         rng = np.random.default_rng(number)
         texture = np.kron(rng.integers(0, 256, (6, 30, 3), dtype=np.uint8), np.ones((8, 8, 1)))
         frames = [texture[:, 88 + sign * 2 * t : 152 + sign * 2 * t] for t in range(40)]
@@ -117,7 +117,7 @@ def test_the_targets_of_make_are_there():
 def test_copies_and_flow_of_own_videos(videos, project, tmp_path):
     own = {"own": ("/my/videos", quoted(videos))}
     copies = ("/my/small_videos", quoted(tmp_path / "small"))
-    assert "12 copied" in shell(block_with("vidssl prepare"), project, copies=copies, **own)
+    assert "18 copied" in shell(block_with("vidssl prepare"), project, copies=copies, **own)
     flow = ("/my/flow", quoted(tmp_path / "flow"))
     assert "extracted" in shell(block_with("vidssl flow"), project, flow=flow, **own)
 
