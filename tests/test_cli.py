@@ -1,4 +1,8 @@
 import json
+import os
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -188,3 +192,94 @@ def test_constraints_are_read_with_names_in_one_spelling(tmp_path):
     path.write_text("# a==1\nPy_YAML.x==6.0 ; python_version < '4'\n\n")
     assert read_constraints(path) == {"py-yaml-x": "6.0"}
     assert normalised("A__b") == "a-b"
+
+
+# --- words and help ------------------------------------------------------------------------------
+
+
+def commands():
+    """The names of all commands, as `vidssl --help` lists them."""
+    shown = cli._parser().format_help().partition("COMMAND\n")[2].partition("\n\n")[0]
+    return re.findall(r"^    (\w+) ", shown, re.MULTILINE)
+
+
+def help_of(command, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*([command] if command else []), "--help"])
+    assert stop.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_has_one_line_a_command(monkeypatch, capsys):
+    told = help_of("", monkeypatch, capsys)
+    lines = told.partition("COMMAND\n")[2].partition("\n\n")[0].splitlines()
+    assert len(lines) == len(commands()) == 11
+    assert all(re.fullmatch(r"    \w+ +\w.{10,}", line) for line in lines)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_each_command_s_help_explains_every_word_and_its_default(command, monkeypatch, capsys):
+    told = help_of(command, monkeypatch, capsys)
+    [parsers] = [a for a in cli._parser()._actions if hasattr(a, "choices") and a.choices]
+    for action in parsers.choices[command]._actions:
+        name = max(action.option_strings or [action.dest], key=len)
+        assert name in told
+        if isinstance(action.default, int) and not isinstance(action.default, bool):
+            assert f"default {action.default}" in action.help, name
+        assert action.help, f"{command} {name}"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["rnu"], "vidssl: argument COMMAND: 'rnu' is unknown; did you mean 'run'?"),
+        (["run", "demo", "--sclae", "mini"], "vidssl run: --sclae is unknown; did you mean"),
+        (["run", "demo", "--scael=mini"], "--scael is unknown; did you mean '--scale'?"),
+        (["prepare", "a", "b", "--short_side", "8"], "did you mean '--short-side'?"),
+        (["prepare", "a", "b", "--gop", "x"], "argument --gop: invalid int value: 'x'"),
+        (["trace", "a", "b"], "vidssl trace: 'b': one word too many"),
+        (["trace"], "vidssl trace: the following arguments are required: figure"),
+        ([], "vidssl: the following arguments are required: COMMAND"),
+    ],
+)
+def test_a_mistyped_command_or_option_is_one_line_with_the_nearest(capsys, words, message):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    assert stop.value.code == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert len(told.splitlines()) == 1
+
+
+# --- readers that leave --------------------------------------------------------------------------
+
+
+def until_reader_leaves(words, folder):
+    """(exit status, standard error) of a command whose output nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "vidssl.cli", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": ""},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    os.close(writing)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--help", "run", "runs", "runs --all", "runs --json", "trace mosi_lowshot"],
+)
+def test_a_command_ends_quietly_where_nobody_reads_on(words):
+    assert until_reader_leaves(words.split(), REPOSITORY) == (141, "")
+
+
+def test_a_run_goes_on_where_nobody_reads_on(project):
+    words = ["execute", "90_tiny", "papermill_runs/mini/x"]
+    assert until_reader_leaves(words, project) == (0, "")
+    assert json.loads((project / "papermill_runs/mini/x/run.json").read_text())["run"] == "mini-x"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import sys
@@ -14,6 +13,8 @@ from typing import NoReturn
 
 from vidssl import runs
 from vidssl.core import did_you_mean, one_of
+from vidssl.files import drop_output
+from vidssl.runs import listing
 
 REFUSALS = (ValueError, OSError, runs.RunFailed, runs.RunLocked)
 MINI_SIDE = 40  # short_side of the notebooks
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
         return READER_LEFT
 
 
@@ -54,16 +55,6 @@ def _obey(args: argparse.Namespace) -> int:
         return 1
 
 
-def _drop_output() -> None:
-    """Let the interpreter's last flush go nowhere, instead of into a pipe that nobody reads."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            os.dup2(nowhere, stream.fileno())
-
-
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, with the nearest word that it knows."""
 
@@ -71,9 +62,10 @@ class _Parser(argparse.ArgumentParser):
         found, rest = super().parse_known_args(args, namespace)
         if rest:
             word = rest[0].partition("=")[0]
+            if not word.startswith("-"):
+                self.error(f"{rest[0]!r}: one word too many")
             known = [option for option in self._option_string_actions if option.startswith("--")]
-            near = did_you_mean(word, known) if word.startswith("-") else ": too many words"
-            self.error(f"{word} is unknown{near}" if word.startswith("-") else f"{word!r}{near}")
+            self.error(f"{word} is unknown{did_you_mean(word, known)}")
         return found, rest
 
     def _check_value(self, action, value):
@@ -168,14 +160,17 @@ def _data_commands(commands) -> None:
 
 
 def _record_commands(commands) -> None:
-    listing = _command(commands, "runs", _runs, "list runs, their states and numbers")
-    listing.add_argument("--method", default="", help="mosi, motionfit, timebalance, ...")
-    listing.add_argument("--target", default="", help="a notebook, or a table with all behind it")
-    listing.add_argument("--scale", default="", help="mini, smoke, ...")
-    listing.add_argument("--state", default="", help="finished, stale, running, failed or stopped")
-    listing.add_argument("--all", action="store_true", help="every line (default: one screen)")
-    listing.add_argument("--json", action="store_true", help="every record, as one JSON list")
-    listing.add_argument("--runs-root", default="", help="folder of all runs (papermill_runs)")
+    listed = _command(commands, "runs", _runs, "list runs, their states and numbers")
+    listed.add_argument("--method", default="", help="only of mosi, motionfit, timebalance, ...")
+    listed.add_argument("--target", default="", help="only of a notebook, or behind a table")
+    listed.add_argument("--scale", default="", help="only of mini, smoke, ...")
+    meanings = "; ".join(f"{state}: {meaning}" for state, meaning in listing.STATES.items())
+    listed.add_argument("--state", default="", help=meanings)
+    listed.add_argument("--all", action="store_true", help="every line (default: one screen)")
+    listed.add_argument("--json", action="store_true", help="every record, as one JSON list")
+    listed.add_argument(
+        "--runs-root", default="", help="folder of all runs (default papermill_runs)"
+    )
     pool = _command(commands, "pool", _pool, "accuracy of the same runs over several folds")
     pool.add_argument("roots", nargs="+", help="each fold's folder of all runs (its --runs-root)")
     trace = _command(commands, "trace", _trace, "say what made a figure and if it is current")
@@ -299,8 +294,6 @@ def _flow(args: argparse.Namespace) -> int:
 
 
 def _runs(args: argparse.Namespace) -> int:
-    from vidssl.runs import listing
-
     project = runs.find_project()
     root = Path(args.runs_root or project / "papermill_runs")
     words = {name: getattr(args, name) for name in ("method", "target", "scale", "state")}

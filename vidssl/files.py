@@ -1,4 +1,4 @@
-"""The project's own text files: UTF-8 under every locale, never half written; and their names."""
+"""The project's own text: UTF-8 under every locale, never half written, and nobody need read on."""
 
 from __future__ import annotations
 
@@ -50,3 +50,14 @@ def _is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def drop_output() -> None:
+    """Send what is still printed nowhere, after a BrokenPipeError: its reader has gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

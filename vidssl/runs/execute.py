@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TextIO
 
+from vidssl.files import drop_output
 from vidssl.runs import provenance
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.notebooks import notebook_code, notebook_path, pair_text
@@ -191,7 +191,8 @@ def _as_it_is(path: Path) -> str:
 class _NamedLines:
     """A text file to the terminal, each line with the run's name before it.
 
-    Of a progress bar that rewrites its line only the last state is shown.
+    Of a progress bar that rewrites its line only the last state is shown. Where nobody reads any
+    more (`| head`) the run goes on: its notebook has the lines too.
     """
 
     def __init__(self, name: str):
@@ -203,7 +204,10 @@ class _NamedLines:
         for line in lines:
             shown = line.rstrip("\r").rpartition("\r")[2]
             if shown.strip():
-                print(f"[{self.name}] {shown}", flush=True)
+                try:
+                    print(f"[{self.name}] {shown}", flush=True)
+                except BrokenPipeError:
+                    drop_output()
 
     def flush(self) -> None:
-        sys.stdout.flush()
+        pass  # each line is, as it is printed
