@@ -146,8 +146,9 @@ def test_a_notebook_is_run_and_traced_under_a_plain_locale(foreign):
     executed = foreign / "papermill_runs" / "smoke" / "x" / "90_tiny.ipynb"
     assert "Größe ± 視頻" in executed.read_text(encoding="utf-8")
     assert under_c_locale(["runs"], foreign).stdout.splitlines()[1].startswith(b"smoke-x ")
-    done = under_c_locale(["trace", "smoke_tiny"], foreign)
-    assert done.stdout.startswith(b"smoke_tiny: current\n")
+    [figure] = foreign.rglob("*tiny.png")
+    done = under_c_locale(["trace", str(figure)], foreign)
+    assert done.stdout.startswith(f"{figure.stem}: current\n".encode())
     assert rb"wachsende Gr\xf6\xdfe" in done.stdout, "what the terminal lacks is escaped"
 
 

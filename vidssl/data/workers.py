@@ -63,7 +63,7 @@ def alone_unless_stuck(
             return False
         return True
 
-    with open(folder / name, "w") as lock:
+    with open(folder / name, "wb") as lock:
         seen, since = -1, time.monotonic()
         while not (is_mine := is_free()) and time.monotonic() - since < patience:
             size = watched.stat().st_size if watched.exists() else 0
