@@ -136,7 +136,7 @@ animation = masked_motions(
     clips[played],
     motions.square[0, played].tolist(),
     ["label {}: ({:+d}, {:+d})".format(each, *pool[each]) for each in played],
-    side=PANEL // 2,
+    side=size * max(1, 144 // size),
 )
 run.save_figure(
     figure,

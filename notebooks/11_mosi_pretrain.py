@@ -44,8 +44,10 @@ warmup_epochs = 0.2
 weight_decay = 1e-4
 accumulate = 1  # steps that share one update of the weights
 precision = "no"  # bf16 on a GPU
-frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
+frame_store_gb = 0.0  # of decoded frames kept on disk for all runs; pays from 10 epochs on
 num_workers = 0  # processes that prepare images; more pay with more cores
+processes = 1  # that share each step, one GPU each; batch_size is that of one
+launcher = ""  # starts them over several nodes, e.g. "srun torchrun --nnodes 2 ..."
 held_out_images = 60
 
 # %%
@@ -149,6 +151,8 @@ result = fit(
         num_workers=num_workers,
     ),
     folder=run.checkpoint_folder,
+    processes=processes,
+    launcher=launcher,
     collate=collate,
     report=progress_report(),
     log=run.log,

@@ -49,6 +49,8 @@ accumulate = 1  # steps that share one update of the weights
 precision = "no"  # bf16 on a GPU
 frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
+processes = 1  # that share each step, one GPU each; batch_size is that of one
+launcher = ""  # starts them over several nodes, e.g. "srun torchrun --nnodes 2 ..."
 test_clips = 10
 train_clips = 2  # clips of a training video for its accuracy and for the baselines
 baselines = True
@@ -57,9 +59,9 @@ baselines = True
 from vidssl import runs
 from vidssl.core import one_of
 
+run = runs.start("12_mosi_transfer", globals())
 for name in initialisations:
     one_of("initialisations", name, ("scratch", "mosi"))
-run = runs.start("12_mosi_transfer", globals())
 [pretrained] = run.inputs(
     runs.Need(
         "pretrained",
@@ -124,6 +126,7 @@ train_config = TrainConfig.for_steps(
     steps,
     len(labelled),
     batch_size=batch_size,
+    processes=processes,
     lr=lr,
     warmup=warmup,
     weight_decay=weight_decay,
@@ -155,6 +158,8 @@ for name in initialisations:
         supervised.training_step,
         train_config,
         folder=run.checkpoint_folder and run.checkpoint_folder / name,
+        processes=processes,
+        launcher=launcher,
         collate=collate,
         report=progress_report(),
         log=lambda name=name, **row: run.log(initialisation=name, **row),

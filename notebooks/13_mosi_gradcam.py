@@ -66,7 +66,10 @@ mosi_weights, mosi_unmasked_weights, supervised_weights = run.inputs(
 )
 untrained = not (mosi_weights or mosi_unmasked_weights or supervised_weights)
 if untrained:
-    print("\nONLY A NETWORK WITH RANDOM WEIGHTS IS SHOWN: no trained one was given or found")
+    print(
+        "\nONLY A NETWORK WITH RANDOM WEIGHTS IS SHOWN: no trained one was given or found. "
+        "`vidssl run mosi_attention` makes all of them and this page"
+    )
 
 # %%
 from functools import lru_cache
@@ -97,7 +100,7 @@ from vidssl.evaluation import (
     pointing_game_accuracy,
     with_interval,
 )
-from vidssl.inference import grad_cam
+from vidssl.inference import apply, grad_cam
 from vidssl.models.pretrained import load_with_head
 from vidssl.motion import label_pool, plan_motions, render_motions, source_side
 from vidssl.visualize.attention import attention_figure, heat_over_frames, heat_pictures
@@ -113,7 +116,6 @@ from vidssl.visualize.widgets import FramePlayer, Playground, controls
 splits = run.open_dataset()
 pool = label_pool(k, axes)
 torch.manual_seed(derive_seed(seed, "weights"))
-device = "cuda" if torch.cuda.is_available() else "cpu"
 networks = {"scratch": models.build(backbone, num_classes=len(pool), width=width)}
 weights = {
     "supervised": supervised_weights,
@@ -131,8 +133,6 @@ for role, path in weights.items():
         print(f"{role}: {about['backbone']}, trained on {about['dataset']}, seed {about['seed']}")
     else:
         print(f"{role}: left out, {role}_weights is empty")
-for network in networks.values():
-    network.to(device).eval()
 for name in (layer, *layers):
     one_of("layer", name, list(networks["scratch"].stages()))
 
@@ -156,7 +156,8 @@ batch = collate(
 clips, failed = batch["clips"][:, 0], batch["failed"]
 readable = set(batch["video_id"])
 looked_at = [record for record in asked if record.video_id in readable]
-print(f"{len(looked_at)} test videos, one clip of {frames} frames of {size} px of each", *failed)
+told = f"{counted(len(looked_at), 'test video')}, one clip of {frames} frames of {size} px of each"
+print(told, *failed, sep="\n  ")
 
 # %% [markdown]
 # ## What moves
@@ -236,14 +237,16 @@ def title(index):
 
 
 # %%
-def grid_of(name):
-    """Places of a stage's map: frames, rows, columns."""
-    feature_map = clips[:1].to(device)
-    for stage, module in networks["scratch"].stages().items():
-        with torch.no_grad():
-            feature_map = module(feature_map)
-        if stage == name:
-            return tuple(feature_map.shape[2:])
+def up_to(name):
+    """The network's stages up to and with ``name``, as `apply` calls them."""
+
+    def forward(network, clip):
+        for stage, module in network.stages().items():
+            clip = module(clip)
+            if stage == name:
+                return clip
+
+    return forward
 
 
 def maps_of(role, seen, name=layer, target=None):
@@ -252,7 +255,10 @@ def maps_of(role, seen, name=layer, target=None):
     return torch.cat(parts).numpy()
 
 
-grids = {name: grid_of(name) for name in dict.fromkeys((*layers, layer))}
+grids = {
+    name: tuple(apply(networks["scratch"], clips[:1], up_to(name)).shape[2:])
+    for name in dict.fromkeys((*layers, layer))
+}
 places = {name: "{} x {} x {}".format(*grid) for name, grid in grids.items()}
 note = f"{splits.name} · {scale} scale · seed {seed}"
 if untrained:
@@ -290,12 +296,12 @@ def look(video, stage, target):
     views = [picture, heat_pictures(speed, float(speed.max()))]
     captions = [title(video), "speed"]
     for role, model in networks.items():
-        with torch.no_grad():
-            first = int(model(normalise(seen.to(device))).argmax())
+        first = int(apply(model, seen, lambda network, clip: network(normalise(clip))).argmax())
         chosen = first if target < 0 or role == "supervised" else target
         views.append(heat_over_frames(picture, maps_of(role, seen, stage, chosen)[0]))
         captions.append(f"{role}: {class_name(role, chosen)}")
     player.show(views, captions)
+    return f"Evidence in {stage} for the class of " + ", ".join(captions[2:])
 
 
 # %% [markdown]

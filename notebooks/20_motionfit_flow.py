@@ -52,9 +52,9 @@ from vidssl.data.flow_files import read_flow, write_flow
 from vidssl.motion import METHODS, decode_flow, encode_flow, optical_flow, resize_flow
 from vidssl.visualize import Marks
 from vidssl.visualize.flow import (
-    flow_colors,
     flow_legend,
     flow_strips,
+    flow_to_rgb,
     largest_speed,
 )
 from vidssl.visualize.widgets import FramePlayer, Picture, Playground, controls
@@ -91,7 +91,7 @@ def truth(name):
     return flow.transpose(0, 3, 1, 2), known.mask[: count - 1]
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def pair_flow(name, by, settings, first):
     """The flow (2, H, W) from frame ``first`` to the next by a method."""
     pair = pictures(name)[first : first + 2]
@@ -124,35 +124,56 @@ def settings_of(by, weight, warps):
 
 
 def in_rounds(video, by, settings):
-    """Flow (T-1, 2, H, W), zero where it is not known so far, and how many pairs are: the pair in
-    view first, then the others, a third of a second at a time."""
+    """Flow (T-1, 2, H, W), zero where it is not known so far, and the pairs that are known: the pair
+    in view first, then the others, a third of a second at a time."""
     count = len(pictures(video)) - 1
     flow = np.zeros((count, 2, *pictures(video).shape[1:3]), np.float32)
     begun, at = -1.0, min(player.frame, count - 1)
-    for done, first in enumerate(np.roll(np.arange(count), -at).tolist(), 1):
+    order = np.roll(np.arange(count), -at).tolist()
+    for done, first in enumerate(order, 1):
         flow[first] = pair_flow(video, by, settings, first)
         if done == count or time.perf_counter() - begun > 0.3:
-            yield flow, done
+            yield flow, order[:done]
             begun = time.perf_counter()
 
 
+@lru_cache(maxsize=1024)
+def pair_colors(name, by, settings, first, largest):
+    """One field in colours (H, W, 3); ``by`` may be the truth."""
+    known = by == "true flow"
+    return flow_to_rgb(
+        truth(name)[0][first] if known else pair_flow(name, by, settings, first), largest
+    )
+
+
+def in_colors(name, by, settings, pairs, largest):
+    """Fields as frames of a player, white where they are not known so far."""
+    frames = np.full_like(pictures(name)[:-1], 255)
+    for first in pairs:
+        frames[first] = pair_colors(name, by, settings, first, largest)
+    return frames
+
+
+# %%
 def show_flow(video, by, view, weight, warps):
     ignored = "" if by in NAMES or (weight, warps) == (OWN, OWN) else f"; {by} has no such setting"
-    true = truth(video)
-    for flow, done in in_rounds(video, by, settings_of(by, weight, warps)):
+    true, settings = truth(video), settings_of(by, weight, warps)
+    for flow, pairs in in_rounds(video, by, settings):
         largest = largest_speed(flow if true is None else true[0])
         fields = {by: flow} if true is None else {by: flow, "true flow": true[0]}
         shown = pictures(video)[: len(flow)]
         if view == "colours":
-            clips = [shown, *(flow_colors(field, largest) for field in fields.values())]
-            player.show(clips, ["RGB", *fields])
+            known = {by: pairs, "true flow": range(len(flow))}
+            clips = [in_colors(video, f, settings, known[f], largest) for f in fields]
+            player.show([shown, *clips], ["RGB", *fields])
         else:
             marks = [Marks(field=field) for field in fields.values()]
             player.show([shown] * len(fields), list(fields), marks=marks)
-        if done < len(flow):
-            yield f"{done} of {len(flow)} pairs of frames"
+        if len(pairs) < len(flow):
+            yield f"{len(pairs)} of {len(flow)} pairs of frames"
     wheel = f"the hue of each direction; full colour at {largest:.1f} px a frame"
-    legend.show(flow_legend(largest), wheel)
+    if legend.alt != wheel:
+        legend.show(flow_legend(largest), wheel)
     if true is None:
         yield f"mean speed {np.hypot(*flow.swapaxes(0, 1)).mean():.2f} px a frame{ignored}"
     else:

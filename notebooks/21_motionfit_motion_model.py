@@ -56,6 +56,8 @@ weight_decay = 1e-3
 precision = "no"  # bf16 on a GPU
 frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
+processes = 1  # that share each step, one GPU each; batch_size is that of one
+launcher = ""  # starts them over several nodes, e.g. "srun torchrun --nnodes 2 ..."
 test_clips = 10
 baselines = False  # also a static-frame and a frame-difference classifier of the same labels
 
@@ -168,6 +170,8 @@ result = fit(
         num_workers=num_workers,
     ),
     folder=run.checkpoint_folder,
+    processes=processes,
+    launcher=launcher,
     collate=collate,
     report=progress_report(),
     log=run.log,
@@ -246,7 +250,7 @@ if multi_clip_weight:
         alt="Accuracy of each class; the dashed line is chance.",
         dataset=splits.name,
     )
-figure
+figure if multi_clip_weight else None
 
 # %%
 if baselines:

@@ -110,8 +110,9 @@ else:
     )
     table.save(run.folder / "features.npz", "feature", **about)
 counts = np.array([len(rows) for rows in table.rows_of.values()])
+each = " to ".join(map(str, dict.fromkeys((counts.min(), counts.max()))))
 print(
-    f"{len(table)} clips of {len(counts)} videos ({counts.min()} to {counts.max()} a video), "
+    f"{len(table)} clips of {len(counts)} videos ({each} a video), "
     f"{table.values.shape[1]} features each; {len(failed)} videos could not be read"
 )
 

@@ -53,13 +53,15 @@ weight_decay = 1e-4
 precision = "no"  # bf16 on a GPU
 frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
+processes = 1  # that share each step, one GPU each; batch_size is that of one
+launcher = ""  # starts them over several nodes, e.g. "srun torchrun --nnodes 2 ..."
 
 # %%
 from vidssl import runs
 from vidssl.core import one_of
 
-one_of("target", target, ("pseudo_labels", "features"))
 run = runs.start("23_motionfit_self_training", globals())
+one_of("target", target, ("pseudo_labels", "features"))
 source, pretrained = run.inputs(
     runs.Need(target, "22_motionfit_pseudo_labels", (f"{target}.npz",)),
     runs.Need("pretrained", settings={"backbone": backbone, "width": width}, required=False),
@@ -151,6 +153,8 @@ result = fit(
         num_workers=num_workers,
     ),
     folder=run.checkpoint_folder,
+    processes=processes,
+    launcher=launcher,
     collate=collate,
     report=progress_report(),
     log=run.log,

@@ -52,6 +52,8 @@ weight_decay = 1e-3
 precision = "no"  # bf16 on a GPU
 frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
+processes = 1  # that share each step, one GPU each; batch_size is that of one
+launcher = ""  # starts them over several nodes, e.g. "srun torchrun --nnodes 2 ..."
 test_clips = 10
 retrieval_clips = 10  # clips a video for retrieval; 0: no retrieval
 recall_at = [1, 5, 20]  # neighbours looked at
@@ -256,7 +258,7 @@ if retrieval_clips and initialisations != ["mars"]:
         dataset=splits.name,
         publish=publish,
     )
-figure
+figure if asking_of else None
 
 # %% [markdown]
 # ## Fine-tuning
@@ -292,6 +294,8 @@ for name in initialisations:
         step,
         train_config,
         folder=run.checkpoint_folder and run.checkpoint_folder / name,
+        processes=processes,
+        launcher=launcher,
         collate=collate,
         report=progress_report(),
         log=lambda name=name, **row: run.log(initialisation=name, **row),

@@ -87,7 +87,8 @@ for record in found.values():
                 key: record["metrics"].get(f"{name}_{key}") for key in ("level", "num_clusters")
             }
             transfers.append(settings(record) | {"name": name} | taught)
-print(f"{len(motion_models)} motion models and {len(transfers)} fine-tuned networks in the records")
+told = counted(len(motion_models), "motion model"), counted(len(transfers), "fine-tuned network")
+print("{} and {} in the records".format(*told))
 
 
 def main(entry, *free):
@@ -433,7 +434,7 @@ if table == "motionfit_transfer" and streams <= set(values):
         from_runs=sorted(behind),
         publish=True,
     )
-figure
+figure if table == "motionfit_transfer" else None
 
 # %% [markdown]
 # ## What one should see

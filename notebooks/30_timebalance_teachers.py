@@ -62,6 +62,8 @@ tuning_weight_decay = 1e-3
 precision = "no"  # bf16 on a GPU
 frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
+processes = 1  # that share each step, one GPU each; batch_size is that of one
+launcher = ""  # starts them over several nodes, e.g. "srun torchrun --nnodes 2 ..."
 test_clips = 10
 train_clips = 2  # clips of a labelled video for its accuracy
 
@@ -156,6 +158,7 @@ train_config = TrainConfig.for_steps(
     steps,
     len(views),
     batch_size=batch_videos,
+    processes=processes,
     lr=lr,
     warmup=warmup,
     weight_decay=weight_decay,
@@ -169,6 +172,8 @@ result = fit(
     timebalance.teacher_step(config),
     train_config,
     folder=run.checkpoint_folder and run.checkpoint_folder / "pretraining",
+    processes=processes,
+    launcher=launcher,
     collate=collate,
     report=progress_report(),
     log=lambda **row: run.log(part="pretraining", **row),
@@ -231,6 +236,7 @@ def finetuned(labelled, fraction):
         tuning_steps,
         len(labelled),
         batch_size=batch_size,
+        processes=processes,
         lr=tuning_lr,
         warmup=0.03,
         weight_decay=tuning_weight_decay,
@@ -244,6 +250,8 @@ def finetuned(labelled, fraction):
         supervised.training_step,
         tuning,
         folder=run.checkpoint_folder and run.checkpoint_folder / f"finetuned-{fraction}",
+        processes=processes,
+        launcher=launcher,
         collate=collate,
         report=progress_report(),
         log=lambda **row: run.log(part=f"finetuned-{fraction}", **row),

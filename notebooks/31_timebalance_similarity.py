@@ -203,7 +203,6 @@ figure
 # %%
 picture = Picture()
 first_of_class = {record.class_name: record for record in reversed(splits.test)}
-device = next(teachers[0].parameters()).device
 
 
 @lru_cache(maxsize=4)
@@ -212,16 +211,15 @@ def whole(name):
     return read_clip(first_of_class[name].path, np.arange)
 
 
-@torch.inference_mode()
 def look(video, start, stride):
     frames_seen = whole(video)
     places = consecutive_clips(len(frames_seen), frames, stride, clips, start)
     shown = frames_seen[places]
-    clip = normalise(torch.stack([plain(each) for each in shown]).to(device))
-    embedded = [network(clip).pooled[None] for network in teachers]
+    clip = torch.stack([plain(each) for each in shown])[None]
+    embedded = [timebalance.clip_embeddings(teacher, clip) for teacher in teachers]
     s = timebalance.temporal_similarity(*embedded)
     timeline = mirror_index(start + frame_stride * np.arange(tuning_frames), len(frames_seen))
-    classified = normalise(plain(frames_seen[timeline])[None].to(device))
+    classified = normalise(plain(frames_seen[timeline])[None])
     p_invariant, p_distinctive = predictors.predict(classified)
     blend = timebalance.blend_teachers(p_invariant, p_distinctive, s)
     bars = {"invariant": p_invariant, "distinctive": p_distinctive, "blend": blend}
@@ -230,9 +228,9 @@ def look(video, start, stride):
     words = f"frames {start} to {last}: s = {s.item():.2f}; the blend says {said}"
     board = teacher_board(
         list(shown),
-        [timebalance.similarity_matrices(z)[0].cpu().numpy() for z in embedded],
+        [timebalance.similarity_matrices(z)[0].numpy() for z in embedded],
         s.item(),
-        {name: p[0].cpu().numpy() for name, p in bars.items()},
+        {name: p[0].numpy() for name, p in bars.items()},
         splits.class_names,
         true_class=video,
     )

@@ -61,6 +61,8 @@ weight_decay = 1e-3
 precision = "no"  # bf16 on a GPU
 frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
+processes = 1  # that share each step, one GPU each; batch_size is that of one
+launcher = ""  # starts them over several nodes, e.g. "srun torchrun --nnodes 2 ..."
 test_clips = 10
 train_clips = 2  # clips of a labelled video for its accuracy and for the baselines
 publish = False  # put the curves among the project's figures
@@ -226,6 +228,7 @@ result = fit(
         steps,
         len(training),
         batch_size=batch_size,
+        processes=processes,
         lr=lr,
         warmup=warmup,
         weight_decay=weight_decay,
@@ -234,6 +237,8 @@ result = fit(
         num_workers=num_workers,
     ),
     folder=run.checkpoint_folder,
+    processes=processes,
+    launcher=launcher,
     collate=collate,
     report=progress_report(),
     log=run.log,

@@ -64,7 +64,7 @@ import torch
 from IPython.display import display
 
 from vidssl import visualize
-from vidssl.core import normalise, one_of
+from vidssl.core import one_of
 from vidssl.data import (
     MultiClipDataset,
     TestTransform,
@@ -208,7 +208,8 @@ display(figure)
 better = np.array(
     [right["invariant"][part].mean() - right["distinctive"][part].mean() for part in quarters]
 )
-print(f"invariant minus distinctive, from low to high s: {np.round(100 * better, 1)} points")
+points = ", ".join(f"{100 * gain:+.1f}" for gain in better)
+print(f"invariant minus distinctive, from low to high s: {points} points")
 
 # %%
 figure = weights_by_class(
@@ -244,12 +245,11 @@ span = clip_span(clips * frames, local_stride)
 starts = np.arange(0, max(1, len(whole) - span + 1), window_step)
 
 
-@torch.inference_mode()
 def windows(network):
     """Embeddings (W, clips, P) of the clips of every window."""
     shown = [consecutive_clips(len(whole), frames, local_stride, clips, start) for start in starts]
     clip = torch.stack([plain(whole[row]) for window in shown for row in window])
-    return network(normalise(clip)).pooled.unflatten(0, (len(starts), clips))
+    return timebalance.clip_embeddings(network, clip.unflatten(0, (len(starts), clips)))
 
 
 z_invariant, z_distinctive = (windows(teacher) for teacher in pretrained.values())

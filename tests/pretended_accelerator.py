@@ -9,8 +9,7 @@ in force in every kernel.
 """
 
 import functools
-import inspect
-import sys
+from pathlib import Path
 
 import torch
 
@@ -108,6 +107,7 @@ def profile(folder):
     """An IPython folder (for IPYTHONDIR) whose kernels begin with `pretend`."""
     startup = folder / "profile_default" / "startup"
     startup.mkdir(parents=True)
-    source = inspect.getsource(sys.modules[__name__])
-    (startup / "00-pretended.py").write_text(f"{source}\n\npretend()\n", encoding="utf-8")
+    here = str(Path(__file__).parent)
+    lines = f"__import__('sys').path.append({here!r})\n__import__({__name__!r}).pretend()\n"
+    (startup / "00-pretended.py").write_text(lines, encoding="utf-8")
     return folder

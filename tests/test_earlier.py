@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -11,6 +12,7 @@ from vidssl import models, runs
 from vidssl.models.pretrained import save_pretrained
 from vidssl.runs.earlier import located
 from vidssl.runs.explore import explore_folder
+from vidssl.runs.notebooks import notebook_cells
 
 PRETRAIN, TRANSFER = "11_mosi_pretrain", "12_mosi_transfer"
 TEACHERS, SIMILARITY = "30_timebalance_teachers", "31_timebalance_similarity"
@@ -230,3 +232,92 @@ def test_a_recorded_run_looks_for_nothing_optional(project, tmp_path):
     need = runs.Need("pretrained", PRETRAIN, ("backbone.pt",), required=False)
     assert found(need, run_folder=str(tmp_path / "run")) == [""]
     assert found(need) != [""]
+
+
+# --- every page --------------------------------------------------------------------------------
+
+AT_FIRST = {  # page -> the pages that it names at once where nothing has been run
+    "12_mosi_transfer": [PRETRAIN],
+    "14_mosi_clusters": [PRETRAIN],
+    "22_motionfit_pseudo_labels": ["21_motionfit_motion_model"],
+    "23_motionfit_self_training": ["22_motionfit_pseudo_labels"],
+    "24_motionfit_transfer": ["23_motionfit_self_training"],
+    SIMILARITY: [TEACHERS, TEACHERS],
+    "32_timebalance_student": [TEACHERS, TEACHERS, SIMILARITY],
+    "33_timebalance_weights": [TEACHERS, TEACHERS, SIMILARITY],
+}
+TABLES = ("15_mosi_tables", "25_motionfit_tables", "34_timebalance_tables")
+
+
+def first_cells(page, **given):
+    """Run a page's parameters and its first cell of code, as a kernel does; its variables."""
+    path = REPOSITORY / "notebooks" / f"{page}.py"
+    code = [cell for cell in notebook_cells(path.read_text()) if cell.kind == "code"]
+    parameters, first = code[:2]
+    assert "parameters" in parameters.tags
+    assert f'runs.start("{page}", globals())' in first.source
+    namespace = {}
+    exec(parameters.source, namespace)
+    namespace.update(given)
+    exec(first.source, namespace)
+    return namespace
+
+
+@pytest.mark.parametrize("page", runs.notebook_names(REPOSITORY))
+def test_a_page_opened_on_its_own_stops_in_its_first_cell_or_needs_nothing(project, page):
+    if page not in AT_FIRST:
+        assert first_cells(page)["run"].folder.is_dir()
+        return
+    with pytest.raises(runs.MissingInput) as refused:
+        first_cells(page)
+    told = str(refused.value)
+    named = [line.split()[1] for line in told.splitlines() if "by hand:" in line]
+    assert len(re.findall(r"no run of (\w+)", told)) == len(AT_FIRST[page])
+    assert re.findall(r"no run of (\w+)", told) == AT_FIRST[page]
+    assert re.findall(r"vidssl execute (\w+)", told) == AT_FIRST[page]
+    assert len(named) == len(AT_FIRST[page])
+
+
+@pytest.mark.parametrize("page", runs.notebook_names(REPOSITORY))
+def test_no_later_cell_looks_for_an_earlier_run(page):
+    path = REPOSITORY / "notebooks" / f"{page}.py"
+    code = [cell.source for cell in notebook_cells(path.read_text()) if cell.kind == "code"]
+    assert not any("run.inputs" in source or "explored(" in source for source in code[2:])
+
+
+def test_pages_without_a_trained_network_say_so_loudly(project, capsys):
+    found = first_cells("13_mosi_gradcam")
+    told = capsys.readouterr().out
+    assert found["untrained"]
+    assert "ONLY A NETWORK WITH RANDOM WEIGHTS IS SHOWN" in told
+    assert told.count("by command: vidssl execute") == 3
+    explored(PRETRAIN, "backbone.pt", mask_ratio=[])
+    found = first_cells("13_mosi_gradcam")
+    assert not found["untrained"]
+    assert (found["mosi_weights"], found["supervised_weights"]) == ("", "")
+    assert found["mosi_unmasked_weights"].endswith("backbone.pt")
+
+
+def test_initialisations_name_what_is_looked_for(project):
+    with pytest.raises(runs.MissingInput) as refused:
+        first_cells("24_motionfit_transfer", initialisations=["mosi", "mars", "appearance"],
+                    pretrained={"appearance": ""})  # fmt: skip
+    told = str(refused.value)
+    assert "needs pretrained.mosi: no run of 11_mosi_pretrain" in told
+    assert "needs pretrained.appearance: give it the path of a file" in told
+    assert "needs teacher_features: no run of 22_motionfit_pseudo_labels" in told
+    with pytest.raises(ValueError, match="did you mean 'motionfit'"):
+        first_cells("24_motionfit_transfer", initialisations=["motionfti"])
+
+
+def test_labels_alone_need_no_teacher(project):
+    assert first_cells("32_timebalance_student", method="supervised")["similarities"] == ""
+    assert first_cells(TRANSFER, initialisations=["scratch"])["pretrained"] == ""
+
+
+@pytest.mark.parametrize("page", TABLES)
+def test_tables_without_records_say_what_to_run(page):
+    path = REPOSITORY / "notebooks" / f"{page}.py"
+    assert "raise runs.no_records(table, scale, dataset, data_seed)" in path.read_text()
+    told = str(runs.no_records("mosi_lowshot", "smoke", "embedded", 1))
+    assert "  by command: vidssl run mosi_lowshot --scale smoke" in told.splitlines()

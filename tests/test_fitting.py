@@ -8,6 +8,7 @@ from vidssl import runs
 from vidssl.core import VideoRecord
 from vidssl.data import Splits, write_video
 from vidssl.runs.fitting import fit_to_data
+from vidssl.runs.inputs import open_inputs
 from vidssl.runs.parameters import given_names
 
 OWN = {"dataset": "folder"}
@@ -68,7 +69,9 @@ def test_as_many_images_pass_as_of_the_embedded_data(tmp_path, videos, epochs):
     assert only == {"epochs": 800}
 
 
-@pytest.mark.parametrize(("labels", "steps"), [(1, 1000), (16, 2000), (5, 1000)])
+@pytest.mark.parametrize(
+    ("labels", "steps"), [(1, 1000), (8, 1000), (12, 1500), (20, 2000), (0, 2000)]
+)
 def test_few_labelled_videos_are_passed_a_thousand_times_at_most(tmp_path, labels, steps):
     own = splits(tmp_path, {"a": 20, "b": 20})
     params = {**OWN, "videos_per_class": labels, "steps": 2000, "batch_size": 16}
@@ -109,6 +112,21 @@ def test_clusters_are_a_tenth_of_what_is_put_together(tmp_path):
     assert fit_to_data({**params, "level": "video"}, own, ())["num_clusters"] == 2
 
 
+@pytest.mark.parametrize(("classes", "clusters"), [("abc", 2), ("abcdefgh", 4), ("a" * 20, 5)])
+def test_clusters_of_videos_are_at_most_half_of_them(tmp_path, classes, clusters):
+    names = [f"{name}{place}" for place, name in enumerate(classes)]
+    own = splits(tmp_path, dict.fromkeys(names, 2))
+    params = {**OWN, "clusters": 5}
+    assert (params | fit_to_data(params, own, ()))["clusters"] == clusters
+
+
+def test_no_more_neighbours_are_looked_at_than_there_are(tmp_path):
+    own = splits(tmp_path, {"a": 4, "b": 5})
+    params = {**OWN, "recall_at": [1, 5, 20]}
+    assert fit_to_data(params, own, ()) == {"recall_at": [1, 5]}
+    assert fit_to_data(params, own, ("recall_at",)) == {}
+
+
 def test_the_embedded_data_and_still_images_keep_the_defaults(tmp_path):
     own = splits(tmp_path, {"a": 3})
     page = runs.declared_parameters(REPOSITORY / "notebooks" / "21_motionfit_motion_model.py")
@@ -125,6 +143,7 @@ def test_every_parameter_that_is_fitted_is_one_of_the_pages():
         *("videos_per_class", "label_list", "epochs", "warmup_epochs", "max_images", "steps"),
         *("batch_size", "frames", "tuning_frames", "frame_stride", "global_stride", "clips"),
         *("locals_count", "local_stride", "num_clusters", "level", "dense_step"),
+        *("clusters", "recall_at"),
     } <= declared.keys()
 
 
@@ -133,3 +152,22 @@ def test_what_papermill_injects_counts_as_given_even_if_it_is_the_default():
     live = {**declared, "size": 16, "In": ["", "epochs = 2\nsize = 32", "# Parameters\nlr = 0.1\n"]}
     assert given_names(live, declared) == {"size", "lr"}
     assert given_names(declared, declared) == frozenset()
+
+
+def test_one_class_is_enough_for_images_and_too_few_to_tell_apart(tmp_path):
+    records(tmp_path, {"only": 4}, 4)
+    params = {**OWN, "root": str(tmp_path), "data_seed": 0, "scale": "mini"}
+    assert open_inputs(params).num_classes == 1
+    with pytest.raises(
+        runs.ParameterError, match=r"holds one class folder, 'only': .* two or more"
+    ):
+        open_inputs(params, labelled=True)
+
+
+@pytest.mark.parametrize("folder", ["ut_interaction_set1", "utd_mhad_depth", "ucf101_six/videos"])
+def test_real_sets_keep_what_fits_them(shared_data, folder):
+    """Each class has five training videos, and clips of 50 frames fit into nearly all."""
+    page = runs.declared_parameters(REPOSITORY / "notebooks" / "12_mosi_transfer.py")
+    params = {**page, **OWN, "root": f"{shared_data}/{folder}"}
+    changed = fit_to_data(params, open_inputs(params, labelled=True), ()).keys()
+    assert changed <= {"steps"}

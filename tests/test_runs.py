@@ -1,6 +1,7 @@
 import json
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from PIL import Image
 from tiny_project import REPOSITORY, make_project
@@ -239,6 +240,15 @@ def test_a_failing_notebook_stays_to_be_read_and_leaves_no_run_json(executed):
         assert not (project / "papermill_runs" / "records" / "mini-fails.json").exists()
 
 
+def test_a_kernel_that_dies_is_a_failed_run(project):
+    notebook = project / "notebooks" / "90_tiny.py"
+    dies = "import os\n\nos.kill(os.getpid(), 9)\nfor step in range(3):"
+    notebook.write_text(notebook.read_text().replace("for step in range(3):", dies))
+    with pytest.raises(runs.RunFailed, match=r"90_tiny\.ipynb: its kernel died"):
+        runs.execute("90_tiny", FOLDER)
+    assert not (project / FOLDER / "run.json").exists()
+
+
 def test_a_folder_in_use_is_refused_and_names_its_holder(project):
     with (
         locked(project / FOLDER),
@@ -407,6 +417,17 @@ def test_equal_figures_are_equal_files(tmp_path):
     for suffix in (".png", ".pdf", ".json"):
         one, other = ((tmp_path / n / f"line{suffix}").read_bytes() for n in ("a", "b"))
         assert one == other, suffix
+
+
+def test_a_large_figure_stays_below_a_mebibyte_and_keeps_its_words(tmp_path):
+    figure = plt.figure(figsize=(7, 5))
+    figure.add_axes((0, 0, 1, 1)).imshow(np.random.default_rng(0).random((400, 560, 3)))
+    about = {"alt": "noise", "scale": "smoke", "dataset": "embedded"}
+    runs.save_figure(figure, "noise", **about, folder=tmp_path)
+    plt.close(figure)
+    assert (tmp_path / "noise.png").stat().st_size < 2**20
+    assert Image.open(tmp_path / "noise.png").width >= 700
+    assert figure.get_label() == "noise", "a notebook shows the figure with these words"
 
 
 def test_a_figure_needs_words_and_rows(tmp_path):

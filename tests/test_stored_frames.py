@@ -12,7 +12,7 @@ from vidssl.core import VideoRecord
 from vidssl.data import ClipDataset, TrainTransform, collate, synthetic, write_video
 from vidssl.data.records import open_dataset
 from vidssl.methods import supervised
-from vidssl.runs import inputs
+from vidssl.runs.stored_frames import frame_store, open_frames
 from vidssl.training import TrainConfig, fit
 
 PARAMS = {"dataset": "folder", "frame_store_gb": 1.0, "scale": "mini"}
@@ -44,21 +44,21 @@ def test_a_run_finds_what_prepare_made(videos, frames_at, capsys, monkeypatch):
     monkeypatch.setattr("vidssl.data.frame_store._decoded", None)
     splits = open_dataset("folder", videos)
     given = {**PARAMS, "root": f"{videos}/../{videos.name}/"}  # as a user may write it
-    store = inputs.open_frames(given, [*splits.train, *splits.test], 24)
+    store = open_frames(given, [*splits.train, *splits.test], 24)
     assert "frames: 4 of 4 videos at 24 px" in capsys.readouterr().out
     assert all(store.frames(r.path, 24) is not None for r in [*splits.train, *splits.test])
     assert {file: (frames_at / file).stat().st_mtime_ns for file in files(frames_at)} == before
     assert not [file for file in files(videos) if file.suffix != ".mp4"]
 
 
-def test_prepare_s_default_side_is_that_of_the_notebooks(videos, frames_at, capsys):
+def test_prepare_s_defaults_are_those_of_the_notebooks(videos, frames_at, capsys):
     cli.main(["prepare", "--frames", str(videos), "--gb", "0.5"])
     assert f"at {cli.MINI_SIDE} px" in capsys.readouterr().out
     for notebook in runs.notebook_names(REPOSITORY):
         declared = runs.declared_parameters(runs.notebook_path(notebook, REPOSITORY))
         if "frame_store_gb" in declared:
             assert declared.get("short_side", cli.MINI_SIDE) == cli.MINI_SIDE
-            assert declared["frame_store_gb"] == 4.0
+            assert declared["frame_store_gb"] == (0.0 if notebook.startswith("11") else 4.0)
 
 
 def test_prepare_names_what_it_cannot_read(videos, frames_at, capsys):
@@ -96,9 +96,9 @@ def test_prepare_refuses(videos, frames_at, capsys, words, told):
 def test_no_store_where_none_is_wanted(videos, frames_at):
     records = open_dataset("folder", videos).train
     params = {**PARAMS, "root": str(videos)}
-    assert inputs.open_frames({**params, "frame_store_gb": 0.0}, records, 24) is None
+    assert open_frames({**params, "frame_store_gb": 0.0}, records, 24) is None
     with pytest.raises(runs.ParameterError, match="frame_store_gb=-1 must be 0"):
-        inputs.open_frames({**params, "frame_store_gb": -1}, records, 24)
+        open_frames({**params, "frame_store_gb": -1}, records, 24)
     assert not frames_at.exists()
 
 
@@ -107,23 +107,23 @@ def test_frames_lie_beside_embedded_data_and_never_among_own_videos(tmp_path, vi
     embedded = tmp_path / "data" / "smoke-seed0"
     embedded.mkdir(parents=True)
     (embedded / synthetic.MARKER).write_text("{}")
-    store = runs.frame_store(embedded, 40)
+    store = frame_store(embedded, 40)
     assert store.folder.parent == tmp_path / "data" / "frames"
     assert store.folder.name.startswith("smoke-seed0-40px-")
     moved = shutil.move(tmp_path / "data", tmp_path / "elsewhere")
-    assert runs.frame_store(moved / "smoke-seed0", 40).folder.name == store.folder.name
-    own = runs.frame_store(videos, 40).folder
+    assert frame_store(moved / "smoke-seed0", 40).folder.name == store.folder.name
+    own = frame_store(videos, 40).folder
     assert own.parent == runs.find_project() / "papermill_runs" / "data" / "frames"
 
 
 def test_each_set_side_and_decoder_has_a_store_of_its_own(tmp_path, monkeypatch, frames_at):
     names = {
-        runs.frame_store(root, side).folder
+        frame_store(root, side).folder
         for root in (tmp_path / "a" / "set", tmp_path / "b" / "set")
         for side in (24, 40)
     }
     monkeypatch.setenv("VIDSSL_DECODER", "pyav")
-    names.add(runs.frame_store(tmp_path / "a" / "set", 24).folder)
+    names.add(frame_store(tmp_path / "a" / "set", 24).folder)
     assert len(names) == 5
     assert {folder.parent for folder in names} == {frames_at}
 
@@ -131,7 +131,7 @@ def test_each_set_side_and_decoder_has_a_store_of_its_own(tmp_path, monkeypatch,
 def test_a_video_outside_the_root_has_a_place_too(videos, tmp_path, frames_at):
     other = shutil.copy(videos / "wave/a.mp4", tmp_path / "other.mp4")
     params = {**PARAMS, "root": str(videos)}
-    store = inputs.open_frames(params, [VideoRecord(str(other), 0, "other")], 24)
+    store = open_frames(params, [VideoRecord(str(other), 0, "other")], 24)
     assert store.frames(str(other), 24).shape == (10, 24, 32, 3)
 
 
@@ -140,7 +140,7 @@ def test_a_training_learns_the_same_with_a_store(moving_videos, frames_at):
     params = {**PARAMS, "root": str(moving_videos)}
     weights = []
     for gigabytes in (0.0, 1.0):
-        store = inputs.open_frames({**params, "frame_store_gb": gigabytes}, records, 20)
+        store = open_frames({**params, "frame_store_gb": gigabytes}, records, 20)
         data = ClipDataset(
             records, frames=4, stride=2, transform=TrainTransform(16, 20), store=store
         )

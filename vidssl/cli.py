@@ -48,7 +48,7 @@ def _obey(args: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except KeyboardInterrupt as stop:
-        print(f"vidssl: {stop or 'stopped'}", file=sys.stderr, flush=True)
+        print(f"vidssl: {str(stop) or 'stopped'}", file=sys.stderr, flush=True)
         return 130
     except REFUSALS as error:
         print(f"vidssl: {error}", file=sys.stderr)
@@ -269,8 +269,10 @@ def _prepare_frames(args: argparse.Namespace) -> int:
             "--frames takes no folder: runs look for frames in one place, and the environment's "
             "VIDSSL_FRAMES names another"
         )
+    from vidssl.runs.stored_frames import prepare_frames
+
     side = MINI_SIDE if args.short_side is None else args.short_side
-    done = runs.prepare_frames(args.root, side, args.gb, workers=args.jobs)
+    done = prepare_frames(args.root, side, args.gb, workers=args.jobs)
     print(done, *(f"  {path}: {reason}" for path, reason in done.failed.items()), sep="\n")
     return int(bool(done.failed or done.trouble))
 

@@ -135,10 +135,11 @@ def derive_seed(*parts: int | str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
+def counted(number: int, noun: str) -> str:
     """A number with its noun.
 
-    >>> counted(1, "minute"), counted(2240, "video"), counted(0, "class", "classes")
+    >>> counted(1, "minute"), counted(2240, "video"), counted(0, "class")
     ('1 minute', '2,240 videos', '0 classes')
     """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+    ending = "es" if noun.endswith(("s", "x", "ch", "sh")) else "s"
+    return f"{number:,} {noun if number == 1 else noun + ending}"

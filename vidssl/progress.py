@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, TypeVar
@@ -36,6 +37,7 @@ class Lines:
     def __init__(self, total: int | None, title: str, unit: str, file: TextIO | None = None):
         self.total, self.title, self.unit, self.file = total, title, unit, file
         self.done, self.note = 0, ""
+        self.start: tuple[float, int] | None = None  # pace is counted from the first update on
         self.began = time.monotonic()
         self.due = self.began + FIRST
 
@@ -43,6 +45,7 @@ class Lines:
         """``count`` more are done; prints a line if one is due."""
         self.done += count
         now = time.monotonic()
+        self.start = self.start or (now, self.done)
         if now >= self.due and self.done != self.total:
             self.due = now + NEXT
             self._print(f"{self._so_far()}{self._left(now)}")
@@ -62,9 +65,10 @@ class Lines:
         return f"{self.done:,} of {counted(self.total, self.unit)}"
 
     def _left(self, now: float) -> str:
-        if not self.total or not self.done:
-            return ""
-        left = (now - self.began) / self.done * (self.total - self.done)
+        began, before = self.start
+        if self.total is None or self.done == before:
+            return ""  # the first one takes the start of the workers, too
+        left = (now - began) / (self.done - before) * (self.total - self.done)
         return f", about {in_words(left)} left"
 
     def _print(self, text: str) -> None:
@@ -131,3 +135,13 @@ def in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return hasattr(shell, "kernel")
+
+
+def warnings_as_lines() -> None:
+    """Show warnings as lines among the output: a notebook puts what is on the error stream into red
+    boxes, with the path of the code in front."""
+
+    def shown(message, category, filename, lineno, file=None, line=None) -> None:
+        print(f"note: {' '.join(str(message).split())}", file=file or sys.stdout, flush=True)
+
+    warnings.showwarning = shown

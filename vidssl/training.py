@@ -82,14 +82,21 @@ class TrainConfig:
 
     @classmethod
     def for_steps(
-        cls, steps: int, samples: int, *, batch_size: int, warmup: float = 0.0, **settings
+        cls,
+        steps: int,
+        samples: int,
+        *,
+        batch_size: int,
+        processes: int = 1,
+        warmup: float = 0.0,
+        **settings,
     ) -> TrainConfig:
         """As many whole epochs of ``samples`` as come nearest to ``steps``, at least one.
 
         A training on 5 videos a class then gets the same budget as one on all. ``warmup`` is a
-        share of the training.
+        share of the training. A step takes ``batch_size`` samples of each of ``processes``.
         """
-        epochs = max(1, round(steps / max(1, samples // batch_size)))
+        epochs = max(1, round(steps / max(1, samples // (batch_size * processes))))
         return cls(epochs=epochs, batch_size=batch_size, warmup_epochs=warmup * epochs, **settings)
 
     def lr_at(self, epoch: float) -> float:
@@ -194,7 +201,8 @@ def fit(
 
     Args:
         dataset: map-style, indexed by (epoch, index). Its samples may carry a list ``failed``;
-            whatever stands there is gathered in the result.
+            whatever stands there is gathered in the result. They are made beside the steps, so
+            they draw from generators of their own, never from torch's.
         training_step: ``(model, batch, context) -> (loss, metrics)``. The loss is a mean over the
             batch. Where several processes train, ``model`` is wrapped (``model.module``).
         processes: how many processes train, one GPU each, on this machine; they take batches of

@@ -7,6 +7,7 @@ as videos from the web are; copies are what `vidssl prepare` makes of them.
 
 import os
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -19,6 +20,7 @@ from vidssl.data import (
     ClipDataset,
     ColorJitter,
     TrainTransform,
+    frame_index,
     random_clip,
     read_folder,
     read_frames,
@@ -67,10 +69,8 @@ def drawn(dataset, key):
 
 def decord_alone(dataset, key):
     """Only decoded: no resize, no crop, no floats."""
-    import decord
-
     path, indices, _ = drawn(dataset, key)
-    return decord.VideoReader(path, num_threads=1).get_batch(indices).asnumpy()
+    return decord_by_itself(path, indices)
 
 
 def whole_video(dataset, key):
@@ -129,6 +129,105 @@ def memory_in_use(dataset, clips, every):
 def test_memory_stays_where_it_is(folders):
     used = memory_in_use(clips_of(folders[1]), 300, 100)
     assert used[-1] - used[0] < 40, used
+
+
+# --- one clip of frames, against either back-end alone --------------------------------------------
+
+FORMATS = {
+    "H.264 mp4, gop 12": ("mp4", "libx264", {"g": "12", "bf": "0", "preset": "veryfast"}),
+    "H.264 mp4, gop 250": ("mp4", "libx264", {"g": "250", "preset": "veryfast"}),
+    "H.264 mkv": ("mkv", "libx264", {"g": "50", "preset": "veryfast"}),
+    "H.264 avi": ("avi", "libx264", {"g": "50", "bf": "0", "preset": "veryfast"}),
+    "MPEG-4 avi": ("avi", "mpeg4", {"g": "50"}),
+    "MPEG-4 avi, B-frames": ("avi", "mpeg4", {"g": "50", "bf": "2"}),
+    "MPEG-2 mpg": ("mpg", "mpeg2video", {"g": "12", "bf": "2"}),
+    "HEVC mp4, open GOPs": ("mp4", "libx265", {"preset": "ultrafast"}),
+    "VP9 webm": ("webm", "libvpx-vp9", {"g": "50", "deadline": "realtime", "cpu-used": "8"}),
+    "MJPEG avi": ("avi", "mjpeg", {}),
+}
+
+
+@pytest.fixture(scope="module")
+def formats(folders, tmp_path_factory):
+    """{name: file}: one of the originals in every format."""
+    root = tmp_path_factory.mktemp("formats")
+    frames = read_frames(folders[0] / "v0.mp4", range(LENGTH))
+    return {
+        name: encoded(root / f"{i}.{suffix}", frames, codec, options)
+        for i, (name, (suffix, codec, options)) in enumerate(FORMATS.items())
+    }
+
+
+def encoded(path, frames, codec, options):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.bit_rate = 1_000_000
+        for image in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def pyav_alone(path, indices):
+    """From the first frame to the last one that is wanted."""
+    wanted, found = set(indices), []
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        for count, frame in enumerate(container.decode(stream)):
+            if count in wanted:
+                found.append(frame.to_ndarray(format="rgb24", threads=1))
+            if count == indices[-1]:
+                return np.stack(found)
+    raise IndexError(indices)
+
+
+def decord_by_itself(path, indices):
+    import decord
+
+    return decord.VideoReader(str(path), num_threads=1).get_batch(indices).asnumpy()
+
+
+def seconds(read, path, clips, before=lambda: None):
+    total = 0.0
+    for indices in clips:
+        before()
+        began = time.process_time()
+        read(path, indices)
+        total += time.process_time() - began
+    return total
+
+
+def forget():
+    frame_index._indices = frame_index.Remembered(10**8, lambda index: index.nbytes)
+
+
+@pytest.mark.bench
+def test_random_clips_of_every_format(formats):
+    """Ratios in one run: how often ours reads a clip while the other reads one."""
+    print(f"\nrandom clips of {FRAMES} frames in a row and at stride 2, 320 x 240, {LENGTH} frames")
+    print(f"{'':22} against decord alone   against PyAV alone      a first look, the same two")
+    for name, path in formats.items():
+        shown = (f"{ratio:17.2f}" for ratio in speed_ratios(path))
+        print(f"{name:22} {'   '.join(shown)}", flush=True)
+
+
+def speed_ratios(path):
+    """Ours against decord and PyAV alone, and the same for files never seen before."""
+    rng = np.random.default_rng(0)
+    rounds = []
+    for _ in range(5):
+        strides = [1, 2] * 3
+        clips = [random_clip(LENGTH, FRAMES, stride, rng).tolist() for stride in strides]
+        read_frames(path, [0])
+        ours = seconds(read_frames, path, clips)
+        first = seconds(read_frames, path, clips, forget)
+        plain = seconds(pyav_alone, path, clips)
+        decord = seconds(decord_by_itself, path, clips) if find_spec("decord") else np.nan
+        rounds.append([decord / ours, plain / ours, decord / first, plain / first])
+    return np.median(rounds, axis=0)
 
 
 @pytest.mark.bench

@@ -13,21 +13,21 @@ def test_controls_and_player_change_the_picture(open_notebook):
     lab = open_notebook("10_mosi_pseudo_motion.ipynb")
     lab.run_all()
     before = lab.pixels()
-    lab.focus(".widget-slider .noUi-handle")
+    lab.control("slider", "speed").focus()
     lab.press("ArrowRight")
     moved = lab.wait_for_other_pixels(before)
 
     count = lab.counter()
-    lab.focus(".vidssl-player")
+    lab.control("slider", "frame").focus()
     lab.press("ArrowRight")
     stepped = lab.wait_for_other_pixels(moved)
     assert lab.counter() != count
 
-    said = lab.page.get_by_role("status").first
+    said = lab.page.locator(".vidssl-said").first
     assert "Label 3 of 9, speed (+2, +0)" in said.inner_text()
     square = "The square of 45 px"
     assert square in said.inner_text()
-    lab.focus(".widget-slider:has-text('mask ratio') .noUi-handle")
+    lab.control("slider", "mask ratio").focus()
     lab.press("ArrowRight")
     masked = lab.wait_for_other_pixels(stepped)
     assert square not in said.inner_text()
@@ -37,12 +37,12 @@ def test_controls_and_player_change_the_picture(open_notebook):
     assert not frozen, "the mask is in the third panel alone"
 
     with lab.page.expect_file_chooser() as chooser:
-        lab.page.get_by_role("button", name="own image").press("Enter")
+        lab.control("button", "own image").press("Enter")
     picture = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)  # small and grey
     Image.fromarray(noise).save(picture, "PNG")
     file = {"name": "mine.png", "mimeType": "image/png", "buffer": picture.getvalue()}
     chooser.value.set_files(file)
     lab.wait_for_other_pixels(masked)
-    assert lab.page.locator(".widget-dropdown select").first.input_value() == "mine.png"
+    assert lab.control("combobox", "image").input_value() == "mine.png"
     assert "Label 3 of 9" in said.inner_text()

@@ -195,7 +195,7 @@ def test_small_frames_are_enlarged_and_columns_stand_below_each_other(lab):
 def test_figures_and_curves_are_shown_once_and_described(lab):
     strip = lab.page.locator(".jp-CodeCell").nth(1).locator("img")
     assert strip.count() == 1
-    assert strip.get_attribute("alt").startswith("Figure")
+    assert strip.get_attribute("alt") == "film strips, 1 in all"
     curves = lab.page.locator(".jp-CodeCell").nth(2).locator("img")
     assert curves.count() == 1
     assert "step 4" in curves.get_attribute("alt")

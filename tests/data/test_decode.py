@@ -73,10 +73,8 @@ def test_back_ends_agree(video, monkeypatch):
     read = {}
     for name in INSTALLED:
         monkeypatch.setenv("VIDSSL_DECODER", name)
-        read[name] = read_frames(video, range(video_length(video))).astype(int)
-    difference = np.abs(read["decord"] - read["pyav"])
-    assert difference.mean() < 2
-    assert difference.max() <= 8
+        read[name] = read_frames(video, range(video_length(video)))
+    assert np.array_equal(read["decord"], read["pyav"])
 
 
 @pytest.mark.parametrize("indices", [[], [[0, 1]]])
@@ -97,51 +95,6 @@ def test_an_error_of_choose_is_not_blamed_on_the_file(video, decoder):
 
     with pytest.raises(ValueError, match=r"^mine$"):
         read_clip(video, broken)
-
-
-def test_variable_frame_rate(tmp_path, decoder):
-    """Frames are numbered by order, whatever their times are."""
-    path = tmp_path / "variable.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"g": "6", "crf": "10"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        times = np.cumsum([1, 3, 1, 5] * 5)
-        for time, image in zip(times, numbered_frames(20)):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts = int(time)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    assert video_length(path) == 20
-    assert frame_numbers(read_frames(path, [0, 7, 13, 19])) == [0, 7, 13, 19]
-
-
-@pytest.mark.parametrize("b_frames", ["0", "2"])
-def test_avi_has_no_times_and_is_numbered_alike(tmp_path, decoder, b_frames):
-    path = tmp_path / "old.avi"
-    with av.open(str(path), "w") as container:
-        options = {"g": "10", "bf": b_frames}
-        stream = container.add_stream("mpeg4", rate=25, options=options)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.bit_rate = 8_000_000
-        for image in numbered_frames(25):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    assert video_length(path) == 25
-    assert frame_numbers(read_frames(path, [24, 3, 12])) == [24, 3, 12]
-
-
-def test_rotation_tag_turns_the_frames(tmp_path, decoder):
-    frames = np.zeros((5, 48, 64, 3), np.uint8)
-    frames[:, :24, :32, 0] = 255  # red in the upper left
-    path = write_video(tmp_path / "phone.mp4", frames)
-    data = bytearray(path.read_bytes())
-    matrix = data.find(b"tkhd") + 44
-    data[matrix : matrix + 36] = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
-    path.write_bytes(data)
-    turned = read_frames(path, [2])[0]
-    assert turned.shape == (64, 48, 3)  # a quarter turn clockwise: red is now in the upper right
-    assert turned[8, 40, 0] > 200
-    assert turned[8, 8, 0] < 50
 
 
 def damaged(video: Path, folder: Path, kind: str) -> Path:
@@ -220,18 +173,26 @@ def test_unknown_back_end(monkeypatch):
 
 def test_default_back_end(monkeypatch):
     monkeypatch.delenv("VIDSSL_DECODER", raising=False)
-    assert backend() == INSTALLED[0]
+    assert backend() == "pyav"
 
 
-def test_no_decoder_at_all(monkeypatch, video):
-    monkeypatch.delenv("VIDSSL_DECODER", raising=False)
-    monkeypatch.setattr(decode, "find_spec", lambda name: None)
-    decode._installed_backend.cache_clear()
+@pytest.mark.parametrize(
+    ("wanted", "absent", "message"),
+    [
+        ("", "av", r"no video decoder is installed: install av \(PyAV\)"),
+        ("decord", "av", r"no video decoder is installed: install av \(PyAV\)"),
+        ("decord", "decord", "'decord', which is not installed: install decord or unset it"),
+    ],
+)
+def test_a_decoder_that_is_not_installed(monkeypatch, video, wanted, absent, message):
+    monkeypatch.setenv("VIDSSL_DECODER", wanted)
+    monkeypatch.setattr(decode, "find_spec", lambda name: None if name == absent else name)
+    decode._require_installed.cache_clear()
     try:
-        with pytest.raises(ModuleNotFoundError, match=r"install av \(PyAV\) or decord"):
+        with pytest.raises(ModuleNotFoundError, match=message):
             video_length(video)
     finally:
-        decode._installed_backend.cache_clear()
+        decode._require_installed.cache_clear()
 
 
 # --- writing ------------------------------------------------------------------------------------
@@ -314,14 +275,11 @@ def test_damaged_images(tmp_path, content):
 # --- real videos --------------------------------------------------------------------------------
 
 
-def test_back_ends_count_real_files_alike(shared_data, monkeypatch):
-    files = sorted(Path(shared_data).glob("single_clips/*"))
-    files += sorted(Path(shared_data).glob("ut_interaction_set1/*/*.avi"))[:1]
+def test_back_ends_read_real_files_alike(shared_data, monkeypatch):
+    files = sorted(Path(shared_data).glob("single_clips/*.mp4"))
     for path in files:
-        lengths, last = [], []
+        frames = []
         for name in INSTALLED:
             monkeypatch.setenv("VIDSSL_DECODER", name)
-            lengths.append(video_length(path))
-            last.append(read_clip(path, lambda n: [n // 2, n - 1]).astype(int))
-        assert len(set(lengths)) == 1, path
-        assert np.abs(last[0] - last[-1]).mean() < 3, path
+            frames.append(read_clip(path, lambda n: [n // 2, n - 1]))
+        assert np.array_equal(frames[0], frames[-1]), path

@@ -16,6 +16,7 @@ from vidssl.data import (
     read_ucf101,
     read_video_list,
 )
+from vidssl.data.readers.text import json_items, json_object
 
 # --- classes and their numbers ------------------------------------------------------------------
 
@@ -246,6 +247,40 @@ def test_kinetics_test_videos_that_are_trained_on(tmp_path):
     write(tmp_path / "val.csv", KINETICS + "yoga,c,1,11,val\nyoga,b,11,21,val\n")
     splits = open_dataset("kinetics", tmp_path, annotations=tmp_path)
     assert splits.caveats["shared_groups"]["first"] == ["b_000011_000021"]
+
+
+# --- JSON lists ---------------------------------------------------------------------------------
+
+
+def test_items_of_a_json_list_have_lines(tmp_path):
+    file = write(tmp_path / "l.json", '\ufeff[\n{"id": "a"},\r\n\n{"id":\n"é"}, {"id": "c"}\n]\n')
+    found = [(line, item["id"]) for line, item in json_items(file, ("id",))]
+    assert found == [(2, "a"), (4, "é"), (5, "c")]
+    assert list(json_items(write(file, "[]"))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[\n{"id": 1},\n{"id": ', r"l\.json, line 3: Expecting value; is the file cut off there"),
+        ('[\n{"id": 1},\n', r"l\.json, line 3: Expecting value; is the file cut off"),
+        ('[\n{"id": 1}\n', r"l\.json, line 3: Expecting value; is the file cut off"),
+        ('[\n{"id": 1},\n{"name": 1}]', r"l\.json, line 3: 'id' is missing in \{'name': 1\}"),
+        ("[1]", r"l\.json, line 1: 'id' is missing in 1"),
+        ('{"id": 1}', r"l\.json: is no JSON list"),
+        ("", r"l\.json: is no JSON list"),
+    ],
+)
+def test_a_json_list_is_refused_by_file_and_line(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        list(json_items(write(tmp_path / "l.json", text), ("id",)))
+
+
+def test_a_json_object_is_one(tmp_path):
+    assert json_object(write(tmp_path / "o.json", '{"a": "0"}')) == {"a": "0"}
+    for text, message in (("[1]", "is no JSON object"), ('{\n"a"', r"o\.json, line 2: Expecting")):
+        with pytest.raises(ValueError, match=message):
+            json_object(write(tmp_path / "o.json", text))
 
 
 # --- folders ------------------------------------------------------------------------------------

@@ -48,6 +48,15 @@ def test_failed_videos_stay_in_the_denominator_and_are_named():
     assert report.summary() == expected
 
 
+def test_a_summary_says_what_means_something():
+    few = classification_report(np.eye(2)[:1], [0], ["a", "b"])
+    assert few.summary() == "top-1 100.0 % of 1 video"
+    many = classification_report(np.eye(6)[:1], [0], NAMES, failed=["v", "w", "x", "y"])
+    assert many.summary().endswith("4 unreadable, counted as wrong: v, w, x, ...")
+    three = classification_report(np.eye(6)[:1], [0], NAMES, failed=["v", "w", "x"])
+    assert three.summary().endswith("wrong: v, w, x")
+
+
 def test_failed_videos_count_in_their_class():
     report = classification_report(np.eye(2), [0, 1], ["a", "b"], failed=["x"], failed_labels=[1])
     assert report.per_class_accuracy.tolist() == [1.0, 0.5]

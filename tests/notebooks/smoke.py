@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from vidssl import runs
+from vidssl.runs.promises import figures_of, files_of
 
 NOTEBOOKS = runs.find_project() / "notebooks"
 
@@ -21,10 +22,11 @@ def execute(notebook, place, name, **parameters):
     if "root" in declared:
         parameters.setdefault("root", str(place / "data"))
     prepared = place / f"{name}.ipynb"
+    given = runs.parameters_for(notebook, "smoke", parameters)
     papermill.execute_notebook(
         str(NOTEBOOKS / f"{notebook}.ipynb"),
         str(prepared),
-        parameters=runs.parameters_for(notebook, "smoke", parameters),
+        parameters=given,
         kernel_name="python3",
         prepare_only=True,
         progress_bar=False,
@@ -36,5 +38,18 @@ def execute(notebook, place, name, **parameters):
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout[-4000:]
-    return json.loads((place / "smoke" / name / "run.json").read_text())
+    assert done.returncode == 0, done.stdout[:4000]  # the first cell that failed
+    run = json.loads((place / "smoke" / name / "run.json").read_text())
+    assert_made_what_was_promised(notebook, given, run, place / "smoke" / name)
+    return run
+
+
+def assert_made_what_was_promised(notebook, given, run, folder):
+    """What the graph reads off a notebook before it runs is what came."""
+    path = NOTEBOOKS / f"{notebook}.py"
+    for figure in figures_of(path, given):
+        came = {figure.name, f"smoke_{figure.name}"} & set(run["figures"])
+        assert figure.made in (None, bool(came)), figure
+        assert not came or (came != {figure.name}) == figure.published
+    for file in files_of(path, given):
+        assert file.made in (None, (folder / file.name).exists()), file

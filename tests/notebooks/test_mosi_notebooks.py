@@ -11,7 +11,8 @@ from vidssl.models.pretrained import save_pretrained
 def test_pseudo_motion(place):
     done = execute("10_mosi_pseudo_motion", place, "pseudo_motion")
     assert done["metrics"]["labels"] == 9
-    assert (place / "figures" / "smoke_mosi_pseudo_motion.png").exists()
+    for suffix in ("png", "webp"):
+        assert (place / "figures" / f"smoke_mosi_pseudo_motion.{suffix}").exists()
 
 
 def test_pretrain_transfer_and_table(place):

@@ -53,8 +53,9 @@ def own_videos(tmp_path_factory):
 @pytest.fixture
 def clone(tmp_path):
     """A clone as papermill meets it: notebooks, scales and the folder for runs of one's own."""
+    left = shutil.ignore_patterns(".ipynb_checkpoints")
     for name in ("notebooks", "my_runs"):
-        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("*.nbc"))
+        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=left)
     (tmp_path / "papermill_runs").mkdir()
     for path in (REPOSITORY / "papermill_runs").glob("*.yaml"):
         shutil.copy(path, tmp_path / "papermill_runs")

@@ -4,7 +4,7 @@ import pytest
 from smoke import execute
 
 
-def test_timebalance_from_teachers_to_tables(place):
+def test_timebalance_from_teachers_to_tables(place, pretended_gpu):
     """Three pretrained networks, their similarities, students and baselines, tables of it all."""
     runs_of = {
         name: execute(

@@ -64,4 +64,4 @@ def test_its_file_plays_for_ever_and_knows_what_made_it(tmp_path):
         assert image.convert("RGB").getpixel((60, frames.shape[1] // 2))[0] > 230
         origin = json.loads(image.getexif()[ExifTags.Base.ImageDescription])
     assert origin["made_by"] == "mini-x"
-    assert "  grey.webp: unchanged" in runs.trace(written[0])
+    assert "grey.webp" in "\n".join(runs.trace(written[0]))

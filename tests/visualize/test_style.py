@@ -1,4 +1,5 @@
 import sys
+import threading
 
 import matplotlib
 from matplotlib.colors import to_rgb
@@ -33,6 +34,30 @@ def test_figures_stay_out_of_pyplot():
     open_before = plt.get_fignums()
     assert isinstance(new_figure(3.35, 2), Figure)
     assert plt.get_fignums() == open_before
+
+
+def test_style_holds_in_a_thread_while_another_leaves_it():
+    before, seen = matplotlib.rcParams["font.size"], []
+    inside, leave = threading.Event(), threading.Event()
+
+    def first():
+        with paper_style():
+            inside.set()
+            leave.wait(10)
+
+    def second():
+        with paper_style():
+            seen.append(matplotlib.rcParams["font.size"])
+
+    threads = [threading.Thread(target=each) for each in (first, second)]
+    threads[0].start()
+    inside.wait(10)
+    threads[1].start()
+    leave.set()
+    for thread in threads:
+        thread.join()
+    assert seen == [8]
+    assert matplotlib.rcParams["font.size"] == before, "nothing is left behind"
 
 
 def test_a_notebook_shows_a_figure_once_and_with_words(monkeypatch):

@@ -225,15 +225,18 @@ class _PyAVReader:
 
 
 def _decoded_from(container, stream, index: FrameIndex, key: int) -> Iterator:
-    """Frames from a key frame on; none where the seek does not come by it."""
-    start, target = int(index.starts[key]), int(index.targets[key])
-    container.seek(target, stream=stream)
-    begun = False
-    for packet in container.demux(stream):
-        begun = begun or (packet.is_keyframe and packet.pts == start)
+    """Frames from a key frame on; none where no seek comes by it."""
+    start = int(index.starts[key])
+    for target in (int(index.targets[key]), start):
+        container.seek(target, stream=stream)
+        begun = False
+        for packet in container.demux(stream):
+            begun = begun or (packet.is_keyframe and packet.pts == start)
+            if begun:
+                yield from packet.decode()
+            elif packet.dts is not None and packet.dts > start:
+                break
         if begun:
-            yield from packet.decode()
-        elif packet.dts is not None and packet.dts > start:
             return
 
 
@@ -271,9 +274,18 @@ def _stack(images: list[np.ndarray]) -> np.ndarray:
 
 
 def _to_rgb(frame) -> np.ndarray:
-    """A decoded PyAV frame -> (H, W, 3) uint8, turned upright (``rotation`` is anticlockwise)."""
+    """A decoded PyAV frame -> (H, W, 3) uint8, turned and mirrored as the file says."""
     pixels = frame.to_ndarray(format="rgb24", threads=1)  # a thread pool a frame costs 4x as much
-    return np.rot90(pixels, k=round(frame.rotation / 90) % 4)
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    return pixels if matrix is None else _upright(pixels, matrix)
+
+
+def _upright(pixels: np.ndarray, matrix) -> np.ndarray:
+    """Apply a display matrix of quarter turns and mirrors: x' = a x + c y, y' = b x + d y."""
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5]
+    if abs(b) > abs(a):
+        pixels, a, d = pixels.transpose(1, 0, 2), c, b
+    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
 def read_image(path: str | Path) -> np.ndarray:

@@ -255,8 +255,8 @@ def _timed(container: Any, stream: Any, packets: list[_Packet], about: dict) -> 
     shown = [p for p in packets if not (p.is_discard or p.is_hidden)]
     times = np.sort(np.array([packet.pts for packet in shown], np.int64))
     keys = [packet for packet in packets if packet.is_key]
-    # Matroska finds key frames by the time they are shown at, others by the time of decoding.
-    by_pts = _kind(container) == "matroska"
+    # These find key frames by the time they are shown at, others by the time of decoding.
+    by_pts = _kind(container) in ("mov", "matroska")
     targets = [p.pts if by_pts or p.dts is None else p.dts for p in keys]
     return FrameIndex(
         length=len(times),

@@ -216,7 +216,7 @@ def _look(folder: Path, header: Entry) -> _Held:
     """What ``folder`` holds now, or nothing where it was made with anything but ``header``."""
     nothing = np.zeros(0, np.uint8)
     try:
-        text = (folder / INDEX).read_text(encoding="utf-8")
+        text = (folder / INDEX).read_text(encoding="utf-8", errors="replace")
         first, *lines = map(_parsed, text.splitlines(keepends=True) or [""])
         if first is None or {**first, **header} != first:
             return _Held({}, nothing)

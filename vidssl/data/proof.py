@@ -48,6 +48,6 @@ def _doubt(container: Any, stream: Any, index: FrameIndex) -> str:
         return "key frames too near each other"
     container.seek(keys[0].pts if keys[0].dts is None else keys[0].dts, stream=stream)
     frame = next(container.decode(stream))
-    if frame.rotation or frame.format.name not in ("yuv420p", "yuvj420p"):
-        return "a rotation tag" if frame.rotation else f"pixels of {frame.format.name}"
-    return ""
+    if frame.side_data.get("DISPLAYMATRIX") is not None:
+        return "a rotation tag"
+    return "" if frame.format.name in ("yuv420p", "yuvj420p") else f"pixels of {frame.format.name}"

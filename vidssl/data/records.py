@@ -12,9 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidssl.core import one_of
+from vidssl.data.readers.diving48 import open_diving48
 from vidssl.data.readers.folder import is_image, open_folder, read_folder
 from vidssl.data.readers.hmdb51 import open_hmdb51
 from vidssl.data.readers.kinetics import open_kinetics
+from vidssl.data.readers.something import open_something
 from vidssl.data.readers.text import require_folder
 from vidssl.data.readers.ucf101 import open_embedded, open_ucf101
 from vidssl.data.splits import Source, Splits, missing_files, require_files, without_missing
@@ -29,6 +31,8 @@ DATASETS: dict[str, Callable[[Source], Splits]] = {
     "ucf101": open_ucf101,
     "hmdb51": open_hmdb51,
     "kinetics": open_kinetics,
+    "something": open_something,
+    "diving48": open_diving48,
 }
 
 

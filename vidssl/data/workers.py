@@ -47,6 +47,22 @@ def alone(folder: Path, name: str = LOCK) -> Iterator[None]:
         yield
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file that appears whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def remove_leftovers(folder: Path, of: set[Path] | None = None) -> None:
+    """Remove the partial files of a run that was killed: all, or those ``of`` some targets."""
+    stems = of and {(target.parent, stem) for target in of for stem in (target.stem, target.name)}
+    for leftover in folder.rglob(".*.part"):
+        name = leftover.name[1:].rsplit(".", 2)[0]  # .<name>.<process>.part
+        if stems is None or (leftover.parent, name) in stems:
+            leftover.unlink(missing_ok=True)
+
+
 @contextmanager
 def alone_unless_stuck(
     folder: Path, watched: Path, patience: float, told: str, name: str = LOCK
@@ -95,15 +111,6 @@ def alone_unless(done: Callable[[], bool], folder: Path) -> Iterator[bool]:
             except BlockingIOError:
                 time.sleep(0.2)
         yield held
-
-
-def remove_leftovers(folder: Path, of: set[Path] | None = None) -> None:
-    """Remove the partial files of a run that was killed: all, or those ``of`` some targets."""
-    stems = of and {(target.parent, stem) for target in of for stem in (target.stem, target.name)}
-    for leftover in folder.rglob(".*.part"):
-        name = leftover.name[1:].rsplit(".", 2)[0]  # .<name>.<process>.part
-        if stems is None or (leftover.parent, name) in stems:
-            leftover.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=1)

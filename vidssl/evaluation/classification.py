@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidssl.core import counted
+
 
 @dataclass(frozen=True)
 class Report:
@@ -25,13 +27,15 @@ class Report:
     failed: tuple[str, ...]
 
     def summary(self) -> str:
-        """One line with the denominator and the names of failed videos."""
-        line = (
-            f"top-1 {100 * self.top1_accuracy:.1f} %, top-5 {100 * self.top5_accuracy:.1f} % "
-            f"of {self.num_videos} videos"
-        )
+        """One line with the denominator and the first failed videos; of five classes or fewer
+        without top-5, which says nothing there."""
+        line = f"top-1 {100 * self.top1_accuracy:.1f} %"
+        if len(self.class_names) > 5:
+            line += f", top-5 {100 * self.top5_accuracy:.1f} %"
+        line += f" of {counted(self.num_videos, 'video')}"
         if self.failed:
-            line += f"; {len(self.failed)} unreadable, counted as wrong: {', '.join(self.failed)}"
+            named = [*self.failed[:3], *["..."][: len(self.failed) - 3]]
+            line += f"; {len(self.failed)} unreadable, counted as wrong: {', '.join(named)}"
         return line
 
 

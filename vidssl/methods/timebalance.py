@@ -52,7 +52,7 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.utils.data import Dataset
 
 from vidssl.core import expect_shape, normalise, one_of
-from vidssl.inference import run_videos
+from vidssl.inference import apply, run_videos
 from vidssl.losses import distillation_loss, global_local, instance_contrast, local_local
 from vidssl.models import Projector, VideoNetwork
 from vidssl.models.pretrained import load_pretrained, load_with_head
@@ -356,6 +356,15 @@ def load_similarities(path: str | Path) -> Similarities:
             )
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(f"{path} is no file of temporal similarities: {error}") from error
+
+
+def clip_embeddings(teacher: Teacher, clips: Tensor) -> Tensor:
+    """Embeddings (B, N, P) of clips (B, N, 3, T, H, W) in [0, 1], on the CPU."""
+
+    def pooled(network: Teacher, clip: Tensor) -> Tensor:
+        return network(normalise(clip)).pooled
+
+    return apply(teacher, clips.flatten(0, 1), pooled).unflatten(0, clips.shape[:2])
 
 
 def measure_similarities(

@@ -16,7 +16,7 @@ from vidssl.runs.execute import RunFailed, RunLocked, execute
 from vidssl.runs.figures import figure_files, save_figure
 from vidssl.runs.given import Given
 from vidssl.runs.graph import Graph, Job
-from vidssl.runs.inputs import embedded_data, frame_store, prepare_frames
+from vidssl.runs.inputs import embedded_data
 from vidssl.runs.launch import run_target
 from vidssl.runs.notebooks import notebook_code, notebook_names, notebook_path, write_pairs
 from vidssl.runs.pages import fill_map, overview, overview_table, page_heads, page_table
@@ -62,7 +62,6 @@ __all__ = [
     "fill_map",
     "find_project",
     "find_records",
-    "frame_store",
     "load_records",
     "no_records",
     "notebook_code",
@@ -74,7 +73,6 @@ __all__ = [
     "page_table",
     "parameters_for",
     "pool_folds",
-    "prepare_frames",
     "read_origin",
     "records_folder",
     "run_target",

@@ -100,7 +100,7 @@ def _decoder() -> Finding:
     try:
         return Finding("video decoder", backend())
     except (ImportError, ValueError, RuntimeError) as error:
-        return Finding("video decoder", str(error), False, "install decord or av")
+        return Finding("video decoder", str(error), False, "install av, unset VIDSSL_DECODER")
 
 
 def _memory() -> Finding:

@@ -83,9 +83,14 @@ def locked(folder: Path, lock: str = LOCK) -> Iterator[TextIO]:
             who = holder_of(folder, lock) or "another process"
             raise RunLocked(f"{folder}: in use by {who}; wait for it, or end it")
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.write(this_process())
         file.flush()
         yield file
+
+
+def this_process() -> str:
+    """How a lock names its holder."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def _hold(file: TextIO, tries: int = 5) -> bool:
@@ -174,6 +179,7 @@ _OF_KERNELS = {  # read when a process starts; the Makefile sets all but the las
 
 def _papermill(source: Path, output: Path, given: dict, project: Path, timeout: int) -> None:
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     for name, value in _OF_KERNELS.items():
@@ -200,6 +206,8 @@ def _papermill(source: Path, output: Path, given: dict, project: Path, timeout: 
         if error.ename != MissingInput.__name__:  # whose further lines say what to run
             reason = reason.splitlines()[0]
         raise RunFailed(f"{output}: cell {error.exec_count} stopped with {reason}") from None
+    except DeadKernelError:
+        raise RunFailed(f"{output}: its kernel died, as it does where memory runs out") from None
     finally:
         prepared.unlink()
 

@@ -12,6 +12,8 @@ frame_stride,       the longest, up to the default, at which what a page takes o
 global_stride,      the global clip, all consecutive clips) fits into three of four videos;
 local_stride        global_stride stays a multiple of locals_count
 num_clusters        a tenth of the clips (or segments) that are put together, from 2 to the default
+recall_at           the numbers of neighbours that the training videos are enough for
+clusters            half the test videos (without any, the training ones), from 2 to the default
 ==================  ============================================================================
 
 What the user gave is kept: values that papermill or ``vidssl -p`` inject, those of a scale's file,
@@ -54,7 +56,7 @@ def fit_to_data(params: Params, splits: Splits, given: Collection[str]) -> dict[
         return {}
     fitted: dict[str, Any] = {}
     lengths = _lengths(splits) if any(name in params for name in _SPANS) else []
-    for rule in (_videos_per_class, _epochs, _steps, _strides, _num_clusters):
+    for rule in RULES:
         found = rule({**params, **fitted}, splits, lengths)
         fitted |= {k: v for k, v in found.items() if k not in given and v != params[k]}
     if "epochs" not in fitted:
@@ -65,7 +67,7 @@ def fit_to_data(params: Params, splits: Splits, given: Collection[str]) -> dict[
 
 
 def _told(params: Params, splits: Splits, lengths: list[int], fitted: Params) -> str:
-    changes = ", ".join(f"{name} {params[name]:g} -> {value:g}" for name, value in fitted.items())
+    changes = ", ".join(f"{name} {params[name]} -> {value}" for name, value in fitted.items())
     classes = f" of {splits.num_classes} classes" if splits.num_classes else ""
     return (
         f"fitted to {len(splits.train)} training videos or images{classes}{_in_words(lengths)}: "
@@ -103,8 +105,8 @@ def _steps(params: Params, splits: Splits, lengths: list[int]) -> dict[str, int]
     if not {"steps", "batch_size", "videos_per_class"} <= params.keys() or params.get("label_list"):
         return {}
     labelled = params["videos_per_class"] * splits.num_classes or len(splits.train)
-    batches = max(1, labelled // params["batch_size"])
-    return {"steps": min(params["steps"], MOST_PASSES * batches)}
+    batches = labelled / min(params["batch_size"], labelled)
+    return {"steps": min(params["steps"], round(MOST_PASSES * batches))}
 
 
 _SPANS = {  # frames that a page takes of a video at a stride
@@ -119,7 +121,7 @@ def _strides(params: Params, splits: Splits, lengths: list[int]) -> dict[str, in
         return {}
     short = int(np.quantile(lengths, SHORT_SHARE, method="lower"))
     fitted = {}
-    for name in _SPANS.keys() & params.keys():
+    for name in (name for name in _SPANS if name in params):
         unit = params.get("locals_count", 1) if name == "global_stride" else 1
         longest = range(unit, params[name] + 1, unit)
         fits = [stride for stride in longest if _SPANS[name](params, stride) <= short]
@@ -134,6 +136,22 @@ def _num_clusters(params: Params, splits: Splits, lengths: list[int]) -> dict[st
     clips = max(0, int(np.median(lengths)) - span) // params["dense_step"] + 1
     segments = len(splits.train) * SEGMENTS.get(params["level"], clips)
     return {"num_clusters": min(params["num_clusters"], max(2, math.ceil(segments / 10)))}
+
+
+def _clusters(params: Params, splits: Splits, lengths: list[int]) -> dict[str, int]:
+    if "clusters" not in params:
+        return {}
+    videos = len(splits.test or splits.train)
+    return {"clusters": min(params["clusters"], max(2, videos // 2))}
+
+
+def _recall_at(params: Params, splits: Splits, lengths: list[int]) -> dict[str, list[int]]:
+    asked = params.get("recall_at", [])
+    enough = [k for k in asked if k <= len(splits.train)]
+    return {"recall_at": enough} if enough else {}
+
+
+RULES = (_videos_per_class, _epochs, _steps, _strides, _num_clusters, _clusters, _recall_at)
 
 
 # --- what the videos are like ------------------------------------------------------------------

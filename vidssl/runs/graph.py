@@ -57,11 +57,12 @@ class Job:
 
 
 class Graph:
-    """The jobs of one scale. ``config``: scale, runs_root, jobs, overrides (see `Given`) and
-    the folder that their paths start at, as `vidssl run` writes them (all optional)."""
+    """The jobs of one scale. ``config``, all of it optional, as `vidssl run` writes it: project,
+    scale, runs_root, jobs, overrides (see `Given`) and the folder that their paths start at."""
 
     def __init__(self, config: Mapping[str, Any], project: Path | None = None):
-        self.project = project or provenance.find_project()
+        told = Path(config["project"]) if "project" in config else None
+        self.project = project or told or provenance.find_project()
         self.python = sys.executable
         self.scale = config.get("scale", "mini")
         self.dry_run = config.get("dry_run", False)
@@ -75,6 +76,7 @@ class Graph:
         self.jobs: dict[str, Job] = {}
         self.targets: dict[str, list[Job]] = {}
         self._hashed: dict[tuple, str] = {}
+        self._asked: dict[str, Job] = {}
 
     def settings(self, target: str, **defaults: Any) -> dict[str, Any]:
         """A target's own settings (seeds, ...): ``defaults``, then the scale file's."""
@@ -109,15 +111,31 @@ class Graph:
         ``root`` (default: its own; "" for none). Jobs of higher ``priority`` run first. What it
         makes and publishes is read off the notebook, see `vidssl.runs.promises`.
         """
+        asked = _text([notebook, name, [job.name for job in after], data, priority, parameters])
+        if asked not in self._asked:
+            data = self.scale if data is None else data
+            self._asked[asked] = self._add(
+                self._job(notebook, name, after, data, priority, parameters)
+            )
+        return self._asked[asked]
+
+    def _job(
+        self,
+        notebook: str,
+        name: str,
+        after: Sequence[Job],
+        data: str,
+        priority: int,
+        parameters: dict[str, Any],
+    ) -> Job:
         path = notebook_path(notebook, self.project)
-        data = self.scale if data is None else data
         after = [*after, *self._root(path, parameters, data, priority)]
         chosen = {**parameters, **self.given.of(path.stem)}
         folder = f"{self.scale}/{name}"
         given = parameters_for(path.stem, self.scale, chosen, self.project)
         figures = [f for f in figures_of(path, given) if f.made is not False and f.published]
         without = ("runs", "cli") if figures else ("runs", "cli", "visualize")
-        job = Job(
+        return Job(
             name=name,
             arguments=self._execute(path.stem, folder, chosen, after),
             inputs=tuple(job.marker for job in after),
@@ -129,7 +147,6 @@ class Graph:
             figures=tuple(replace(f, name=self._figure(f.name)) for f in figures),
             files=tuple(files_of(path, given)),
         )
-        return self._add(job)
 
     def data(self, scale: str, data_seed: int, priority: int = 0) -> Job:
         """Add the making of the embedded data of a scale."""

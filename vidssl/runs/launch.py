@@ -22,7 +22,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from vidssl.runs.execute import RunFailed, holder_of, is_held, locked
+from vidssl.runs.execute import RunFailed, holder_of, is_held, locked, this_process
 from vidssl.runs.given import Given
 from vidssl.runs.graph import Graph, results
 from vidssl.runs.provenance import short
@@ -56,16 +56,19 @@ def run_target(
     home = project / "papermill_runs"
     apart = home / "variants" / variant_name(settings) if settings else home
     root = Path(runs_root).resolve() if runs_root else apart
+    if set("{}") & set(str(root)):
+        raise ValueError(f"{root}: Snakemake takes braces in a path of runs for its own; rename it")
     config = {"target": target, "scale": scale, "jobs": jobs, "overrides": dict(given)}
-    config |= {"folder": os.getcwd(), "runs_root": str(root), "dry_run": dry_run}
+    config |= {"project": str(project), "folder": os.getcwd()}  # Snakemake works in `root`
+    config |= {"runs_root": str(root), "dry_run": dry_run}
     Graph(config, project)  # refuses what is unknown, at once
     config["settings"] = _settings_of_runs(root, scale, settings)
     if dry_run:
         return _dry_run(target, project, root, config)
-    was_held_by = holder_of(root, LOCK)
     with locked(root, LOCK) as lock:
-        (root / CONFIG).write_text(json.dumps(config), encoding="utf-8")
-        _refuse_after_a_kill(root, project, unlock, was_held_by)
+        _refuse_after_a_kill(root, project, unlock)
+        told = json.dumps({**config, "engine_of": this_process()})
+        (root / CONFIG).write_text(told, encoding="utf-8")
         status = _engine(_command(target, project, root, root / CONFIG), root, project, lock)
         if status == 0:
             _tell(results(root, project))
@@ -87,9 +90,8 @@ def _word(values: list[Any]) -> str:
 def _settings_of_runs(root: Path, scale: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Scale -> settings of the runs in ``root`` from now on; ValueError where the finished runs
     of this scale have others."""
-    path, settings = root / CONFIG, json.loads(json.dumps(settings))
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    kept = earlier.get("settings", {})
+    settings = json.loads(json.dumps(settings))
+    kept = _config(root).get("settings", {})
     before = kept.get(scale, settings)
     if before != settings and any(root.glob(f"records/{scale}-*.json")):
         raise ValueError(
@@ -97,6 +99,12 @@ def _settings_of_runs(root: Path, scale: str, settings: dict[str, Any]) -> dict[
             "--runs-root, or delete this one"
         )
     return {**kept, scale: settings}
+
+
+def _config(root: Path) -> dict[str, Any]:
+    """What the last engine in ``root`` was given."""
+    path = root / CONFIG
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _words(settings: Mapping[str, Any]) -> str:
@@ -127,11 +135,11 @@ def _dry_run(target: str, project: Path, root: Path, config: Mapping[str, Any]) 
         return status
 
 
-def _refuse_after_a_kill(root: Path, project: Path, unlock: bool, was_held_by: str) -> None:
+def _refuse_after_a_kill(root: Path, project: Path, unlock: bool) -> None:
     """RunFailed where an engine was killed, until a person unlocks; never while its runs go on."""
     if not _locks(root):
         return
-    name, left_by = short(root, project), was_held_by or "another process"
+    name, left_by = short(root, project), _config(root).get("engine_of", "another process")
     at_work = [path.parent for path in root.glob("*/*/.lock") if is_held(path.parent)]
     if at_work:
         runs = "; ".join(f"{short(folder, root)} by {holder_of(folder)}" for folder in at_work)
@@ -168,6 +176,7 @@ def _engine(command: list[str], root: Path, project: Path, lock: TextIO) -> int:
             stderr=subprocess.PIPE,
             start_new_session=True,
             pass_fds=[lock.fileno()],
+            preexec_fn=_hear_interrupts,
         )
         heard, pumps = _handed_on(engine)
         try:
@@ -183,6 +192,11 @@ def _engine(command: list[str], root: Path, project: Path, lock: TextIO) -> int:
         for pump in pumps:
             pump.join()
     return status
+
+
+def _hear_interrupts() -> None:
+    """A shell lets what it puts in the background ignore them, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
@@ -215,11 +229,11 @@ def _pump(source: BinaryIO, to: int, heard: threading.Event) -> threading.Thread
     def run():
         is_read = True
         while words := os.read(source.fileno(), 1 << 16):
-            if heard.is_set() and is_read:
-                try:
-                    os.write(to, words)
-                except OSError:  # `| head` has seen enough of this one
-                    is_read = False
+            try:
+                while words and is_read and heard.is_set():
+                    words = words[os.write(to, words) :]
+            except OSError:  # `| head` has seen enough of this one
+                is_read = False
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

@@ -202,7 +202,8 @@ def read_value(name: str, text: str, default: Any, where: str) -> Any:
         value = {int: int, float: finite}.get(type(default), _structured)(text)
     except ValueError:
         value = text
-    return _checked_value(name, value, default, where)
+    fits = default is None or type(value) is type(default)
+    return _checked_value(name, value if fits else text, default, where)
 
 
 def _structured(text: str) -> Any:

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vidssl.progress import in_notebook, warnings_as_lines
 from vidssl.runs import provenance
 from vidssl.runs.earlier import Need, Page, find_inputs, locate_all
 from vidssl.runs.explore import explained, explore_folder, note_exploration
@@ -22,7 +23,6 @@ from vidssl.runs.inputs import (
     check_inputs,
     make_videos,
     open_flow,
-    open_frames,
     open_inputs,
 )
 from vidssl.runs.notebooks import notebook_code, notebook_path
@@ -101,7 +101,9 @@ class Run:
         return splits
 
     def open_frames(self, records: Sequence[VideoRecord], short_side: int) -> FrameStore | None:
-        """Decoded frames of ``records`` that all runs share, see `inputs.open_frames`."""
+        """Decoded frames of ``records`` that all runs share, see `stored_frames.open_frames`."""
+        from vidssl.runs.stored_frames import open_frames
+
         return open_frames(self.params, records, short_side)
 
     def make_videos(self, records: Iterable[VideoRecord]) -> None:
@@ -228,6 +230,8 @@ def start(notebook: str, namespace: MutableMapping[str, Any]) -> Run:
     the project's folder alone are made whole, in ``namespace``, too. ``run_folder=""`` explores:
     the folder is then that of `explore_folder`, and no record is kept.
     """
+    if in_notebook():
+        warnings_as_lines()
     project = provenance.find_project()
     path = notebook_path(notebook, project)
     params = parameters_in(namespace, path)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import Rectangle
 
 from vidssl.visualize.clips import Clip, as_frames
-from vidssl.visualize.motions import Square, marked_frames
-from vidssl.visualize.style import PAGE_WIDTH, add_note, new_figure, paper_style
+from vidssl.visualize.style import COLORS, PAGE_WIDTH, add_note, new_figure, paper_style
 
 SCREEN_DPI = 110
+Square = Sequence[float]  # left, top, side, px
 
 
 def masked_motions(
@@ -27,11 +28,12 @@ def masked_motions(
         clips: unmasked, each (3, N, L, L) in [0, 1]; masked: the same with their static masks.
         squares: left, top and side of each moving square, px: it is outlined.
         titles: one a motion.
-        side: of a clip as it is drawn, px.
+        side: of a clip as it is drawn, px; larger where a page leaves more room.
     """
-    above = [marked_frames(clip, side) for clip in clips]
-    below = [marked_frames(clip, side, squares=[tuple(s)]) for clip, s in zip(masked, squares)]
-    return animated_grid([above, below], titles, ["no mask", "static mask"])
+    outlines = [None] * len(clips) + list(squares)
+    width = max(PAGE_WIDTH, len(clips) * side / SCREEN_DPI)
+    names = ["no mask", "static mask"]
+    return animated_grid([clips, masked], titles, names, outlines=outlines, width=width)
 
 
 def animated_grid(
@@ -39,6 +41,7 @@ def animated_grid(
     titles: Sequence[str],
     names: Sequence[str] = (),
     *,
+    outlines: Sequence[Square | None] = (),
     note: str = "",
     width: float = PAGE_WIDTH,
 ) -> np.ndarray:
@@ -48,6 +51,7 @@ def animated_grid(
         rows: clips of one length and size; each uint8 (T, H, W, 3) or a float tensor
             (3, T, H, W) in [0, 1].
         titles: one a column. names: one a row.
+        outlines: a square drawn on each clip, row after row; None for none.
         note: a grey line at the bottom right.
         width: of the picture, in inches of `SCREEN_DPI` pixels.
 
@@ -64,6 +68,9 @@ def animated_grid(
         )
     with paper_style():
         canvas, shown = _laid_out(clips, titles, names, note, width)
+        for image, square in zip(shown, outlines):
+            if square is not None:
+                image.axes.add_patch(_outline(*square))
         return np.stack([_drawn(canvas, shown, _pictures(clips, t)) for t in range(clips.shape[2])])
 
 
@@ -74,7 +81,10 @@ def _laid_out(clips: np.ndarray, titles, names, note: str, width: float):
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
     figure.set_dpi(SCREEN_DPI)
     axes = figure.subplots(down, across, squeeze=False)
-    shown = [axis.imshow(clip) for axis, clip in zip(axes.flat, _pictures(clips, 0))]
+    shown = [
+        axis.imshow(clip, interpolation="bicubic")
+        for axis, clip in zip(axes.flat, _pictures(clips, 0))
+    ]
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
@@ -87,6 +97,10 @@ def _laid_out(clips: np.ndarray, titles, names, note: str, width: float):
     canvas.draw()
     figure.set_layout_engine("none")  # laid out anew, each frame would lie a bit elsewhere
     return canvas, shown
+
+
+def _outline(left: float, top: float, side: float) -> Rectangle:
+    return Rectangle((left - 0.5, top - 0.5), side, side, fill=False, ec=COLORS[1], lw=2)
 
 
 def _pictures(clips: np.ndarray, frame: int) -> np.ndarray:

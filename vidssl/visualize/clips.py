@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vidssl.core import clip_to_frames
-from vidssl.visualize.style import PAGE_WIDTH, add_note, new_figure, paper_style
+from vidssl.visualize.style import PAGE_WIDTH, add_note, describe, new_figure, paper_style
 
 Clip = np.ndarray | Tensor  # (T, H, W, 3) uint8 frames, or a (3, T, H, W) tensor in [0, 1]
 
@@ -85,6 +85,7 @@ def film_strip(
             axes[-1].set_xticks(centres, np.arange(columns) * every)
             axes[-1].tick_params(length=0, pad=2)
         add_note(figure, note)
+    describe(figure, _in_words(f"film strips, {len(rows)} in all", titles, note))
     return figure
 
 
@@ -123,7 +124,13 @@ def image_grid(
         for axis in axes:
             axis.set_axis_off()
         add_note(figure, note)
+    describe(figure, _in_words(f"{len(pictures)} images", titles, note))
     return figure
+
+
+def _in_words(what: str, titles: Sequence[str], note: str) -> str:
+    words = f"{what}: {'; '.join(titles)}" if titles else what
+    return f"{words} ({note})" if note else words
 
 
 def _as_picture(image: Clip) -> np.ndarray:

@@ -31,11 +31,6 @@ def flow_to_rgb(flow: np.ndarray, largest: float = 0.0) -> np.ndarray:
     return (hsv_to_rgb(np.stack([hue, saturation, np.ones_like(hue)], -1)) * 255).astype(np.uint8)
 
 
-def flow_colors(flow: np.ndarray, largest: float) -> np.ndarray:
-    """`flow_to_rgb` of each field: (T, 2, H, W) px -> frames (T, H, W, 3) uint8 for a player."""
-    return np.stack([flow_to_rgb(field, largest) for field in flow])
-
-
 def largest_speed(flow: np.ndarray) -> float:
     """The speed (px) that nearly all of a flow (..., 2, H, W) stays below: for a common scale."""
     speed = np.hypot(flow[..., 0, :, :], flow[..., 1, :, :])

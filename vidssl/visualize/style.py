@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import sys
+from contextlib import contextmanager
 from html import escape
+from threading import RLock
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -17,6 +19,7 @@ PAGE_WIDTH = 6.9  # inches: both columns
 # on white paper a line of it cannot be seen.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # a second cue beside colour
+_DRAWING = RLock()
 FAINT = "0.35"  # grey of notes and reference lines
 PROPER = {  # how names of methods are written
     name.lower(): name for name in ("MoSI", "MotionFit", "TimeBalance", "TCLR", "MERS", "MARS")
@@ -50,12 +53,16 @@ PAPER_RC = {
 }
 
 
+@contextmanager
 def paper_style():
     """A context manager in which figures are drawn, and saved, in the style of the project.
 
     The functions of this package use it themselves; wrap your own plotting and `savefig` in it.
+    One thread at a time is in it: a notebook's controls may be answered by a thread of their own
+    while a cell draws, and matplotlib's settings are the same for all threads.
     """
-    return matplotlib.rc_context(PAPER_RC)
+    with _DRAWING, matplotlib.rc_context(PAPER_RC):
+        yield
 
 
 def new_figure(width: float, height: float) -> Figure:

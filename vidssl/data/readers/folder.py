@@ -6,7 +6,7 @@ import os
 import re
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,8 +49,9 @@ def _read(
     root: str | Path, suffixes: tuple[str, ...], kind: str, labelled: bool | None
 ) -> list[VideoRecord]:
     """``labelled=None``: if any lies in a folder."""
-    root, every = Path(root), _files_below(root)
-    files = [file for file in every if file.suffix.lower() in suffixes]
+    root = Path(root)
+    files, others = _files_below(root, suffixes)
+    every = sum(others.values(), Counter())
     if not files:
         raise ValueError(f"{root}: holds no {kind} file {_told_endings(every, suffixes)}")
     require_utf8([root, *files], root)
@@ -58,21 +59,29 @@ def _read(
         labelled = any(len(file.parts) > 1 for file in files)
     if labelled:
         _require_class_folders(root, files)
-        _tell_empty_classes(root, files, every, suffixes, kind)
+        _tell_empty_classes(root, files, others, suffixes, kind)
     return _records(root, files, labelled)
 
 
-def _files_below(root: str | Path) -> list[Path]:
-    """Sorted paths relative to ``root``; hidden files and folders are passed over."""
-    root = Path(root)
+def _files_below(
+    root: Path, suffixes: tuple[str, ...]
+) -> tuple[list[Path], dict[str, Counter[str]]]:
+    """Sorted paths relative to ``root`` with these endings, and the endings of other files by
+    first folder ("" for the root). Hidden files and folders are passed over."""
     if not root.is_dir():
         raise FileNotFoundError(f"root={str(root)!r} is not a folder; give the data set's folder")
-    files = []
+    files, others = [], defaultdict(Counter)
     for folder, subfolders, names in os.walk(root, followlinks=True):
         subfolders[:] = [name for name in subfolders if not _is_hidden(name)]
         below = Path(folder).relative_to(root)
-        files += [below / name for name in names if not _is_hidden(name)]
-    return sorted(files)
+        first = below.parts[0] if below.parts else ""
+        for name in (name for name in names if not _is_hidden(name)):
+            ending = os.path.splitext(name)[1].lower()
+            if ending in suffixes:
+                files.append(below / name)
+            else:
+                others[first][ending or "without ending"] += 1
+    return sorted(files), others
 
 
 def _is_hidden(name: str) -> bool:
@@ -134,17 +143,18 @@ def _require_class_folders(root: Path, files: list[Path]) -> None:
 
 
 def _tell_empty_classes(
-    root: Path, files: list[Path], every: list[Path], suffixes: tuple[str, ...], kind: str
+    root: Path,
+    files: list[Path],
+    others: dict[str, Counter[str]],
+    suffixes: tuple[str, ...],
+    kind: str,
 ) -> None:
     """A warning that names the folders beside the classes that hold no ``kind`` of file."""
     classes = {file.parts[0] for file in files}
-    below = defaultdict(list)
-    for file in every:
-        below[file.parts[0]].append(file)
     folders = (entry.name for entry in os.scandir(root) if entry.is_dir())
     empty = sorted(name for name in folders if name not in classes and not _is_hidden(name))
     if empty:
-        told = "; ".join(f"{name!r} {_told_endings(below[name], suffixes)}" for name in empty)
+        told = "; ".join(f"{n!r} {_told_endings(others.get(n, {}), suffixes)}" for n in empty)
         warnings.warn(
             f"{root}: {len(empty)} of {len(empty) + len(classes)} folders hold no {kind} file and "
             f"are no class: {told}",
@@ -152,14 +162,14 @@ def _tell_empty_classes(
         )
 
 
-def _told_endings(files: Sequence[Path], known: Sequence[str]) -> str:
+def _told_endings(counts: Mapping[str, int], known: Sequence[str]) -> str:
     """Which endings there are, the most frequent first, and which are known.
 
-    >>> _told_endings([Path("a/1.MTS"), Path("a/2.mts"), Path("a/note")], [".mp4"])
+    >>> _told_endings({"without ending": 1, ".mts": 2}, [".mp4"])
     '(2 .mts, 1 without ending; endings known: .mp4)'
     """
-    counts = Counter(file.suffix.lower() or "without ending" for file in files)
-    found = ", ".join(f"{count} {ending}" for ending, count in counts.most_common(5)) or "empty"
+    common = Counter(counts).most_common(5)
+    found = ", ".join(f"{count} {ending}" for ending, count in common) or "empty"
     return f"({found}; endings known: {' '.join(known)})"
 
 
@@ -168,9 +178,9 @@ def _told_endings(files: Sequence[Path], known: Sequence[str]) -> str:
 
 def open_folder(source: Source) -> Splits:
     """Class folders split by group; videos that lie flat and still images are all for training."""
-    root, files = source.root, _files_below(source.root)
-    videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
-    if not videos and any(map(is_image, files)):
+    root = source.root
+    videos, others = _files_below(root, VIDEO_SUFFIXES)
+    if not videos and any(map(IMAGE_SUFFIXES.__contains__, sum(others.values(), Counter()))):
         return Splits(_read(root, IMAGE_SUFFIXES, "image", labelled=False), [], [])
     if videos and all(len(file.parts) == 1 for file in videos):
         return Splits(read_folder(root, labelled=False), [], [])

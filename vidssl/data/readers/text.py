@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
+import warnings
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from vidssl.core import VideoRecord
+
+JSON_BETWEEN = re.compile(r"\s*[\[,]?\s*")  # before the items of a list
 
 
 class Entry(NamedTuple):
@@ -48,6 +53,21 @@ def _refuse_second(entries: list[Entry]) -> NoReturn:
                 "remove one"
             )
     raise AssertionError("no video is there twice")
+
+
+def labels_of(numbers: Mapping[str, int], named: Set[str], source: str) -> dict[str, int]:
+    """Labels from 0 of the classes that lists name, in the order of their official ``numbers``.
+
+    A warning says so where the ``source`` of the numbers has other classes, too.
+    """
+    found = sorted(named & numbers.keys(), key=numbers.get)
+    if len(found) < len(numbers):
+        warnings.warn(
+            f"{source} has {len(numbers)} classes, the lists of the split name {len(found)} of "
+            "them; labels count these",
+            stacklevel=2,
+        )
+    return {name: label for label, name in enumerate(found)}
 
 
 def lines_of(file: Path) -> list[tuple[int, str]]:
@@ -109,6 +129,42 @@ def _fitted(row: list[str], header: list[str], place: str) -> list[str]:
             "is the file cut off there?"
         )
     return row[: len(header)]
+
+
+def json_items(file: Path, keys: tuple[str, ...] = ()) -> Iterator[tuple[int, Any]]:
+    """(line, item) of each item of a JSON list; items are objects with ``keys`` if there are any.
+
+    ValueError that names file and line for what is no JSON, a list that is cut off, or an item
+    without one of the keys.
+    """
+    text, decoder, line, at = text_of(file), json.JSONDecoder(), 1, 0
+    place = JSON_BETWEEN.match(text).end()
+    if not text[:place].strip().startswith("["):
+        raise ValueError(f"{file}: is no JSON list")
+    while text[place : place + 1] != "]":
+        line, at = line + text.count("\n", at, place), place
+        try:
+            item, place = decoder.raw_decode(text, place)
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{file}, line {error.lineno}: {error.msg}; is the file cut off there?"
+            ) from None
+        lacking = [key for key in keys if not isinstance(item, dict) or key not in item]
+        if lacking:
+            raise ValueError(f"{file}, line {line}: {lacking[0]!r} is missing in {item!r}")
+        yield line, item
+        place = JSON_BETWEEN.match(text, place).end()
+
+
+def json_object(file: Path) -> dict[str, Any]:
+    """A JSON object; ValueError that names file and line for anything else."""
+    try:
+        found = json.loads(text_of(file))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file}, line {error.lineno}: {error.msg}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{file}: is no JSON object")
+    return found
 
 
 def text_of(file: Path) -> str:

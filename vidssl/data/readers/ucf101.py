@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from vidssl.core import VideoRecord, did_you_mean, one_of
-from vidssl.data.readers.text import Entry, lines_of, listed_path, records_of, require_folder
+from vidssl.data.readers.text import (
+    Entry,
+    labels_of,
+    lines_of,
+    listed_path,
+    records_of,
+    require_folder,
+)
 from vidssl.data.splits import Source, Splits, listed_splits
 
 SUBSETS = ("train", "test")
@@ -60,7 +66,8 @@ def _entries(root: str | Path, annotations: str | Path, split: int, subset: str)
     number = split_number(split)
     files = {name: Path(annotations, f"{name}list{number:02d}.txt") for name in SUBSETS}
     lists = {name: _parsed(f) for name, f in files.items() if name == subset or f.is_file()}
-    labels = _labels(numbers, {line.class_name for lines in lists.values() for line in lines})
+    named = {line.class_name for lines in lists.values() for line in lines}
+    labels = labels_of(numbers, named, "classInd.txt")
     for line in lists[subset]:
         _check_class(line, numbers, f"{files[subset]}, line {line.line}")
         name, video_id = line.class_name, line.path.with_suffix("").as_posix()
@@ -101,18 +108,6 @@ def _check_class(line: _Line, numbers: dict[str, int], place: str) -> None:
             f"{place}: class number {line.number} for {name!r}, which is {numbers[name]} in "
             "classInd.txt; take lists that belong together"
         )
-
-
-def _labels(numbers: dict[str, int], named: set[str]) -> dict[str, int]:
-    """Label of each class that is ``named`` by a list, counted in the order of the numbers."""
-    found = sorted(named & numbers.keys(), key=numbers.get)
-    if len(found) < len(numbers):
-        warnings.warn(
-            f"classInd.txt has {len(numbers)} classes, the lists of the split name {len(found)} of "
-            "them; labels count these",
-            stacklevel=2,
-        )
-    return {name: label for label, name in enumerate(found)}
 
 
 def _class_numbers(file: Path) -> dict[str, int]:

@@ -13,12 +13,12 @@ import numpy as np
 from PIL import Image
 
 COLOURS = 128  # of a stored picture: small, and hardly told from the full one
-# Only the output 'Error displaying widget: model not found' has both the type and the class.
+# Where no widget lives, its output says 'Error displaying widget: model not found'.
 STYLE = """<style>
 .vidssl-still figure { display: inline-block; margin: 0 10px 10px 0; max-width: 100%; }
-.jp-OutputArea:has(.vidssl-live) .jp-OutputArea-child:has(.vidssl-still) { display: none; }
-.jp-OutputArea:has(.vidssl-still) .jp-OutputArea-child:has(
-  > .jupyter-widgets[data-mime-type="application/vnd.jupyter.widget-view+json"]) { display: none; }
+.jp-OutputArea:has(.vidssl-live) .jp-OutputArea-child:has(.vidssl-still),
+.jp-OutputArea:has(.vidssl-still):not(:has(.vidssl-live))
+  .jp-OutputArea-child:has(> .jp-OutputArea-output.jupyter-widgets) { display: none; }
 </style>"""
 
 

@@ -1,0 +1,173 @@
+"""Every command of the README and of `vidssl --help` is run, at a size that fits.
+
+They run as they stand there, in a copy of the project whose scale files are cut: only folders are
+put in, and numbers of steps.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tiny_project import REPOSITORY
+
+from vidssl import cli
+from vidssl.data import write_video
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+BLOCKS = [block.strip() for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)]
+FEWER = (  # what smoke's numbers replace in another scale's file
+    *("steps", "epochs", "batch_images", "batch_size", "held_out_images", "warmup_epochs"),
+    *("num_clusters", "dense_step", "tsne_clips", "test_clips", "tuning_steps"),
+)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """<class>/<class>_<group>_<number>.mp4 in which a texture runs left or right; two groups."""
+    root = tmp_path_factory.mktemp("own") / "my videos #1 {é}"
+    for number in range(12):
+        sign, group = (-1, 1)[number % 2], number // 2 % 2 + 1
+        rng = np.random.default_rng(number)
+        texture = np.kron(rng.integers(0, 256, (6, 30, 3), dtype=np.uint8), np.ones((8, 8, 1)))
+        frames = [texture[:, 88 + sign * 2 * t : 152 + sign * 2 * t] for t in range(40)]
+        name = "left" if sign < 0 else "right"
+        write_video(root / name / f"{name}_{group}_{number}.mp4", np.stack(frames).astype(np.uint8))
+    return root
+
+
+def cut(scale):
+    """A scale file's sections with smoke's numbers of steps, and one clip where smoke says none."""
+    home = REPOSITORY / "papermill_runs"
+    sections = yaml.safe_load((home / f"{scale}.yaml").read_text(encoding="utf-8"))
+    smoke = yaml.safe_load((home / "smoke.yaml").read_text(encoding="utf-8"))
+    for section, small in smoke.items():
+        if section[0].isdigit():
+            few = {name: value for name, value in small.items() if name in FEWER}
+            sections[section] = {**sections.get(section, {}), **few}
+    sections["11_mosi_pretrain"]["warmup_epochs"] = 0.0
+    return sections
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    made = tmp_path_factory.mktemp("clone")
+    shutil.copytree(REPOSITORY / "notebooks", made / "notebooks")
+    shutil.copytree(REPOSITORY / "figures", made / "figures")
+    kept = shutil.ignore_patterns(".snakemake", "data", "explore", "smoke", "mini", "variants")
+    shutil.copytree(REPOSITORY / "papermill_runs", made / "papermill_runs", ignore=kept)
+    for scale in ("folds", "mini"):
+        text = yaml.safe_dump(cut(scale), sort_keys=False)
+        (made / "papermill_runs" / f"{scale}.yaml").write_text(text)
+    return made
+
+
+def block_with(words):
+    [block] = [block for block in BLOCKS if words in block]
+    return block
+
+
+def shell(script, project, **replaced):
+    """Run a block of the README in the project; what it printed."""
+    for words, others in replaced.values():
+        assert words in script
+        script = script.replace(words, others)
+    paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PATH": paths}
+    done = subprocess.run(
+        ["bash", "-euc", script], cwd=project, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def quoted(path):
+    return f"'{path}'"
+
+
+def test_each_block_of_commands_is_run_here():
+    own = Path(__file__).read_text(encoding="utf-8")
+    begun = re.findall(r'block_with\("(.+?)"\)', own)
+    for block in BLOCKS:
+        assert sum(words in block for words in begun) == 1, block
+
+
+def test_each_command_of_the_help_is_run_by_a_test():
+    told = cli._parser().format_help()
+    commands = re.findall(r"^    (\w+) ", told, re.MULTILINE)
+    assert {"run", "execute", "pool", "flow"} <= set(commands)
+    tests = "".join(p.read_text(encoding="utf-8") for p in Path(__file__).parent.glob("test_*.py"))
+    for command in commands:
+        assert re.search(rf'(\["|vidssl ){command}\b', tests + "".join(BLOCKS)), command
+
+
+def test_the_targets_of_make_are_there():
+    for command in block_with("make demo").splitlines():
+        words = command.partition("#")[0].split()
+        done = subprocess.run([*words, "-n"], cwd=REPOSITORY, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+def test_copies_and_flow_of_own_videos(videos, project, tmp_path):
+    own = {"own": ("/my/videos", quoted(videos))}
+    copies = ("/my/small_videos", quoted(tmp_path / "small"))
+    assert "12 copied" in shell(block_with("vidssl prepare"), project, copies=copies, **own)
+    flow = ("/my/flow", quoted(tmp_path / "flow"))
+    assert "extracted" in shell(block_with("vidssl flow"), project, flow=flow, **own)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_own_videos_by_plain_papermill(videos, project):
+    few = "-p epochs 1 -p batch_images 2 -p held_out_images 2 -p warmup_epochs 0 -p root"
+    short = "-p steps 2 -p batch_size 2 -p test_clips 1 -p videos_per_class 2 -p root"
+    first, second = block_with("papermill notebooks/").splitlines()
+    shell(first.replace("-p root", few), project, own=("/my/videos", quoted(videos)))
+    shell(second.replace("-p root", short), project, own=("/my/videos", quoted(videos)))
+    grouped = f"-p dataset folder {few} {quoted(videos)} -p group_pattern '_(\\d+)_'"
+    assert "-p group_pattern '_(\\d+)_'" in README
+    assert '-y \'test_groups: ["9", "10"]\'' in README
+    script = f"papermill notebooks/11_mosi_pretrain.ipynb out.ipynb {grouped}"
+    shell(f'{script} -y \'test_groups: ["1", "2"]\'', project)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_folds_of_own_videos_end_to_end(videos, project):
+    script = block_with("--scale folds")
+    told = shell(
+        script,
+        project,
+        own=("/my/videos", quoted(videos)),
+        folds=("in 1 2 3 4 5", "in 1 2"),
+    )
+    pooled = [line for line in told.splitlines() if line.startswith("folds-")]
+    [line] = [line for line in pooled if "motionfit_transfer_motionfit-s0" in line
+              and "motionfit_top1_accuracy" in line]  # fmt: skip
+    assert line.endswith("of 12 videos, 2 folds")
+    assert "figures not made" not in told
+    for fold in "12":
+        root = project / "folds" / fold
+        made = json.loads((root / "folds/motionfit_transfer_motionfit-s0/run.json").read_text())
+        assert made["parameters"]["test_groups"] == [fold]
+        assert made["parameters"]["retrieval_clips"] == 0
+        assert (root / "figures/folds_motionfit_transfer.png").exists()
+    again = script.split("vidssl pool")[0]
+    shell(again, project, own=("/my/videos", quoted(videos)), folds=("in 1 2 3 4 5", "in 1"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_batch_one_run_the_list_and_the_origin(project):
+    few = "-p epochs 1 --scale smoke"
+    shell(block_with("vidssl execute"), project, few=("-p epochs 4", few))
+    assert (project / "my_runs/wide/run.json").exists()
+    small = "vidssl run mosi_lowshot --scale smoke"
+    script = block_with("vidssl trace").replace("vidssl run mosi_lowshot", small)
+    assert "mosi_lowshot" in shell(script, project)

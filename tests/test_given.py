@@ -1,0 +1,200 @@
+"""Parameters given by -p: taken as they are, from the command line down to the notebook."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+from tiny_project import NOTEBOOK, REPOSITORY, make_project
+
+from vidssl import cli, runs
+from vidssl.runs.given import PATHS
+from vidssl.runs.parameters import read_value, text_of
+
+TEXTS = (
+    *("/x/set #2", "[a-z]+_(\\d+)", "%s_(\\d+)", "@data/x", "-(\\d+)-", "-1e-4", "\\d{1}", "{a}"),
+    *("{{a}} {", "/x/{set}/é ü 视频", 'it\'s "so"', "two\nlines\n", " a b ", "", "~", "null", "3"),
+    *(
+        "true",
+        "1e-3",
+        "- a",
+        "a: b",
+        "#",
+        "&a *b !c",
+        "$HOME `ls` $(ls)",
+        "\\",
+        "\t",
+        "-p",
+        "--scale",
+    ),
+)
+LABELLED = "12_mosi_transfer"
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_arrives_as_it_was_given(text, tmp_path):
+    words, given = cli._lift_parameters(["execute", LABELLED, "x", "-p", "group_pattern", text])
+    assert words == ["execute", LABELLED, "x"]
+    assert runs.Given(given, [LABELLED]).of(LABELLED) == {"group_pattern": text}
+    config = {"overrides": given, "runs_root": str(tmp_path), "scale": "smoke"}
+    job = runs.Graph(config, REPOSITORY).run(LABELLED, "x", initialisations=["scratch"])
+    assert json.loads(job.params)["group_pattern"] == text
+    _, again = cli._lift_parameters(shlex.split(job.arguments))
+    arrived = runs.Given(again, [LABELLED]).of(LABELLED)
+    assert (arrived["group_pattern"], arrived["initialisations"]) == (text, ["scratch"])
+
+
+@pytest.mark.parametrize(
+    ("text", "default", "value"),
+    [
+        ("7", 0, 7),
+        ("-7", 0, -7),
+        ("1e-4", 0.5, 1e-4),
+        ("-1e-4", 0.5, -1e-4),
+        ("2", 0.5, 2.0),
+        ("true", False, True),
+        ("No", True, False),
+        ("['1']", [], ["1"]),
+        ("[1e-4, 2, .5e1]", [], [1e-4, 2, 5.0]),
+        ("['a#b', \"c: d\"]", [], ["a#b", "c: d"]),
+        ("[]", [1], []),
+        ("{mosi: /a b/c}", {}, {"mosi": "/a b/c"}),
+        ("[1]", None, [1]),
+        ("word", None, "word"),
+    ],
+)
+def test_the_declared_type_decides_how_a_text_is_read(text, default, value):
+    assert read_value("x", text, default, "here") == value
+
+
+@pytest.mark.parametrize("value", [["é\x7f\u2028😀"], {"a": [1e-05, True, None]}, -1e-05, "{a}"])
+def test_what_the_graph_writes_is_read_back(value):
+    assert read_value("x", text_of(value), type(value)(), "here") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "default"),
+    [
+        *[(text, 0) for text in ("", "one", "1.0", "1e3", "0x1", "[1]", "true", "nan")],
+        *[(text, 0.5) for text in ("", "fast", "1,5", "nan", "inf", "1e999", "[1]")],
+        *[(text, False) for text in ("1", "", "perhaps", "[true]", "tru\ne")],
+        *[(text, []) for text in ("1", "a", "[", "[a-z]+_(\\d+)", "@x", "%s", "{a: 1}", "-\n- :")],
+        *[(text, {}) for text in ("1", "{", "[1]", "a: b: c", "{a: [}", "\t")],
+    ],
+)
+def test_what_cannot_be_read_is_one_line(text, default):
+    with pytest.raises(runs.ParameterError, match="parameter x must be of type") as refused:
+        read_value("x", text, default, "here")
+    assert len(str(refused.value).splitlines()) == 1
+    assert repr(text) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "taken"),
+    [
+        ("flip", "0.25", {"12_mosi_transfer": 0.25, "11_mosi_pretrain": None}),
+        ("flip", "mirror", {"12_mosi_transfer": None, "11_mosi_pretrain": "mirror"}),
+        ("neighbours", "5", {"02_supervised_baseline": 5, "23_motionfit_self_training": None}),
+        (
+            "neighbours",
+            "true",
+            {"02_supervised_baseline": None, "23_motionfit_self_training": True},
+        ),
+        ("pretrained", "/a.pt", {"12_mosi_transfer": "/a.pt", "24_motionfit_transfer": None}),
+    ],
+)
+def test_where_notebooks_declare_other_types_those_take_a_value_that_can(name, text, taken):
+    given = runs.Given({name: text}, project=REPOSITORY)
+    assert {notebook: given.of(notebook).get(name) for notebook in taken} == taken
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sede": "1"}, "no parameter 'sede'; did you mean 'seed'"),
+        ({"scale": "smoke"}, "-p scale is not to be given: --scale sets it"),
+        ({"run_folder": "x"}, "-p run_folder is not to be given"),
+        ({"root": "/x/\udce9t\udce9"}, "parameter root: .* is not UTF-8"),
+    ],
+)
+def test_what_nobody_takes_is_refused(values, message):
+    with pytest.raises(runs.ParameterError, match=message):
+        runs.Given(values, project=REPOSITORY)
+
+
+def test_relative_paths_start_where_the_user_stands(tmp_path):
+    def placed(name, text, notebook):
+        given = runs.Given({name: text}, [notebook], folder=tmp_path, project=REPOSITORY)
+        return given.of(notebook)[name]
+
+    assert placed("root", "my set", LABELLED) == f"{tmp_path}/my set"
+    assert placed("root", "../set/", LABELLED) == f"{tmp_path.parent}/set"
+    assert placed("root", "/a/../set #2", LABELLED) == "/a/../set #2", "as it is"
+    assert placed("root", "", LABELLED) == ""
+    assert placed("group_pattern", "a/b", LABELLED) == "a/b", "no path"
+    assert placed("pretrained", "{mosi: a.pt}", "24_motionfit_transfer") == {
+        "mosi": f"{tmp_path}/a.pt"
+    }
+    assert placed("label_lists", "[a, /b]", "30_timebalance_teachers") == [f"{tmp_path}/a", "/b"]
+    inside = os.path.relpath(REPOSITORY / "papermill_runs/x", tmp_path)
+    assert placed("root", inside, LABELLED) == "papermill_runs/x", "as records tell it"
+
+
+def test_every_parameter_that_is_a_path_is_known_as_one():
+    """Texts and lists that are empty by default and no path: told here by name."""
+    empty = set()
+    for notebook in runs.notebook_names(REPOSITORY):
+        declared = runs.declared_parameters(runs.notebook_path(notebook, REPOSITORY))
+        empty |= {name for name, value in declared.items() if value in ("", [], {})}
+        assert set(PATHS) & set(declared) <= empty | {"pretrained", "compare"}
+    others = {"run_folder", "group_pattern", "test_groups", "frozen_stages", "milestones", "video"}
+    assert empty - others - {"trackers", "jitter"} == set(PATHS)
+
+
+@pytest.mark.parametrize("words", [["-p"], ["-p", "seed"], ["--jobs", "-p", "seed"]])
+def test_a_parameter_without_a_value_is_refused(words, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["run", "mosi_lowshot", *words])
+    assert "expected" in capsys.readouterr().err
+
+
+NASTY = "é ü \"d\" 'q' #1 %s @x -(\\d+)- [a-z]+ \\d{1} {a} {{b}} $HOME `x`\nend\\"
+
+
+def test_texts_reach_the_notebook_through_snakemake(tmp_path, monkeypatch):
+    project = make_project(tmp_path / "pro {ject} é")
+    notebook = NOTEBOOK.replace("seed = 0\n", 'seed = 0\nroot = ""\npattern = ""\n')
+    (project / "notebooks" / "90_tiny.py").write_text(notebook, encoding="utf-8")
+    monkeypatch.chdir(project)
+    root = str(tmp_path / "runs #é")
+    given = {"pattern": NASTY, "root": "/x/{set} #2 'é", "lr": "-1e-4", "sizes": "[1e-4, 2]"}
+    pairs = [word for pair in given.items() for word in ("-p", *pair)]
+    assert cli.main(["run", "pair", "--runs-root", root, *pairs]) == 0
+    for name in ("first", "second"):
+        run = json.loads((tmp_path / root / "mini" / name / "run.json").read_text())["parameters"]
+        assert (run["pattern"], run["root"]) == (NASTY, given["root"])
+        assert (run["lr"], run["sizes"]) == (-1e-4, [1e-4, 2])
+
+
+def test_a_folder_of_runs_that_snakemake_cannot_work_in_is_refused(tmp_path, capsys):
+    words = ["run", "mosi_lowshot", "--runs-root", str(tmp_path / "{1}"), "--dry-run"]
+    assert cli.main(words) == 1
+    assert "{1}: Snakemake takes braces" in capsys.readouterr().err
+
+
+def test_outside_the_clone_paths_are_the_user_s(moving_videos, tmp_path):
+    os.symlink(moving_videos, tmp_path / "set")
+    words = ["execute", "01_data_and_clips", "out", "--scale", "smoke", "-p", "root", "set"]
+    done = subprocess.run(
+        [sys.executable, "-m", "vidssl.cli", *words, "-p", "dataset", "folder"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert run["parameters"]["root"] == str(tmp_path / "set")
+    assert not list(REPOSITORY.glob("out*"))

@@ -1,0 +1,94 @@
+import io
+import sys
+import warnings
+
+import pytest
+
+from vidssl import progress
+from vidssl.core import counted
+from vidssl.progress import Lines, in_words, reporting, tracked, warnings_as_lines
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass when they are told to."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_lines_come_now_and_then_and_say_what_is_left(clock):
+    out = io.StringIO()
+    lines = Lines(2240, "embedded data", "video", out)
+    for seconds, count in ((4, 30), (6, 30), (20, 100), (60, 400), (240, 1680)):
+        clock[0] = seconds
+        lines.update(count)
+    lines.set_note("1 failed")
+    lines.close()
+    assert out.getvalue().splitlines() == [
+        "embedded data: 60 of 2,240 videos, about 2 min left",
+        "embedded data: 560 of 2,240 videos, about 3 min left",
+        "embedded data: 2,240 videos, 4 min (1 failed)",
+    ]
+
+
+def test_a_short_job_says_nothing_and_a_stopped_one_how_far_it_came(clock):
+    out = io.StringIO()
+    short = Lines(3, "work", "batch", out)
+    short.update(3)
+    short.close()
+    assert out.getvalue() == ""
+    stopped = Lines(3, "work", "batch", out)
+    clock[0] = 10
+    stopped.update()
+    stopped.close()
+    assert out.getvalue().splitlines() == [
+        "work: 1 of 3 batches",
+        "work: 1 of 3 batches, 10 s",
+    ]
+
+
+def test_outside_a_terminal_there_are_lines_on_the_error_stream(clock, capsys):
+    def slow():
+        for item in (1, 2):
+            clock[0] += 9
+            yield item
+
+    assert list(tracked(slow(), "reading", "file")) == [1, 2]
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "reading: 1 file\nreading: 2 files, 18 s\n"
+    with reporting(2, "quiet", shown=False) as told:
+        clock[0] += 9
+        told.update()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_in_a_terminal_there_is_a_bar(monkeypatch):
+    screen = io.StringIO()
+    screen.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", screen)
+    with reporting(2, "work") as told:
+        told.update()
+        told.set_note("1 failed")
+        told.update()
+    assert "work: 100%" in screen.getvalue()
+
+
+def test_numbers_have_their_nouns():
+    assert counted(1, "minute") == "1 minute"
+    assert counted(0, "batch") == "0 batches"
+    assert [in_words(seconds) for seconds in (0.4, 119, 120, 7500)] == [
+        "0 s",
+        "119 s",
+        "2 min",
+        "2 h 5 min",
+    ]
+
+
+def test_a_warning_is_a_line_of_the_output(capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings_as_lines()
+        warnings.warn("all scores\n  are alike", stacklevel=1)
+    assert capsys.readouterr() == ("note: all scores are alike\n", "")
