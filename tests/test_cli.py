@@ -283,3 +283,8 @@ def test_a_run_goes_on_where_nobody_reads_on(project):
     words = ["execute", "90_tiny", "papermill_runs/mini/x"]
     assert until_reader_leaves(words, project) == (0, "")
     assert json.loads((project / "papermill_runs/mini/x/run.json").read_text())["run"] == "mini-x"
+
+
+def test_a_dry_run_ends_quietly_where_nobody_reads_on(project):
+    status, told = until_reader_leaves(["run", "pair", "--dry-run"], project)
+    assert (status, "Traceback" in told) == (0, False)

@@ -47,13 +47,6 @@ def alone(folder: Path, name: str = LOCK) -> Iterator[None]:
         yield
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.write_text(text)
-    os.replace(partial, path)
-
-
 def remove_leftovers(folder: Path, of: set[Path] | None = None) -> None:
     """Remove the partial files of a run that was killed: all, or those ``of`` some targets."""
     stems = of and {(target.parent, stem) for target in of for stem in (target.stem, target.name)}
@@ -79,7 +72,7 @@ def alone_unless_stuck(
             return False
         return True
 
-    with open(folder / name, "w") as lock:
+    with open(folder / name, "wb") as lock:
         seen, since = -1, time.monotonic()
         while not (is_mine := is_free()) and time.monotonic() - since < patience:
             size = watched.stat().st_size if watched.exists() else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import time
@@ -22,6 +23,7 @@ from vidssl.runs.parameters import parameters_for
 from vidssl.runs.records import CHECKPOINTS
 
 LOCK = ".lock"  # in a folder in use; it says by whom
+HOLDER = re.compile(r"process (\d+) on (.+)")  # what `locked` leaves there
 CELL_TIMEOUT = 12 * 3600  # seconds; papermill waits for ever on a lost message without one
 
 
@@ -104,9 +106,28 @@ def _hold(file: TextIO, tries: int = 5) -> bool:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process holds ``folder`` now."""
-    with open(folder / LOCK, "a", encoding="utf-8") as file:
-        return not _hold(file, tries=1)
+    """Whether a process executes a notebook in ``folder`` now.
+
+    The lock is tried only where its holder may be alive: trying it holds it for a moment.
+    """
+    try:
+        holder = HOLDER.match(holder_of(folder))
+        if holder and holder[2] == socket.gethostname() and not _is_alive(int(holder[1])):
+            return False
+        with open(folder / LOCK, encoding="utf-8") as file:
+            return not _hold(file, tries=1)
+    except (OSError, ValueError):  # no lock, or not ours to read
+        return False
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def holder_of(folder: Path, lock: str = LOCK) -> str:

@@ -126,7 +126,13 @@ def _dry_run(target: str, project: Path, root: Path, config: Mapping[str, Any]) 
         path = Path(folder, "config.json")
         path.write_text(json.dumps(config), encoding="utf-8")
         command = [*_command(target, project, root, path), "--dry-run"]
-        return subprocess.run(command, cwd=project).returncode
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        engine = subprocess.Popen(command, cwd=project, **pipes)
+        _, pumps = _handed_on(engine)
+        status = engine.wait()
+        for pump in pumps:
+            pump.join()
+        return status
 
 
 def _refuse_after_a_kill(root: Path, project: Path, unlock: bool) -> None:
@@ -172,9 +178,7 @@ def _engine(command: list[str], root: Path, project: Path, lock: TextIO) -> int:
             pass_fds=[lock.fileno()],
             preexec_fn=_hear_interrupts,
         )
-        heard = threading.Event()
-        heard.set()
-        pumps = [_pump(engine.stdout, 1, heard), _pump(engine.stderr, 2, heard)]
+        heard, pumps = _handed_on(engine)
         try:
             status = engine.wait()
         except KeyboardInterrupt:
@@ -212,16 +216,24 @@ def _interrupted_by(*signals: int) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _handed_on(engine: subprocess.Popen) -> tuple[threading.Event, list[threading.Thread]]:
+    """Hand on what the engine says until the event is cleared; the threads end with the engine."""
+    heard = threading.Event()
+    heard.set()
+    return heard, [_pump(engine.stdout, 1, heard), _pump(engine.stderr, 2, heard)]
+
+
 def _pump(source: BinaryIO, to: int, heard: threading.Event) -> threading.Thread:
-    """Hand on what the engine says, as long as somebody hears it; the runs go on anyhow."""
+    """Hand on one stream, as long as somebody reads it; the runs go on anyhow."""
 
     def run():
+        is_read = True
         while words := os.read(source.fileno(), 1 << 16):
             try:
-                while words and heard.is_set():
+                while words and is_read and heard.is_set():
                     words = words[os.write(to, words) :]
-            except OSError:
-                heard.clear()
+            except OSError:  # `| head` has seen enough of this one
+                is_read = False
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

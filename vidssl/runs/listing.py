@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import re
-import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vidssl.core import one_of
+from vidssl.runs.execute import is_held
 from vidssl.runs.notebooks import CodeNow
 from vidssl.runs.records import read_record, record_files
 
@@ -27,7 +25,6 @@ STATES = {
 }
 FRAME = 3  # lines of a screen that are no run: header, summary, the next prompt
 NUMBERS = 4  # metrics shown of a run
-HOLDER = re.compile(r"process (\d+) on (.+)")  # what `execute.locked` leaves in a lock
 
 
 @dataclass(frozen=True)
@@ -142,35 +139,6 @@ def _attempt(folder: Path, begun: float) -> Listed:
         return Listed(*about, state="running", seconds=time.time() - begun)
     reason = _error_of(notebook) if notebook else ""
     return Listed(*about, state="failed" if reason else "stopped", note=reason)
-
-
-def is_held(folder: Path) -> bool:
-    """Whether a process executes a notebook in this folder.
-
-    The lock is tried only where its holder may be alive: trying it holds it for a moment, in which
-    a run that starts would find its folder taken.
-    """
-    try:
-        with open(folder / ".lock", encoding="utf-8") as lock:
-            holder = HOLDER.match(lock.read())
-            if holder and holder[2] == socket.gethostname() and not _is_alive(int(holder[1])):
-                return False
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return False
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except PermissionError:
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
 
 
 def _error_of(notebook: Path) -> str:

@@ -58,7 +58,9 @@ def differences(project: Path, found: dict[str, str]) -> list[str]:
 
 def read_constraints(path: Path) -> dict[str, str]:
     """Package -> pinned version in a constraints file; names normalised as PEP 503 does."""
-    lines = (line.partition(";")[0].strip() for line in path.read_text().splitlines())
+    lines = (
+        line.partition(";")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()
+    )
     pairs = (line.partition("==")[::2] for line in lines if not line.startswith("#"))
     return {normalised(name): version.strip() for name, version in pairs if version}
 
@@ -67,7 +69,7 @@ def asked_for(pyproject: Path) -> set[str]:
     """What vidssl and its tests ask for on every machine: lines with a condition are left out."""
     import tomllib  # Python 3.11; an older one is refused by the Makefile in its own words
 
-    project = tomllib.loads(pyproject.read_text())["project"]
+    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     lines = project["dependencies"] + project["optional-dependencies"]["test"]
     names = (re.match(r"[\w.-]+", line)[0] for line in lines if ";" not in line)
     return {normalised(name) for name in names}
@@ -76,7 +78,7 @@ def asked_for(pyproject: Path) -> set[str]:
 def clone_of(packages: Path) -> Path | None:
     """The clone whose vidssl is installed there; None if it is gone or no clone's."""
     for path in packages.glob("vidssl-*.dist-info/direct_url.json"):
-        folder = Path(unquote(urlparse(json.loads(path.read_text())["url"]).path))
+        folder = Path(unquote(urlparse(json.loads(path.read_text(encoding="utf-8"))["url"]).path))
         if folder.is_dir():
             return folder.resolve()
     return None

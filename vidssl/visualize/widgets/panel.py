@@ -17,7 +17,7 @@ import traitlets
 from vidssl.visualize.widgets.fallback import WithStill
 
 HERE = Path(__file__).parent
-KEYS = (HERE / "keys.js").read_text()
+KEYS = (HERE / "keys.js").read_text(encoding="utf-8")
 WATCHED = ("value", "min", "max", "step", "options", "description")
 BREATH = 0.005  # s between the steps of a drawing, in which a newer change is heard
 
@@ -30,7 +30,7 @@ class Controls(anywidget.AnyWidget):
         said: ``text`` of the line, and ``wrong`` where it is an error.
     """
 
-    _esm = KEYS + (HERE / "panel.js").read_text()
+    _esm = KEYS + (HERE / "panel.js").read_text(encoding="utf-8")
     _css = HERE / "panel.css"
 
     fields = traitlets.List(help="kind, label and value of each control").tag(sync=True)

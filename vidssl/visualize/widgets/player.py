@@ -54,7 +54,7 @@ class FramePlayer(WithStill, anywidget.AnyWidget):
             from 1. Readable, writable and observable.
     """
 
-    _esm = KEYS + Path(__file__).with_name("player.js").read_text()
+    _esm = KEYS + Path(__file__).with_name("player.js").read_text(encoding="utf-8")
     _css = Path(__file__).with_name("player.css")
 
     sheet = traitlets.Bytes(help="every frame, in one PNG or JPEG").tag(sync=True)
