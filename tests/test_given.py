@@ -150,6 +150,7 @@ def test_every_parameter_that_is_a_path_is_known_as_one():
         empty |= {name for name, value in declared.items() if value in ("", [], {})}
         assert set(PATHS) & set(declared) <= empty | {"pretrained", "compare"}
     others = {"run_folder", "group_pattern", "test_groups", "frozen_stages", "milestones", "video"}
+    others |= {"launcher"}
     assert empty - others - {"trackers", "jitter"} == set(PATHS)
 
 
@@ -168,8 +169,9 @@ def test_texts_reach_the_notebook_through_snakemake(tmp_path, monkeypatch):
     notebook = NOTEBOOK.replace("seed = 0\n", 'seed = 0\nroot = ""\npattern = ""\n')
     (project / "notebooks" / "90_tiny.py").write_text(notebook, encoding="utf-8")
     monkeypatch.chdir(project)
-    root = str(tmp_path / "runs #é")
-    given = {"pattern": NASTY, "root": "/x/{set} #2 'é", "lr": "-1e-4", "sizes": "[1e-4, 2]"}
+    root, own = str(tmp_path / "runs #é"), tmp_path / "{set} #2 'é"
+    own.mkdir()
+    given = {"pattern": NASTY, "root": str(own), "lr": "-1e-4", "sizes": "[1e-4, 2]"}
     pairs = [word for pair in given.items() for word in ("-p", *pair)]
     assert cli.main(["run", "pair", "--runs-root", root, *pairs]) == 0
     for name in ("first", "second"):

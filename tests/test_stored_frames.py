@@ -117,12 +117,13 @@ def test_frames_lie_beside_embedded_data_and_never_among_own_videos(tmp_path, vi
 
 
 def test_each_set_side_and_decoder_has_a_store_of_its_own(tmp_path, monkeypatch, frames_at):
+    monkeypatch.setenv("VIDSSL_DECODER", "pyav")
     names = {
         frame_store(root, side).folder
         for root in (tmp_path / "a" / "set", tmp_path / "b" / "set")
         for side in (24, 40)
     }
-    monkeypatch.setenv("VIDSSL_DECODER", "pyav")
+    monkeypatch.setenv("VIDSSL_DECODER", "decord")
     names.add(frame_store(tmp_path / "a" / "set", 24).folder)
     assert len(names) == 5
     assert {folder.parent for folder in names} == {frames_at}

@@ -120,13 +120,24 @@ def test_long_videos_go_through_memory_in_pieces(root, monkeypatch):
     assert all(is_right(store, path) for path in videos(root))
 
 
+def is_readable(path):
+    """decord refuses videos of some widths."""
+    try:
+        read_clip(path, np.arange)
+    except UnreadableVideo as error:
+        return "frames of its width" not in error.reason
+    return True
+
+
 @pytest.mark.parametrize("decoder", ["decord", "pyav"])
 def test_clips_equal_decoded_ones_whatever_the_decoder(root, monkeypatch, decoder):
     pytest.importorskip({"pyav": "av"}.get(decoder, decoder))
     monkeypatch.setenv("VIDSSL_DECODER", decoder)
+    readable = [path for path in videos(root) if is_readable(path)]
+    assert len(readable) >= (2 if decoder == "decord" else len(SIZES))
     store, _ = filled(root)
     rng = np.random.default_rng(1)
-    for path in videos(root):
+    for path in readable:
         for _ in range(5):
 
             def choose(length):

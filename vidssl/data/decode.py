@@ -245,11 +245,7 @@ class _DecordReader(_PyAVReader):
         super().__init__(path)
         why_not = why_not_decord(path, self.index)
         if why_not:
-            raise UnreadableVideo(
-                path,
-                f"decord is not proven exact on it ({why_not}); unset VIDSSL_DECODER, or copy the "
-                "data set with `vidssl prepare`",
-            )
+            raise self._refusal(f"is not proven exact on it ({why_not})")
         import decord
 
         decord.logging.set_level(decord.logging.QUIET)
@@ -257,8 +253,17 @@ class _DecordReader(_PyAVReader):
         if len(self._reader) != self.index.length:
             raise ValueError(f"decord counts {len(self._reader)} of {self.index.length} frames")
 
+    def _refusal(self, why: str) -> UnreadableVideo:
+        remedy = "unset VIDSSL_DECODER, or copy the data set with `vidssl prepare`"
+        return UnreadableVideo(self._path, f"decord {why}; {remedy}")
+
     def frames(self, wanted: np.ndarray) -> np.ndarray:
-        return self._reader.get_batch(wanted.tolist()).asnumpy()
+        try:
+            return self._reader.get_batch(wanted.tolist()).asnumpy()
+        except _decoder_errors() as error:
+            if "size must exactly match" in str(error):  # it pads rows of some widths
+                raise self._refusal("cannot hand over frames of its width") from None
+            raise
 
     def pieces(self, chunk: int) -> Iterator[np.ndarray]:
         for start in range(0, len(self), chunk):

@@ -90,9 +90,16 @@ def check_parameters(
                 f"{where}: no parameter {name!r}{did_you_mean(name, list(declared))}"
             )
         if isinstance(value, str):
-            require_utf8([value], f"{where}: parameter {name}")
+            _require_utf8(value, f"{where}: parameter {name}")
         checked[name] = _checked_value(name, value, declared[name], where)
     return checked
+
+
+def _require_utf8(value: str, where: str) -> None:
+    try:
+        require_utf8([value], where)
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
 
 
 def _checked_value(name: str, value: Any, default: Any, where: str) -> Any:
