@@ -75,7 +75,7 @@ import torch
 
 from vidssl import models, visualize
 from vidssl.core import derive_seed
-from vidssl.data import collate, validation_split
+from vidssl.data import collate
 from vidssl.data.clip_table import load_clip_table
 from vidssl.methods import motionfit
 from vidssl.models.pretrained import load_pretrained, save_pretrained
@@ -85,13 +85,19 @@ from vidssl.visualize.widgets import progress_report
 column = {"pseudo_labels": "label", "features": "feature"}[target]
 table, about = load_clip_table(source, column)
 splits = run.open_dataset()
-unlabelled = [replace(record, label=-1) for record in splits.train]
-known = [record for record in unlabelled if record.video_id in table.rows_of]
-assert known, f"{source}: no video of this data set is in it"
-training, held_out = validation_split(known, validation, seed) if validation else (known, [])
+
+
+def known(records):
+    """Those of which the table knows something, without their labels."""
+    return [replace(r, label=-1) for r in records if r.video_id in table.rows_of]
+
+
+training = known(splits.train)
+held_out = known(splits.test) if validation else []  # else they are the test videos
+assert training, f"{source}: no video of this data set is in it"
 print(
     f"{len(training)} videos for training, {len(held_out)} held out; "
-    f"{len(splits.train) - len(known)} have no {column} and are left out"
+    f"{len(splits.train) - len(training)} have no {column} and are left out"
 )
 
 # %% [markdown]
@@ -223,7 +229,7 @@ run.finish(
         "steps": result.steps,
         "training_seconds": result.seconds,
         "source_videos": len(training),
-        "without_target": len(splits.train) - len(known),
+        "without_target": len(splits.train) - len(training),
     },
     seeds=[seed],
     failed=failed,

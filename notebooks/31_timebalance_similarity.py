@@ -220,7 +220,7 @@ def look(video, start, stride):
     s = timebalance.temporal_similarity(*embedded)
     timeline = mirror_index(start + frame_stride * np.arange(tuning_frames), len(frames_seen))
     classified = normalise(plain(frames_seen[timeline])[None])
-    p_invariant, p_distinctive = predictors.predict(classified)
+    p_invariant, p_distinctive = (p.cpu() for p in predictors.predict(classified))
     blend = timebalance.blend_teachers(p_invariant, p_distinctive, s)
     bars = {"invariant": p_invariant, "distinctive": p_distinctive, "blend": blend}
     last = start + clip_span(clips * frames, stride) - 1

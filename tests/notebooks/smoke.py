@@ -38,7 +38,7 @@ def execute(notebook, place, name, **parameters):
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout[:4000]  # the first cell that failed
+    assert done.returncode == 0, done.stdout[:9000]  # the first cell that failed
     run = json.loads((place / "smoke" / name / "run.json").read_text())
     assert_made_what_was_promised(notebook, given, run, place / "smoke" / name)
     return run

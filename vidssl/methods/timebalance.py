@@ -52,7 +52,7 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.utils.data import Dataset
 
 from vidssl.core import expect_shape, normalise, one_of
-from vidssl.inference import apply, run_videos
+from vidssl.inference import apply, place, run_videos
 from vidssl.losses import distillation_loss, global_local, instance_contrast, local_local
 from vidssl.models import Projector, VideoNetwork
 from vidssl.models.pretrained import load_pretrained, load_with_head
@@ -467,7 +467,7 @@ class FrozenTeachers:
 
     def predict(self, clip: Tensor) -> tuple[Tensor, Tensor]:
         """p_I and p_D, (B, K) each, of standardised clips (B, 3, T, H, W)."""
-        self.networks.to(clip.device)
+        clip = clip.to(place(self.networks))
         with torch.inference_mode():
             invariant, distinctive = (network(clip).softmax(dim=1) for network in self.networks)
         return invariant.clone(), distinctive.clone()  # usable in a graph, unlike inference tensors
