@@ -7,7 +7,7 @@ from vidssl.lazy import lazily
 if TYPE_CHECKING:  # imported when asked for: `vidssl pool` needs statistics, not torch
     from vidssl.evaluation.attention import energy_inside_score, pointing_game_accuracy
     from vidssl.evaluation.classification import Report, classification_report
-    from vidssl.evaluation.clustering import Clusters, assign, kmeans, nmi, purity_score
+    from vidssl.evaluation.clustering import Clusters, kmeans, nmi, purity_score
     from vidssl.evaluation.probe import knn, linear_probe
     from vidssl.evaluation.retrieval import nearest, retrieval_recall, retrieval_rows
     from vidssl.evaluation.statistics import (
@@ -34,7 +34,6 @@ __all__ = [
     "Comparison",
     "Difference",
     "Report",
-    "assign",
     "classification_report",
     "compare_seeds",
     "energy_inside_score",
