@@ -221,7 +221,7 @@ if retrieval_clips and baselines:
         tell(name, recalls)
 
 # %%
-if retrieval_clips and initialisations != ["mars"]:
+if galleries:
     asking_of = next((name for name in galleries if name != "scratch"), "scratch")
     gallery, query = galleries[asking_of]
     records = {record.video_id: record for record in [*splits.train, *splits.test]}
@@ -258,7 +258,7 @@ if retrieval_clips and initialisations != ["mars"]:
         dataset=splits.name,
         publish=publish,
     )
-figure if asking_of else None
+figure if galleries else None
 
 # %% [markdown]
 # ## Fine-tuning

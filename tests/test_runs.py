@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -124,6 +127,15 @@ def test_start_refuses_what_nobody_declared(project):
     assert run.params["seed"] == 0
     with pytest.raises(runs.ParameterError, match="did you mean 'seed'"):
         runs.start("90_tiny", {**cells, "sede": 3})
+
+
+def test_start_keeps_waiting_threads_from_spinning(project):
+    lines = "from vidssl import runs; runs.start('90_tiny', {}); import torch"
+    shown = {"OMP_DISPLAY_ENV": "TRUE", "PYTHONPATH": str(REPOSITORY)}
+    unset = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    words = [sys.executable, "-c", lines]
+    done = subprocess.run(words, env=unset | shown, capture_output=True, text=True, check=True)
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in done.stderr, "set before torch's threads read it"
 
 
 def test_start_again_in_a_live_notebook_forgives_its_own_variables(project):

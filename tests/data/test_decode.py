@@ -129,6 +129,7 @@ def test_damaged_files_are_named_in_one_line(video, tmp_path, decoder, kind, rea
         read_clip(path, np.arange)
     assert "\n" not in str(caught.value)
     assert caught.value.path == str(path)
+    assert path.name not in caught.value.reason, "the path is told once"
 
 
 def test_truncated_file_with_its_index_in_front(tmp_path, decoder):

@@ -126,7 +126,8 @@ def _decoding(path: str | Path) -> Iterator[None]:
     except (UnreadableVideo, ModuleNotFoundError):
         raise
     except (OSError, RuntimeError, ValueError, IndexError, *_decoder_errors()) as error:
-        raise UnreadableVideo(path, _reason(str(error))) from error
+        detail = getattr(error, "strerror", None) or str(error)  # PyAV adds the path again
+        raise UnreadableVideo(path, _reason(detail)) from error
 
 
 @cache

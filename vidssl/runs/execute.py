@@ -20,7 +20,7 @@ from vidssl.runs import provenance
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.notebooks import notebook_code, notebook_path, pair_text
 from vidssl.runs.parameters import parameters_for
-from vidssl.runs.records import CHECKPOINTS
+from vidssl.runs.records import CHECKPOINTS, WAITING
 
 LOCK = ".lock"  # in a folder in use; it says by whom
 HOLDER = re.compile(r"process (\d+) on (.+)")  # what `locked` leaves there
@@ -168,9 +168,8 @@ def _as_yaml(values: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(values), sort_keys=False)
 
 
-_OF_KERNELS = {  # read when a process starts; the Makefile sets all but the last for JupyterLab
-    # threads that wait must not spin: where cores are shared, they slow a training tenfold
-    "OMP_WAIT_POLICY": "PASSIVE",
+_OF_KERNELS = {  # read when a process starts; the Makefile sets them for JupyterLab
+    **WAITING,
     # freed memory is kept for the next step: mapping each activation anew costs a third of it
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 RECORD_BYTES = 4096
 NAMED_FAILURES = 3
+# threads that wait must not spin: where cores are shared, they slow a training tenfold; read when
+# torch is first imported, which a notebook does after `start`
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 CHECKPOINTS = "checkpoints"  # folder inside a run's, dropped when a run starts anew
 
 
@@ -232,6 +235,8 @@ def start(notebook: str, namespace: MutableMapping[str, Any]) -> Run:
     """
     if in_notebook():
         warnings_as_lines()
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
     project = provenance.find_project()
     path = notebook_path(notebook, project)
     params = parameters_in(namespace, path)
