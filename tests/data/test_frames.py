@@ -81,7 +81,8 @@ def recipes():
         *each("plain", "libvpx-vp9", "webm mkv"),
         *each("plain", "libsvtav1", "mp4 webm", factor=2),
         *each("plain", "mjpeg", "avi mov mkv", pix_fmt="yuvj420p"),
-        *each("plain", "flv", "flv"),
+        *each("plain", "flv", "flv avi"),
+        *each("plain", "h263p", "avi"),
         *each("plain", "ffv1", "mkv"),
         *each("plain", "prores_ks", "mov", pix_fmt="yuv422p10le"),
     ]
@@ -244,6 +245,21 @@ def test_edit_lists_of_any_form(made, tmp_path, name, case):
 )
 def test_forms_of_mp4(made, tmp_path, flags):
     path = copied(made("libx264-b.mp4"), tmp_path / "v.mp4", options={"movflags": flags})
+    require_exact(path, EVERY)
+
+
+@pytest.mark.parametrize("name", ["libx264-b.mp4", "libx264-open.mp4", "mpeg4-b.mp4"])
+def test_times_of_decoding_given_as_those_of_showing(made, tmp_path, name):
+    """What a copy from AVI to mp4 makes, since AVI knows no other times."""
+    path = tmp_path / "v.mp4"
+    with av.open(str(made(name))) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        packets = [packet for packet in old.demux(video=0) if packet.size]
+        begin = packets[0].dts
+        for packet in packets:
+            packet.pts = packet.dts = packet.dts - begin
+            packet.stream = stream
+            new.mux(packet)
     require_exact(path, EVERY)
 
 
@@ -433,6 +449,23 @@ def test_memory_of_files_is_bounded(tmp_path):
 def test_the_rate_is_what_was_written(tmp_path, suffix, rate):
     path = encode(tmp_path / f"v.{suffix}", Recipe("v", "libx264", rate=rate))
     assert float(frame_rate(path)) == pytest.approx(float(rate), rel=2e-4)
+
+
+@pytest.mark.parametrize("name", ["libx264-b.avi", "mpeg4-b.mp4"])
+def test_the_rate_of_a_copy_in_avi_with_empty_places(made, tmp_path, name):
+    """A copy by FFmpeg may have a place for every field: 50 a second for 25 frames."""
+    path = tmp_path / "v.avi"
+    with av.open(str(made(name))) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        stream.time_base = Fraction(1, 50)
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.pts, packet.stream = packet.dts, stream
+                new.mux(packet)
+    require_exact(path, EVERY)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate == 50
+    assert frame_rate(path) == 25
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if "uneven" in name])

@@ -126,8 +126,7 @@ def _decoding(path: str | Path) -> Iterator[None]:
     except (UnreadableVideo, ModuleNotFoundError):
         raise
     except (OSError, RuntimeError, ValueError, IndexError, *_decoder_errors()) as error:
-        detail = getattr(error, "strerror", None) or str(error)  # PyAV adds the path again
-        raise UnreadableVideo(path, _reason(detail)) from error
+        raise UnreadableVideo(path, _reason(_said(error))) from error
 
 
 @cache
@@ -143,6 +142,11 @@ def _decoder_errors() -> tuple[type[Exception], ...]:
 
         found.append(DECORDError)
     return tuple(found)
+
+
+def _said(error: Exception) -> str:
+    """What is wrong; PyAV's text ends with the file or its own function instead."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _reason(text: str) -> str:

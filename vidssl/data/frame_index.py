@@ -37,6 +37,8 @@ _TIMED_CODECS = (
     *("wmv1", "wmv2", "msmpeg4v2", "msmpeg4v3", "flv1", "h263", "ffv1", "prores", "dnxhd"),
     *("png", "rawvideo", "huffyuv", "ffvhuff", "utvideo"),
 )
+# Each of their packets is a key frame. (H.264 and HEVC say in the packet what it is.)
+_INTRA = ("mjpeg", "ffv1", "prores", "dnxhd", "png", "rawvideo", "huffyuv", "ffvhuff", "utvideo")
 
 
 class _Packet(NamedTuple):
@@ -182,7 +184,7 @@ def _look(path: str) -> tuple[FrameIndex, list | None]:
         about["pixels"] = stream.width * stream.height
         if not why:
             return _timed(container, stream, packets, about), None
-        about |= {"rate": stream.average_rate, "why_counted": why}
+        about |= {"rate": _rate_of_counted(container, stream, packets), "why_counted": why}
     count, frames = _counted(path, about["stream"], len(packets))
     nothing = np.empty(0, np.int64)
     return FrameIndex(length=count, times=None, starts=nothing, targets=nothing, **about), frames
@@ -225,7 +227,18 @@ def _why_counted(container: Any, stream: Any, packets: list[_Packet]) -> str:
         return "AVI stores no times and the frames are reordered"
     if kind != "mov" and codec in ("h264", "hevc") and _is_interlaced(context):
         return "its packets may be fields"
+    if context.has_b_frames and _in_order(packets):
+        return "frames are reordered, which their times do not say"  # copied from AVI, say
+    is_told = codec in ("h264", "hevc", *_INTRA)
+    if not is_told and len(packets) > 1 and all(packet.is_key for packet in packets):
+        return "every packet is flagged as a key frame"  # H.263 in AVI: most are not
     return _why_not_timed(packets)
+
+
+def _in_order(packets: list[_Packet]) -> bool:
+    """Whether frames are shown in the order of their packets, as far as times say so."""
+    times = [p.pts for p in packets if p.pts is not None and not p.is_hidden]
+    return times == sorted(times)
 
 
 def _is_interlaced(context: Any) -> bool:
@@ -266,6 +279,13 @@ def _timed(container: Any, stream: Any, packets: list[_Packet], about: dict) -> 
         targets=np.array(targets, np.int64),
         **about,
     )
+
+
+def _rate_of_counted(container: Any, stream: Any, packets: list[_Packet]) -> Fraction | None:
+    """AVI holds no time but a place, and copies from other containers leave places empty."""
+    times = [packet.dts for packet in packets if packet.dts is not None]
+    is_avi = _kind(container) == "avi"
+    return _average_rate(stream, np.sort(times)) if is_avi and times else stream.average_rate
 
 
 def _average_rate(stream: Any, times: np.ndarray) -> Fraction | None:
