@@ -173,9 +173,8 @@ def per_class_accuracy(
             figure.legend(loc="outside upper center", ncols=min(len(named), 3))
         add_note(figure, note)
     of = f" of {', '.join(map(method_name, named))}" if len(named) > 1 else ""
-    describe(
-        figure, f"Accuracy{of} in each of {len(class_names)} classes" + f" ({note})" * bool(note)
-    )
+    words = f"Accuracy{of} in each of {len(class_names)} classes"
+    describe(figure, f"{words} ({note})" if note else words)
     return figure
 
 
