@@ -137,7 +137,8 @@ motion = np.array([sprite_motion(record) for record in seen]) if known else np.z
 truths = {"class": outputs.labels} if (outputs.labels >= 0).all() else {}
 if known:
     truths["motion"] = kinds_of(motion)
-    print(Counter(truths["motion"].tolist()))
+    kinds = Counter(truths["motion"].tolist())
+    print("videos:", ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))
 
 # %% [markdown]
 # ## What is in a cluster?

@@ -126,6 +126,7 @@ def test_the_overview_counts_by_page(project):
     put(home / "records" / "cut.json", "{")
     put(home / "records" / "gone.json", {"run": "x", "notebook": "80_gone"})
     put(home / "mini" / "half" / "90_tiny.ipynb", {})
+    put(home / "mini" / "half" / ".90_tiny.source.ipynb", {})  # of a run that was killed
     put(home / "mini" / "whole" / "90_tiny.ipynb", {})
     put(home / "mini" / "whole" / "run.json", {})
     runs.start("90_tiny", {})

@@ -1,9 +1,11 @@
 import io
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
+import vidssl
 from vidssl import progress
 from vidssl.core import counted
 from vidssl.progress import Lines, in_words, reporting, tracked, warnings_as_lines
@@ -92,3 +94,10 @@ def test_a_warning_is_a_line_of_the_output(capsys):
         warnings_as_lines()
         warnings.warn("all scores\n  are alike", stacklevel=1)
     assert capsys.readouterr() == ("note: all scores are alike\n", "")
+
+
+def test_nothing_else_draws_a_bar():
+    """A bar of its own would be a red box in a notebook."""
+    package = Path(vidssl.__file__).parent
+    drawing = {p.name for p in package.rglob("*.py") if "tqdm" in p.read_text(encoding="utf-8")}
+    assert drawing == {"progress.py"}

@@ -319,8 +319,12 @@ def test_long_metrics_are_left_to_run_json(tmp_path):
 @pytest.mark.parametrize("text", ["{", "{}", "[]"])
 def test_a_file_that_is_no_record_is_named(tmp_path, text):
     (tmp_path / "mini-x.json").write_text(text)
-    with pytest.raises(ValueError, match=r"mini-x\.json: not a record of a run .*delete it"):
+    with pytest.raises(
+        ValueError, match=r"mini-x\.json: not a record of a run .*delete it"
+    ) as caught:
         runs.load_records(tmp_path)
+    shown = caught.value._render_traceback_()
+    assert shown == [f"UnreadableRecord: {caught.value}"], "a page shows the line alone"
 
 
 def test_missing_records_folder_says_what_to_do(tmp_path):

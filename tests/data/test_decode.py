@@ -128,6 +128,7 @@ def test_damaged_files_are_named_in_one_line(video, tmp_path, decoder, kind, rea
     with pytest.raises(UnreadableVideo, match=rf"{kind}\.mp4: .*{reason}.*leave it out") as caught:
         read_clip(path, np.arange)
     assert "\n" not in str(caught.value)
+    assert str(caught.value).count(path.name) == 1, "the file is named once, then the reason"
     assert caught.value.path == str(path)
     assert path.name not in caught.value.reason, "the path is told once"
 

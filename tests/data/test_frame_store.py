@@ -85,6 +85,12 @@ def filled(root, gigabytes=1.0, paths=None):
     return store, store.add(paths or videos(root), gigabytes, progress=False)
 
 
+def test_a_short_job_says_nothing_on_the_error_stream(root, monkeypatch, capfd):
+    monkeypatch.setattr("vidssl.progress.FIRST", 1e9)  # short on a slow machine, too
+    assert opened(root).add(videos(root), 1.0).held == len(videos(root))
+    assert capfd.readouterr().err == ""
+
+
 def decoded(path, side=SIDE):
     return resize_short_side(read_clip(path, np.arange), side)
 

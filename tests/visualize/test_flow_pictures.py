@@ -9,7 +9,9 @@ from vidssl.visualize.flow import (
     flow_strips,
     flow_to_rgb,
     largest_speed,
+    truth_strip,
 )
+from vidssl.visualize.style import description
 
 
 def constant(u, v, size=(24, 32), frames=3):
@@ -64,6 +66,17 @@ def test_wrong_shapes_are_refused():
         arrows_over(frames, constant(1, 0, frames=2))
     with pytest.raises(ValueError, match=r"flow must be \(2, H, W\)"):
         flow_to_rgb(constant(1, 0))
+
+
+def test_the_truth_is_told_in_words():
+    frames, mask = np.zeros((12, 8, 8, 3), np.uint8), np.zeros((12, 8, 8), bool)
+    mask[:, 2:5, 2:5] = True
+    figure = truth_strip(frames, np.ones((11, 2, 8, 8)), mask, [7], shown=4, note="Rise")
+    assert description(figure) == (
+        "4 frames of a video with the sprite outlined, above the true flow; "
+        "segments begin at frames 7 (Rise)"
+    )
+    assert "segments" not in description(truth_strip(frames, np.ones((11, 2, 8, 8)), mask))
 
 
 def test_strips_have_a_row_for_each_flow_and_a_wheel():

@@ -134,3 +134,5 @@ def test_a_display_is_the_still_picture_and_then_the_widget(monkeypatch):
     still, live = shown
     assert "vidssl-still" in still["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in live
+    assert "text/plain" in still
+    assert "text/plain" not in live, "an export would write it below the pictures"

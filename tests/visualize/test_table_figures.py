@@ -10,6 +10,7 @@ from vidssl.visualize import (
     paper_style,
     per_class_accuracy,
 )
+from vidssl.visualize.style import description
 from vidssl.visualize.tables import _spread
 
 TABLE = [
@@ -126,6 +127,7 @@ def test_classes_are_drawn_by_group_and_missing_ones_left_out():
     axis = figure.axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "c", "b"]
     assert texts(axis) == ["chance", "x", "y"]
+    assert description(figure) == "Accuracy of scratch, MoSI in each of 3 classes"
     scratch = axis.collections[1].get_offsets()
     np.testing.assert_allclose(scratch.filled(np.nan)[:, 0], [10, 30, np.nan])
     with pytest.raises(ValueError, match="one entry a class"):

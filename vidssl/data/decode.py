@@ -9,6 +9,7 @@ file, their pixels are the same or differ by what tests/data/test_frames.py stat
 from __future__ import annotations
 
 import os
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -153,6 +154,7 @@ def _reason(text: str) -> str:
     if "cannot find video stream" in text:
         return "holds no video stream (audio only?); leave it out"
     first = text.strip().splitlines()[0] if text.strip() else "no message"
+    first = re.sub(r""": (['"]).*\1$""", "", first)  # FFmpeg ends with the path, told already
     detail = first.split("Check failed:")[-1].rsplit(": ", 1)[-1].strip()[:100]
     return (
         f"cannot be decoded (corrupt, cut short or not a video; {backend()}: {detail}); "

@@ -37,6 +37,7 @@ from vidssl.data.records import is_image
 from vidssl.data.transforms import resize_short_side
 from vidssl.data.workers import alone_unless_stuck, remove_leftovers, results_of
 from vidssl.files import write_atomic
+from vidssl.progress import reporting
 
 INDEX = "index.jsonl"
 GIGABYTE = 10**9
@@ -161,19 +162,16 @@ class FrameStore:
     def _decode(
         self, paths: list[str], maker: _Maker, limit: int, workers: int, progress: bool
     ) -> None:
-        from tqdm import tqdm
-
         jobs = [
             _Job(path, self._name(path), self.short_side, maker.part(i), maker.data, limit)
             for i, path in enumerate(paths)
         ]
         useful = max(1, sum(_state(path)[0] for path in paths) // WORTH_A_WORKER)
         title = f"frames of {self.short_side} px"
-        hidden = not (progress and jobs)
-        with tqdm(total=len(jobs), desc=title, unit="video", disable=hidden) as bar:
+        with reporting(len(jobs), title, shown=progress and bool(jobs)) as told:
             for job, entry in results_of(_decoded, jobs, min(workers, useful)):
                 maker.add(job, entry or _entry(job.path, job.name, failed=KILLED))
-                bar.update()
+                told.update()
 
     def _lacking(self, paths: list[str], held: _Held, limit: int) -> list[str]:
         """The paths that are worth a try: new, changed, or with room for them now."""

@@ -147,7 +147,7 @@ def _told(path: Path) -> dict[str, Any] | None:
 
 def _begun(home: Path) -> Iterable[tuple[str, float]]:
     """(page, time) of executed notebooks beside which no run.json says that they ended."""
-    for path in home.glob("*/*/*.ipynb"):
+    for path in home.glob("*/*/[!.]*.ipynb"):
         if path.parents[1].name != "explore" and not (path.parent / "run.json").exists():
             yield path.stem, path.stat().st_mtime
 

@@ -26,7 +26,12 @@ from vidssl.runs.inputs import (
     open_inputs,
 )
 from vidssl.runs.notebooks import notebook_code, notebook_path
-from vidssl.runs.parameters import declared_parameters, given_names, parameters_in
+from vidssl.runs.parameters import (
+    PlainError,
+    declared_parameters,
+    given_names,
+    parameters_in,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -332,17 +337,22 @@ BLANK = {  # what older versions, or other programs, may have left out
 }
 
 
+class UnreadableRecord(PlainError, ValueError):
+    """A file among the records that is cut off, something else, or an older version's."""
+
+
 def read_record(path: Path) -> dict[str, Any]:
     """The record in a file, with a blank for each field of `BLANK` that it lacks.
 
-    ValueError, naming the file, where it is cut off, is something else, or is another run's.
+    UnreadableRecord, naming the file, where it is cut off, is something else, or is another run's.
     """
     try:
         with open(path, "rb") as file:
             found = json.loads(file.read())
         _check_record(found, path.stem)
     except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not a record of a run ({error}); delete it") from None
+        message = f"{path}: not a record of a run ({error}); delete it"
+        raise UnreadableRecord(message) from None
     return {**BLANK, **found}
 
 

@@ -11,7 +11,7 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
 from vidssl.visualize.clips import as_frames
-from vidssl.visualize.style import COLORS, PAGE_WIDTH, add_note, new_figure, paper_style
+from vidssl.visualize.style import COLORS, PAGE_WIDTH, add_note, describe, new_figure, paper_style
 
 ARROW = (255, 235, 60)  # seen on dark and, with its black rim, on bright pictures
 
@@ -189,6 +189,9 @@ def truth_strip(
         _draw_wheel(figure.add_subplot(grid[1, shown]), largest)
         _draw_timeline(figure.add_subplot(grid[2, :shown]), len(frames), chosen, boundaries)
         add_note(figure, note)
+    words = f"{shown} frames of a video with the sprite outlined, above the true flow"
+    begin = f"; segments begin at frames {', '.join(map(str, boundaries))}" * (len(boundaries) > 0)
+    describe(figure, f"{words}{begin}" + f" ({note})" * bool(note))
     return figure
 
 

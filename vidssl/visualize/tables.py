@@ -18,6 +18,7 @@ from vidssl.visualize.style import (
     FAINT,
     PAGE_WIDTH,
     add_note,
+    describe,
     method_name,
     new_figure,
     paper_style,
@@ -171,6 +172,9 @@ def per_class_accuracy(
         if len(named) > 1:
             figure.legend(loc="outside upper center", ncols=min(len(named), 3))
         add_note(figure, note)
+    of = f" of {', '.join(map(method_name, named))}" if len(named) > 1 else ""
+    words = f"Accuracy{of} in each of {len(class_names)} classes"
+    describe(figure, f"{words} ({note})" if note else words)
     return figure
 
 

@@ -43,4 +43,6 @@ class WithStill:
         display({"text/html": html, "text/plain": repr(self)}, raw=True)
         bundle = self._repr_mimebundle_()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        display(data | {"text/plain": repr(self)}, metadata=metadata, raw=True)
+        # its text is the first output's: an export would write it below the pictures
+        data = {kind: value for kind, value in data.items() if kind != "text/plain"}
+        display(data, metadata=metadata, raw=True)
