@@ -144,3 +144,11 @@ def test_the_overview_counts_by_page(project):
         "80_gone": "1",
     }
     assert list(runs.overview_table([tiny]).index) == ["90_tiny"]
+
+
+def test_copies_of_pages_are_no_pages(tmp_path):
+    for folder in ("notebooks", "papermill_runs"):
+        (tmp_path / folder).mkdir()
+    for name in ("01_a.py", "01_a-Copy1.py"):
+        (tmp_path / "notebooks" / name).write_text("# %%\n")
+    assert runs.notebook_names(tmp_path) == ["01_a"]

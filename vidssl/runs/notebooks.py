@@ -42,9 +42,10 @@ def notebook_cells(text: str) -> Iterator[Cell]:
 
 
 def notebook_names(project: Path | None = None) -> list[str]:
-    """Stems of all notebooks of the project, e.g. "11_mosi_pretrain"."""
+    """Stems of all notebooks of the project, e.g. "11_mosi_pretrain"; JupyterLab's copies of pages
+    (11_mosi_pretrain-Copy1) are the user's own and none of them."""
     folder = (project or find_project()) / "notebooks"
-    return sorted(path.stem for path in folder.glob("*.py"))
+    return sorted(path.stem for path in folder.glob("*.py") if "-Copy" not in path.stem)
 
 
 def notebook_path(notebook: str, project: Path | None = None) -> Path:
