@@ -221,7 +221,7 @@ if retrieval_clips and baselines:
         tell(name, recalls)
 
 # %%
-if galleries:
+if retrieval_clips and initialisations != ["mars"]:
     asking_of = next((name for name in galleries if name != "scratch"), "scratch")
     gallery, query = galleries[asking_of]
     records = {record.video_id: record for record in [*splits.train, *splits.test]}

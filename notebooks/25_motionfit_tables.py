@@ -434,7 +434,7 @@ if table == "motionfit_transfer" and streams <= set(values):
         from_runs=sorted(behind),
         publish=True,
     )
-figure if table == "motionfit_transfer" else None
+figure if table == "motionfit_transfer" and streams <= set(values) else None
 
 # %% [markdown]
 # ## What one should see

@@ -42,6 +42,10 @@ def test_motionfit_from_flow_to_tables(place):
     )
     assert transfer["metrics"]["test_videos"] == 8
     assert 0 <= transfer["metrics"]["motionfit_clip_recall_at_5"] <= 1
+    scratch = {"initialisations": ["scratch"], "pretrained": {}, "retrieval_clips": 0}
+    few = execute("24_motionfit_transfer", place, "motionfit_transfer_scratch-s0", **scratch)
+    assert "scratch_top1_accuracy" in few["metrics"]
+    assert not [name for name in few["metrics"] if "recall" in name], "folds ask for none"
     for table in ("motionfit_transfer", "motionfit_retrieval"):
         execute(
             "25_motionfit_tables",
