@@ -96,6 +96,7 @@ def test_after_a_kill_nobody_writes_twice_and_a_person_frees_the_folder(project)
     status, told = finished(project, "run", "pair")
     assert status == 1
     assert f"in use by process {started.pid} on" in told, "the engine still is at work"
+    assert "which was killed, and what it had started goes on; wait for that" in told
     engine.kill()
     writer = kernel.parent()
     for words in ([], ["--unlock"]):

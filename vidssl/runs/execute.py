@@ -81,11 +81,30 @@ def locked(folder: Path, lock: str = LOCK) -> Iterator[TextIO]:
     with open(path, "a+", encoding="utf-8") as file:
         if not _hold(file):
             who = holder_of(folder, lock) or "another process"
-            raise RunLocked(f"{folder}: in use by {who}; wait for it, or end it")
+            raise RunLocked(f"{folder}: in use by {who}{_advice(who)}")
         file.truncate(0)
         file.write(this_process())
         file.flush()
         yield file
+
+
+def _advice(who: str) -> str:
+    """What to do about a holder; one that was killed leaves the lock to what it had started."""
+    number = who.partition(" ")[2].partition(" ")[0]
+    is_here = who.endswith(f" on {socket.gethostname()}") and number.isdigit()
+    if is_here and not _is_alive(int(number)):
+        return ", which was killed, and what it had started goes on; wait for that, or end it"
+    return "; wait for it, or end it"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def this_process() -> str:
