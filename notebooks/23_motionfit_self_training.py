@@ -106,7 +106,7 @@ print(
 # %%
 seen = motionfit.ClipSettings(
     "rgb", frames=frames, stride=frame_stride, size=size, short_side=short_side, flip=flip,
-    store=run.open_frames(known, short_side),
+    store=run.open_frames([*training, *held_out], short_side),
 )  # fmt: skip
 training_set = seen.training(training, clips, seed)
 sample = training_set[0]
