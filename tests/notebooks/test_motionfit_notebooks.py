@@ -1,5 +1,6 @@
 """Notebooks 20 to 25 at smoke scale."""
 
+import pytest
 from smoke import execute
 
 
@@ -9,6 +10,7 @@ def test_optical_flow(place):
     assert (place / "figures" / "smoke_motionfit_flow.png").exists()
 
 
+@pytest.mark.timeout(2400)  # a dozen pages, one after the other
 def test_motionfit_from_flow_to_tables(place):
     """Motion model, pseudo-labels, student, transfer, and two tables of their records."""
     made = place / "smoke"

@@ -4,6 +4,7 @@ import pytest
 from smoke import execute
 
 
+@pytest.mark.timeout(2400)  # thirteen pages, one after the other
 def test_timebalance_from_teachers_to_tables(place, pretended_gpu):
     """Three pretrained networks, their similarities, students and baselines, tables of it all."""
     runs_of = {
