@@ -1,6 +1,7 @@
 """One list of versions: constraints.txt, which pip and conda users get alike."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -59,7 +60,11 @@ def test_constraints_name_no_place_to_download_from():
 
 
 def make(*words, cwd=REPOSITORY):
-    return subprocess.run(["make", *words], cwd=cwd, capture_output=True, text=True)
+    outer = ("VENV", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "PYTHONPATH")  # of `make test`
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
+    return subprocess.run(
+        ["make", *words], cwd=cwd, env=environment, capture_output=True, text=True
+    )
 
 
 TARGETS = ["demo", "test", "test-full", "bench", "lab", "reproduce", "notebooks", "doctor"]

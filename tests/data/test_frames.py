@@ -538,3 +538,23 @@ def test_real_files_are_read_as_decoding_in_order_gives_them(shared_data):
 
 def test_picture_and_numbers_agree():
     assert numbers(np.stack([picture(i) for i in range(256)])) == list(range(256))
+
+
+@pytest.mark.parametrize(("codec", "ending"), [("libx264", "mp4"), ("mpeg2video", "mkv")])
+def test_reordering_that_is_allowed_but_never_used_costs_no_seeking(tmp_path, codec, ending):
+    """Headers of x264 and MPEG-2 allow B pictures; noise and these settings bring none."""
+    path, noise = tmp_path / f"v.{ending}", np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options={"g": "5", "bf": "0"})
+        if codec == "libx264":
+            stream.options = {"g": "5"}
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(30):
+            pixels = noise.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.has_b_frames
+    index, _ = frame_index.frame_index(str(path))
+    assert index.times is not None
+    assert len(index.starts) >= 6

@@ -33,6 +33,37 @@ def is_idr(packet: Any, context: Any) -> bool:
     return next((kind for kind in kinds if 1 <= kind <= 5), None) == 5
 
 
+def may_be_shown_early(packet: Any, context: Any) -> bool:
+    """Whether a packet's picture is a B picture, shown before one that is decoded earlier.
+
+    Headers allow reordering that many files never use. True where the codec is not known here.
+    """
+    codec = context.codec.canonical_name
+    if codec == "h264":
+        slices = (unit for unit in _units(packet, context) if 1 <= unit[0] & 31 <= 5)
+        first = next(slices, None)
+        return first is not None and _slice_type(first) in (1, 6)  # Table 7-6
+    data = bytes(memoryview(packet)[:_LOOK])
+    if codec in ("mpeg1video", "mpeg2video"):  # ISO/IEC 13818-2, 6.2.3: picture_coding_type
+        place = data.find(b"\0\0\1\0")
+        return place < 0 or data[place + 5] >> 3 & 7 == 3
+    if codec == "mpeg4":  # ISO/IEC 14496-2, 6.2.5: vop_coding_type
+        place = data.find(b"\0\0\1\xb6")
+        return place < 0 or data[place + 4] >> 6 == 2
+    return True
+
+
+def _slice_type(unit: memoryview) -> int:
+    """The second number (ue(v), 9.1) of an H.264 slice header; the first is a place."""
+    bits = "".join(f"{byte:08b}" for byte in unit[1:9])
+    number = 0
+    for _ in range(2):
+        zeros = len(bits) - len(bits.lstrip("0"))
+        number = int(bits[: 2 * zeros + 1] or "1", 2) - 1
+        bits = bits[2 * zeros + 1 :]
+    return number
+
+
 def _recovers_at_once(packet: Any, context: Any) -> bool:
     """Whether an H.264 message says so: the frames shown from here on are exact (open GOPs)."""
     messages = (unit for unit in _units(packet, context) if unit[0] & 31 == 6)

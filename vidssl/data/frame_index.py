@@ -21,7 +21,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vidssl.data.bitstream import begins_afresh, is_hidden, may_show_nothing
+from vidssl.data.bitstream import (
+    begins_afresh,
+    is_hidden,
+    may_be_shown_early,
+    may_show_nothing,
+)
 
 # Frames of a counting pass that are kept until the clip has been chosen: bytes of decoded pictures.
 KEPT_BYTES = 64 * 2**20
@@ -47,6 +52,7 @@ class _Packet(NamedTuple):
     is_key: bool  # decoding may begin here
     is_discard: bool  # decoded, but cut away by the edit list
     is_hidden: bool  # decoded for others to refer to
+    is_early: bool  # may be shown before a frame that is decoded earlier
 
 
 @dataclass(frozen=True)
@@ -191,16 +197,18 @@ def _look(path: str) -> tuple[FrameIndex, list | None]:
 
 
 def _packets(container: Any, stream: Any) -> list[_Packet]:
-    codec = stream.codec_context.codec.canonical_name
+    context = stream.codec_context
+    codec = context.codec.canonical_name
     found = []
     for packet in container.demux(stream):
         if not packet.size:
             continue
-        is_key = packet.is_keyframe and begins_afresh(packet, stream.codec_context)
+        is_key = packet.is_keyframe and begins_afresh(packet, context)
+        is_early = bool(context.has_b_frames) and may_be_shown_early(packet, context)
         hidden = is_hidden(packet, codec)
         unsure = packet.is_corrupt or may_show_nothing(packet, codec)  # corrupt: it was cut off
         pts = None if unsure else packet.pts
-        found.append(_Packet(pts, packet.dts, is_key, packet.is_discard, hidden))
+        found.append(_Packet(pts, packet.dts, is_key, packet.is_discard, hidden, is_early))
     return found
 
 
@@ -227,7 +235,7 @@ def _why_counted(container: Any, stream: Any, packets: list[_Packet]) -> str:
         return "AVI stores no times and the frames are reordered"
     if kind != "mov" and codec in ("h264", "hevc") and _is_interlaced(context):
         return "its packets may be fields"
-    if context.has_b_frames and _in_order(packets):
+    if any(packet.is_early for packet in packets) and _in_order(packets):
         return "frames are reordered, which their times do not say"  # copied from AVI, say
     is_told = codec in ("h264", "hevc", *_INTRA)
     if not is_told and len(packets) > 1 and all(packet.is_key for packet in packets):
