@@ -267,6 +267,16 @@ def test_a_killed_run_is_completed_by_the_next(tmp_path):
     assert {video_length(path) for path in out.glob("v*.mp4")} == {60}
 
 
+def test_relative_paths_start_where_the_caller_stands_now(videos, tmp_path, monkeypatch):
+    """Worker processes are used again; they began where the caller stood then."""
+    for name in ("first", "second"):
+        shutil.copytree(videos, tmp_path / name / "in")
+        monkeypatch.chdir(tmp_path / name)
+        done = prepare("in", "out", workers=2, progress=False)
+        assert (done.made, done.failed) == (4, {})
+    assert len(list((tmp_path / "second" / "out").rglob("*.mp4"))) == 4
+
+
 # --- what goes wrong ----------------------------------------------------------------------------
 
 

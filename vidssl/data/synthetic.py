@@ -39,8 +39,9 @@ from vidssl.data.workers import (
     IDLE_SECONDS,
     alone,
     alone_unless,
-    end_with,
+    caller,
     remove_leftovers,
+    serve,
     writing,
 )
 from vidssl.files import write_atomic
@@ -288,15 +289,14 @@ def _in_parallel(work, jobs: list, argument, workers: int, progress: bool, title
             return_as="generator",
             idle_worker_timeout=IDLE_SECONDS,
         )
-        calls = (delayed(_run_batch)(work, batch, argument, os.getpid()) for batch in batches)
+        calls = (delayed(_run_batch)(work, batch, argument, caller()) for batch in batches)
         for results in pool(calls):
             yield from results
             told.update(len(results))
 
 
-def _run_batch(work, batch: list, argument, parent: int) -> list:
-    if os.getpid() != parent:
-        end_with(parent)
+def _run_batch(work, batch: list, argument, by: tuple[int, str]) -> list:
+    serve(by)
     return [work(job, argument) for job in batch]
 
 

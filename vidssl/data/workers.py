@@ -106,9 +106,24 @@ def alone_unless(done: Callable[[], bool], folder: Path) -> Iterator[bool]:
         yield held
 
 
+def caller() -> tuple[int, str]:
+    """What a worker process has to know of the one that calls it, see `serve`."""
+    return os.getpid(), os.getcwd()
+
+
+def serve(by: tuple[int, str]) -> None:
+    """In a worker: end when its caller is gone, stand where the caller stands now.
+
+    Workers are used again, and a caller may have gone elsewhere since they began.
+    """
+    parent, place = by
+    if os.getpid() != parent:
+        _end_with(parent)
+        os.chdir(place)
+
+
 @lru_cache(maxsize=1)
-def end_with(parent: int) -> None:
-    """Let this worker end when its parent is gone."""
+def _end_with(parent: int) -> None:
     end_when(lambda: os.getppid() != parent)
 
 
@@ -141,7 +156,7 @@ def _parallel(work: Callable, jobs: list, workers: int, begun: set) -> Iterator[
     def calls() -> Iterator:
         for job in list(jobs):
             begun.add(job)
-            yield delayed(_with_job)(work, job, os.getpid())
+            yield delayed(_with_job)(work, job, caller())
 
     return Parallel(
         n_jobs=max(1, min(workers, len(jobs))),
@@ -156,12 +171,11 @@ def _alone_in_a_worker(work: Callable, job: Any) -> Any:
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     try:  # two workers, of which one gets nothing: one would be this process
-        return Parallel(n_jobs=2)([delayed(_with_job)(work, job, os.getpid())])[0][1]
+        return Parallel(n_jobs=2)([delayed(_with_job)(work, job, caller())])[0][1]
     except TerminatedWorkerError:
         return None
 
 
-def _with_job(work: Callable, job: Any, parent: int) -> tuple[Any, Any]:
-    if os.getpid() != parent:
-        end_with(parent)
+def _with_job(work: Callable, job: Any, by: tuple[int, str]) -> tuple[Any, Any]:
+    serve(by)
     return job, work(job)
