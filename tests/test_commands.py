@@ -20,8 +20,10 @@ from tiny_project import REPOSITORY
 from vidssl import cli
 from vidssl.data import write_video
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-BLOCKS = [block.strip() for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)]
+README, RESULTS = (
+    (REPOSITORY / name).read_text(encoding="utf-8") for name in ("README.md", "docs/results.md")
+)
+BLOCKS = [block.strip() for block in re.findall(r"```sh\n(.*?)```", README + RESULTS, re.DOTALL)]
 FEWER = (  # what smoke's numbers replace in another scale's file
     *("steps", "epochs", "batch_images", "batch_size", "held_out_images", "warmup_epochs"),
     *("num_clusters", "dense_step", "tsne_clips", "test_clips", "tuning_steps"),
@@ -60,6 +62,7 @@ def project(tmp_path_factory):
     made = tmp_path_factory.mktemp("clone")
     shutil.copytree(REPOSITORY / "notebooks", made / "notebooks")
     shutil.copytree(REPOSITORY / "figures", made / "figures")
+    (made / "my_runs").mkdir()
     kept = shutil.ignore_patterns(".snakemake", "data", "explore", "smoke", "mini", "variants")
     shutil.copytree(REPOSITORY / "papermill_runs", made / "papermill_runs", ignore=kept)
     for scale in ("folds", "mini"):
@@ -136,8 +139,8 @@ def test_own_videos_by_plain_papermill(videos, project):
     shell(second.replace("-p root", short), project, own=("/my/videos", quoted(videos)))
     grouped = f"-p dataset folder {few} {quoted(videos)} -p group_pattern '_(\\d+)_'"
     assert "-p group_pattern '_(\\d+)_'" in README
-    assert '-y \'test_groups: ["9", "10"]\'' in README
-    script = f"papermill notebooks/11_mosi_pretrain.ipynb out.ipynb {grouped}"
+    assert "-y 'test_groups: [\"9\"]'" in README
+    script = f"papermill notebooks/11_mosi_pretrain.ipynb my_runs/groups.ipynb {grouped}"
     shell(f'{script} -y \'test_groups: ["1", "2"]\'', project)
 
 
@@ -157,7 +160,7 @@ def test_the_folds_of_own_videos_end_to_end(videos, project):
     assert line.endswith("of 8 videos, 2 folds")
     assert "figures not made" not in told
     for fold in "12":
-        root = project / "folds" / fold
+        root = project / "my_runs" / "folds" / fold
         made = json.loads((root / "folds/motionfit_transfer_motionfit-s0/run.json").read_text())
         assert made["parameters"]["test_groups"] == [fold]
         assert made["parameters"]["retrieval_clips"] == 0
