@@ -1,6 +1,5 @@
 """Running and saving pages leaves git clean: outputs stay in the file and out of git."""
 
-import asyncio
 import json
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ import nbformat
 import pytest
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from jupytext.async_contentsmanager import build_async_jupytext_contents_manager_class
+from run_async import run_async
 from tiny_project import REPOSITORY, make_project
 from traitlets.config import Config
 
@@ -24,7 +24,7 @@ def save(clone, source=lambda text: text):
     settings = Config({"FileContentsManager": {"post_save_hook": HOOK}})
     kind = build_async_jupytext_contents_manager_class(AsyncLargeFileManager)
     manager = kind(root_dir=str(clone), config=settings)
-    model = asyncio.run(manager.get(PAGE))
+    model = run_async(manager.get(PAGE))
     notebook = nbformat.from_dict(model["content"])
     for number, cell in enumerate(notebook.cells):
         cell.source = source(cell.source)
@@ -35,7 +35,7 @@ def save(clone, source=lambda text: text):
     notebook.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {}}
     notebook.metadata["language_info"] = {"name": "python", "version": "3.11.9"}
     saved = {"type": "notebook", "content": notebook, "format": "json"}
-    asyncio.run(manager.save(saved, PAGE))
+    run_async(manager.save(saved, PAGE))
     assert "très" in (clone / PAGE).read_text(encoding="utf-8")
 
 

@@ -182,6 +182,7 @@ def test_nothing_is_cut_or_stretched_at_any_width(lab, width):
     assert all(b["x"] + b["width"] <= width for b in labels)
 
 
+@pytest.mark.slow  # its layout settles late where cores are shared
 def test_small_frames_are_enlarged_and_columns_stand_below_each_other(lab):
     lab.page.set_viewport_size({"width": 1280, "height": 1000})
     canvas = lab.page.locator(".vidssl-player-canvas").first.bounding_box()

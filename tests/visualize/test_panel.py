@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import ipywidgets
 import numpy as np
 import pytest
+from run_async import run_async
 
 from vidssl.visualize.widgets import FramePlayer, Picture, Playground, controls
 
@@ -104,7 +105,7 @@ def test_a_newer_change_ends_a_drawing_in_steps():
     speed = slider()
     panel = controls(update, speed=speed)
     assert panel.said["text"] == "1: 2", "unattended: to the end"
-    asyncio.run(play())
+    run_async(play())
     assert drawn[3:] == [(2, 0), (3, 0), (3, 1), (3, 2)]
 
 
