@@ -17,8 +17,9 @@ LEVELS = {
     **dict.fromkeys(["data", "models", "losses", "evaluation", "visualize", "training"], 2),
     **dict.fromkeys(["motion", "inference"], 3),
     "methods": 4,
-    "runs": 5,
-    "cli": 6,
+    "protocol": 5,
+    "runs": 6,
+    "cli": 7,
 }
 WITHOUT_EXTRAS = ["decord", "av", "papermill", "jupytext", "nbval", "anywidget", "ipywidgets"]
 WITHOUT_EXTRAS += ["snakemake", "matplotlib", "cv2", "skimage", "pandas", "seaborn", "captum"]

@@ -44,7 +44,7 @@ def predict(
 ) -> Outputs:
     """Class probabilities (V, K): the softmax of every clip of a video, averaged.
 
-    With the ten uniform clips and one centre crop of `MultiClipDataset` this is the protocol of
+    With the ten uniform clips and one centre crop this is the protocol of
     all three papers. ``prepare`` makes clips the network's input, RGB by default. ``options`` as
     in `run_videos`.
     """
@@ -114,7 +114,7 @@ def run_videos(
     progress: bool = True,
     desc: str = "",
 ) -> Outputs:
-    """``forward(model, clip)`` (B, D) on every clip of a `MultiClipDataset`: values (V, N, D).
+    """``forward(model, clip)`` (B, D) on every clip of a `ClipDataset`: values (V, N, D).
 
     ``clip`` is (B, 3, T, H, W) in [0, 1], all clips of ``batch_videos`` videos. Raises
     RuntimeError when no video can be read.

@@ -140,6 +140,12 @@ class TrainResult:
         tail = rows[-max(1, round(last * len(rows))) :]
         return sum(row[metric] for row in tail) / len(tail)
 
+    def summary(self) -> str:
+        return (
+            f"{self.steps} steps in {self.seconds:.0f} s, {self.waiting_share:.0%} of it waiting "
+            "for samples"
+        )
+
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, index) keys for a whole training, from ``start`` on.

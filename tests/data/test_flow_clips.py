@@ -6,10 +6,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-
-from vidssl.core import VideoRecord
-from vidssl.data import TestTransform, TrainTransform, random_clips, uniform_clips, write_video
-from vidssl.data.datasets import collate
 from vidssl.data.flow_clips import (
     ChosenClipsDataset,
     FlowTestTransform,
@@ -18,6 +14,10 @@ from vidssl.data.flow_clips import (
     StoredFlow,
     TimedClipsDataset,
 )
+
+from vidssl.core import VideoRecord
+from vidssl.data import TestTransform, TrainTransform, random_clips, uniform_clips, write_video
+from vidssl.data.datasets import collate
 from vidssl.data.flow_files import encode_flow, flow_path, write_flow
 
 PLAIN = FlowTestTransform(16, 24)

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
+from vidssl.data.flow_clips import ChosenClipsDataset, RGBFrames, TimedClipsDataset
 
 from vidssl.core import UnreadableVideo, VideoRecord
 from vidssl.data import (
@@ -38,7 +39,6 @@ from vidssl.data import (
 )
 from vidssl.data import frame_store as module
 from vidssl.data.datasets import resized_frames
-from vidssl.data.flow_clips import ChosenClipsDataset, RGBFrames, TimedClipsDataset
 from vidssl.data.frame_store import FrameStore
 
 DECODE = module._decoded

@@ -40,7 +40,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -48,26 +47,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from vidssl.core import VideoRecord, expect_shape, normalise, one_of
-from vidssl.data import (
-    TestTransform,
-    TrainTransform,
-    dense_clips,
-    random_clips,
-    uniform_clips,
-)
+from vidssl.core import expect_shape, normalise, one_of
 from vidssl.data.clip_table import ClipTable
-from vidssl.data.flow_clips import (
-    Choose,
-    ChosenClipsDataset,
-    FlowTestTransform,
-    FlowTrainTransform,
-    RGBFrames,
-    Source,
-    StoredFlow,
-    TimedClipsDataset,
-)
-from vidssl.data.frame_store import FrameStore
 from vidssl.evaluation import Clusters, kmeans
 from vidssl.inference import apply
 from vidssl.losses import clip_order_loss, multi_clip_loss, shuffle_clips
@@ -77,82 +58,9 @@ from vidssl.progress import tracked
 from vidssl.training import Batch, Metrics, StepContext, TrainingStep
 
 LEVELS = ("clip", "thirds", "boundaries", "video")
-CHANNELS = {"rgb": 3, "flow": 2}
 FEATURE_WEIGHT = 50.0  # of the squared error in MERS and MARS
 
 Prepare = Callable[[Tensor], Tensor]
-
-
-def flow_input(flow: Tensor) -> Tensor:
-    """Flow (..., 2, T, H, W) in px as it goes into a network: unchanged, zero stays zero."""
-    if flow.ndim < 4 or flow.shape[-4] != 2:
-        raise ValueError(f"flow must be (..., 2, T, H, W), got {tuple(flow.shape)}")
-    return flow
-
-
-@dataclass(frozen=True)
-class ClipSettings:
-    """Which clips a network sees, of which ``modality``; defaults are the paper's, for RGB.
-
-    ``frames`` and ``stride`` choose them, ``size`` (px) is cut from frames or flow resized to
-    ``short_side``. Flow is read from the folder ``flow``, where it was extracted from the videos
-    below ``root``. ``flip`` is the probability of mirroring in training. RGB frames come from
-    ``store`` where they are in it.
-    """
-
-    modality: str = "rgb"
-    frames: int = 16
-    stride: int = 1
-    size: int = 112
-    short_side: int = 128
-    flow: str = ""
-    root: str = ""
-    flip: float = 0.0
-    store: FrameStore | None = None
-
-    def __post_init__(self) -> None:
-        one_of("modality", self.modality, tuple(CHANNELS))
-
-    @property
-    def channels(self) -> int:
-        return CHANNELS[self.modality]
-
-    @property
-    def prepare(self) -> Prepare:
-        """What makes these clips a network's input."""
-        return normalise if self.modality == "rgb" else flow_input
-
-    def training(
-        self, records: Sequence[VideoRecord], clips: int, seed: int = 0
-    ) -> TimedClipsDataset:
-        """``clips`` random clips of each video, without overlap where it is long enough."""
-        sample = partial(random_clips, **self._shape, count=clips)
-        crop = TrainTransform if self.modality == "rgb" else FlowTrainTransform
-        transform = crop(self.size, self.short_side, self.flip)
-        source = self._source()
-        return TimedClipsDataset(records, source, sample=sample, transform=transform, seed=seed)
-
-    def even(self, records: Sequence[VideoRecord], count: int) -> ChosenClipsDataset:
-        """``count`` clips spread evenly over each video, centre crops."""
-        return self._chosen(records, partial(uniform_clips, **self._shape, count=count))
-
-    def dense(self, records: Sequence[VideoRecord], step: int) -> ChosenClipsDataset:
-        """A clip each ``step`` frames of each video, centre crops."""
-        return self._chosen(records, partial(dense_clips, **self._shape, step=step))
-
-    @property
-    def _shape(self) -> dict[str, int]:
-        return {"frames": self.frames, "stride": self.stride}
-
-    def _chosen(self, records: Sequence[VideoRecord], choose: Choose) -> ChosenClipsDataset:
-        crop = TestTransform if self.modality == "rgb" else FlowTestTransform
-        transform = crop(self.size, self.short_side)
-        return ChosenClipsDataset(records, self._source(), choose=choose, transform=transform)
-
-    def _source(self) -> Source:
-        if self.modality == "rgb":
-            return RGBFrames(self.short_side, self.store)
-        return StoredFlow(self.flow, self.root, self.short_side)
 
 
 # --- networks and training -------------------------------------------------------------------
@@ -231,7 +139,7 @@ def training_step(
     prepare: Prepare = normalise,
     pseudo_labels: ClipTable | None = None,
 ) -> TrainingStep:
-    """Eq. 3 on batches of `TimedClipsDataset`, for a `MultiClipNetwork`: steps 1 and 3.
+    """Eq. 3 on batches of `vidssl.data.ClipDataset`, for a `MultiClipNetwork`: steps 1 and 3.
 
     The label is the video's, or with ``pseudo_labels`` that of each clip's time. Clips without a
     label (-1) do not enter the multi-clip loss.
@@ -349,7 +257,7 @@ def clip_features(
     device: str | torch.device | None = None,
     progress: bool = True,
 ) -> tuple[ClipTable, list[str]]:
-    """Features (N, D) of every clip of a `ChosenClipsDataset`, and what could not be read.
+    """Features (N, D) of every clip of a `vidssl.data.ClipDataset`, and what could not be read.
 
     ``output`` "mean" gives what the classifier sees, "max" the retrieval features of section 4.5,
     both pooled from the map after the last residual block; "logits" what the classifier says.

@@ -1,7 +1,8 @@
 """Semi-supervised baselines on video: what TimeBalance's student is held against.
 
-All train one network of the same kind on the same batches, labelled and unlabelled clips side by
-side (`vidssl.data.PairedDataset`); they differ in what unlabelled clips are for.
+All train one network of the same kind on the same batches of `vidssl.data.PairedDataset`: one
+labelled clip and an unlabelled one, in one view or two. They differ in what the unlabelled one is
+for.
 
 =======================  =====================================================================
 Pseudo-Label             Lee, ICML workshops 2013: cross-entropy with the network's own label
@@ -15,7 +16,7 @@ Differs from the papers
 - Made for images, the first three see clips here; augmentations hold for a whole clip.
 - Pseudo-Label keeps confident labels only, with FixMatch's threshold, and its weight rises
   linearly over the first ``ramp`` of the training; the same ramp serves Mean Teacher.
-- FixMatch's weak and strong views are those of `vidssl.data.WeakStrong`, not RandAugment.
+- FixMatch's weak and strong views are those of `vidssl.data.TwoViews`, not RandAugment.
 - TG-FixMatch is two networks, one on RGB and one on temporal gradients, that share the labels
   which their averaged weak views give; Xiao et al. add an alignment of features between the two.
 """
@@ -58,11 +59,11 @@ class SemiSupervisedConfig:
 
 
 def pseudo_label_step(config: SemiSupervisedConfig) -> TrainingStep:
-    """Batches with ``unlabelled`` (B, 3, T, H, W): the view is labelled and learned as it is."""
+    """Batches with ``unlabelled`` (B, 1, 3, T, H, W): the view is labelled and learned as it is."""
 
     def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
-        known = len(batch["clip"])
-        logits = model(normalise(torch.cat([batch["clip"], batch["unlabelled"]])))
+        [view], known = _views(batch["unlabelled"], 1), len(batch["clips"])
+        logits = model(normalise(torch.cat([batch["clips"][:, 0], view])))
         unlabelled = logits[known:]
         guessed, kept = pseudo_label_loss(unlabelled, unlabelled.softmax(dim=1), config.threshold)
         return _joined(
@@ -76,9 +77,10 @@ def fixmatch_step(config: SemiSupervisedConfig) -> TrainingStep:
     """Batches with ``unlabelled`` (B, 2, 3, T, H, W): the weak view, then the strong one."""
 
     def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
-        weak, strong = _two_views(batch["unlabelled"])
-        clip = normalise(torch.cat([batch["clip"], weak, strong]))
-        logits, on_weak, on_strong = model(clip).split([len(batch["clip"]), len(weak), len(strong)])
+        weak, strong = _views(batch["unlabelled"], 2)
+        clip = normalise(torch.cat([batch["clips"][:, 0], weak, strong]))
+        parts = [len(batch["clips"]), len(weak), len(strong)]
+        logits, on_weak, on_strong = model(clip).split(parts)
         guessed, kept = pseudo_label_loss(on_strong, on_weak.softmax(dim=1), config.threshold)
         return _joined(logits, batch["label"], guessed, config.weight_at(context.progress), kept)
 
@@ -131,9 +133,10 @@ def mean_teacher_step(config: SemiSupervisedConfig) -> TrainingStep:
 
     def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
         getattr(model, "module", model).update(config.decay)  # model.module where it is wrapped
-        first, second = _two_views(batch["unlabelled"])
-        known = len(batch["clip"])
-        logits, averaged = model(normalise(torch.cat([batch["clip"], first])), normalise(second))
+        first, second = _views(batch["unlabelled"], 2)
+        known = len(batch["clips"])
+        clip = torch.cat([batch["clips"][:, 0], first])
+        logits, averaged = model(normalise(clip), normalise(second))
         apart = distillation_loss(logits[known:], averaged.softmax(dim=1))
         return _joined(logits[:known], batch["label"], apart, config.weight_at(context.progress))
 
@@ -170,11 +173,10 @@ def gradient_fixmatch_step(config: SemiSupervisedConfig) -> TrainingStep:
     """For `TwoStreams`: as `fixmatch_step`, labels from both networks' averaged weak views."""
 
     def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
-        weak, strong = _two_views(batch["unlabelled"])
-        parts = [len(batch["clip"]), len(weak), len(strong)]
-        streams = [
-            logits.split(parts) for logits in model(torch.cat([batch["clip"], weak, strong]))
-        ]
+        weak, strong = _views(batch["unlabelled"], 2)
+        parts = [len(batch["clips"]), len(weak), len(strong)]
+        clip = torch.cat([batch["clips"][:, 0], weak, strong])
+        streams = [logits.split(parts) for logits in model(clip)]
         agreed = sum(on_weak.softmax(dim=1) for _, on_weak, _ in streams) / 2
         weight, total = config.weight_at(context.progress), 0.0
         for logits, _, on_strong in reversed(streams):  # RGB last: its metrics are reported
@@ -186,9 +188,9 @@ def gradient_fixmatch_step(config: SemiSupervisedConfig) -> TrainingStep:
     return step
 
 
-def _two_views(clips: Tensor) -> tuple[Tensor, Tensor]:
-    expect_shape(clips, "B V C T H W", "unlabelled", V=2)
-    return clips[:, 0], clips[:, 1]
+def _views(clips: Tensor, number: int) -> tuple[Tensor, ...]:
+    expect_shape(clips, "B V C T H W", "unlabelled", V=number)
+    return clips.unbind(1)
 
 
 def _joined(

@@ -3,7 +3,7 @@
 Where what stands
 -----------------
 ==============================  ========================================================
-clips of the teachers           `vidssl.data.ViewsDataset`: one global, N local clips, twice
+clips of the teachers           `vidssl.data.two_scale_views`: one global, N local clips, twice
 invariant teacher f_I           `vidssl.losses.instance_contrast`
 distinctive teacher f_D         `vidssl.losses.local_local` and `global_local`, from TCLR
 their pretraining               `Teacher`, `embed_views`, `teacher_step`
@@ -210,10 +210,12 @@ def contrastive_terms(views: Views, config: TeacherConfig) -> dict[str, Tensor]:
 
 
 def teacher_step(config: TeacherConfig) -> TrainingStep:
-    """The step that `vidssl.training.fit` calls on batches of `vidssl.data.ViewsDataset`."""
+    """The step that `vidssl.training.fit` calls on batches of `vidssl.data.two_scale_views`:
+    ``clips`` (B, 2 (1 + N), 3, T, H, W)."""
 
     def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
-        views = embed_views(model, batch["views"], sliced="global_local" in config.terms)
+        clips = batch["clips"].unflatten(1, (2, -1))
+        views = embed_views(model, clips, sliced="global_local" in config.terms)
         terms = contrastive_terms(views, config)
         loss = sum(getattr(config, term) * value for term, value in terms.items())
         metrics = {f"{term}_loss": value.item() for term, value in terms.items()}
@@ -370,7 +372,7 @@ def clip_embeddings(teacher: Teacher, clips: Tensor) -> Tensor:
 def measure_similarities(
     invariant: Teacher, distinctive: Teacher, dataset: Dataset, **options
 ) -> Similarities:
-    """Both teachers' matrices of every video of a `vidssl.data.ConsecutiveClipsDataset`.
+    """Both teachers' matrices of every video of a data set of `vidssl.data.consecutive_clips`.
 
     The teachers are the self-supervised ones with their projectors, before any fine-tuning. Each
     video is decoded once. ``options`` as in `vidssl.inference.run_videos`.
@@ -480,13 +482,13 @@ def student_step(
 
     ``scores`` maps each video's id to its s; only "similarity" looks into it. L = cross-entropy
     (labelled) + labelled_weight D(labelled) + unlabelled_weight D(unlabelled), labelled and
-    unlabelled clips in one forward. Student and teachers get the same tensor; of unlabelled pairs
-    (B, 2, 3, T, H, W) the teachers get the first, weak view and the student the second.
+    unlabelled clips in one forward. Of unlabelled views (B, V, 3, T, H, W) the teachers get the
+    first and the student the last: one tensor with V = 1, a weak and a strong view with V = 2.
     """
 
     def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
-        known, label, unlabelled = batch["clip"], batch["label"], batch["unlabelled"]
-        weak, seen = unlabelled.unbind(1) if unlabelled.ndim == 6 else (unlabelled, unlabelled)
+        known, label, unlabelled = batch["clips"][:, 0], batch["label"], batch["unlabelled"]
+        weak, seen = unlabelled[:, 0], unlabelled[:, -1]
         p_invariant, p_distinctive = teachers.predict(normalise(torch.cat([known, weak])))
         s = _weights([*batch["video_id"], *batch["unlabelled_id"]], scores, config.blend)
         target = blend_teachers(p_invariant, p_distinctive, s.to(known.device))

@@ -13,6 +13,7 @@ Inside a notebook:
 
 from vidssl.runs.earlier import MissingInput, Need, no_records, teacher_needs
 from vidssl.runs.execute import RunFailed, RunLocked, execute
+from vidssl.runs.expectations import Expectation, expectations_table
 from vidssl.runs.figures import figure_files, save_figure
 from vidssl.runs.given import Given
 from vidssl.runs.graph import Graph, Job
@@ -33,7 +34,9 @@ from vidssl.runs.records import (
     Pooled,
     Run,
     by_seed,
+    data_hash,
     find_records,
+    labels_said,
     load_records,
     pool_folds,
     records_folder,
@@ -42,6 +45,7 @@ from vidssl.runs.records import (
 from vidssl.runs.tracing import read_origin, trace
 
 __all__ = [
+    "Expectation",
     "Given",
     "Graph",
     "Job",
@@ -55,13 +59,16 @@ __all__ = [
     "by_seed",
     "check_parameters",
     "code_hashes",
+    "data_hash",
     "declared_parameters",
     "embedded_data",
     "execute",
+    "expectations_table",
     "figure_files",
     "fill_map",
     "find_project",
     "find_records",
+    "labels_said",
     "load_records",
     "no_records",
     "notebook_code",
