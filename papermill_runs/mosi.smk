@@ -46,8 +46,7 @@ def mosi_stills(source, count):
     stills = graph.stills(source, count)
     epochs = 3200 // count
     root = graph.path(os.path.dirname(stills.marker))
-    changed = {"dataset": "folder", "root": root, "epochs": epochs, "warmup_epochs": epochs / 10}
-    return changed, [stills]
+    return {"dataset": "folder", "root": root, "epochs": epochs}, [stills]
 
 
 def mosi_transfer(seed, start="xy", videos_per_class=LABELS, frozen=(), steps=0):

@@ -101,8 +101,8 @@ def test_colours_a_frame_a_clip_or_none():
         return clips[:, :, :, 0, 0]  # (M, 3, N)
 
     assert (levels().std(dim=-1).amax(dim=1) > 0.01).all()
-    assert levels(jitter_per="clip").std(dim=-1).max() < 1e-6
-    assert levels(jitter_per="clip").std(dim=0).max() > 0.01
+    assert levels(colors_per="clip").std(dim=-1).max() < 1e-6
+    assert levels(colors_per="clip").std(dim=0).max() > 0.01
     assert levels(jitter=None)[:, 0].unique() == pytest.approx(0.7)
 
 
@@ -147,7 +147,7 @@ def test_any_number_of_frames_keeps_the_distance_a_frame(frames, k):
         ({"mask_ratio": 0.0}, "mask_ratio must lie"),
         ({"mask_ratio": (0.5, 1.2)}, "mask_ratio must lie"),
         ({"mask_order": "mask_last"}, "mask_order='mask_last' is unknown"),
-        ({"jitter_per": "batch"}, "jitter_per='batch' is unknown"),
+        ({"colors_per": "batch"}, "colors_per='batch' is unknown"),
         ({"flip": "mirror"}, "flip='mirror' is unknown; did you mean 'mirror_label'"),
         ({"motion": "integers"}, "motion='integers' is unknown; did you mean 'integer'"),
     ],
