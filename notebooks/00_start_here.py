@@ -50,7 +50,7 @@
 # | --- | --- | --- | --- | --- |
 # | [01_data_and_clips](01_data_and_clips.ipynb) | What does a network see of a video: which frames, which part of the picture, in which colours? | any data set (`dataset`, `root`); by default the embedded one | 30 s | players, film strips, the known truth of the embedded data |
 # | [02_supervised_baseline](02_supervised_baseline.ipynb) | What does a network learn from the labels alone, and which classes does it confuse? | labelled videos | 3 min of training and 5 min of evaluation on two cores | accuracy with all labels or a few a class, confusions, `backbone.pt` |
-# | [03_transfer](03_transfer.ipynb) | With only a handful of labelled videos a class, how much better does a network do that begins with weights pretrained without labels than its twin from scratch? | labelled videos, weights of a pretraining, such as [11](11_mosi_pretrain.ipynb) | 3 min a training on one core | accuracy of each start, with its denominator, beside chance and two yardsticks |
+# | [03_transfer](03_transfer.ipynb) | With only a handful of labelled videos a class, how much better does a network do that begins with weights pretrained without labels than its twin from scratch? | labelled videos, weights of a pretraining (by default MoSI's) | 3 min a training on one core | accuracy of each start, with its denominator, beside chance and two yardsticks |
 # | [10_mosi_pseudo_motion](10_mosi_pseudo_motion.ipynb) | How can a single photograph teach a network what motion is? | nothing, or a picture of yours (`image`) | 20 s | a playground, all labels side by side, the figure `mosi_pseudo_motion` |
 # | [11_mosi_pretrain](11_mosi_pretrain.ipynb) | Can a video network learn to name the direction and speed of pseudo motions, on images it has never seen? | videos or still images, without labels (`dataset`, `root`) | 2 min on one core | `backbone.pt`, learning curves, pretext accuracy on held-out images |
 # | [13_mosi_gradcam](13_mosi_gradcam.ipynb) | Where does a network look before any fine-tuning: at what moves, or elsewhere? | videos, weights of [11](11_mosi_pretrain.ipynb) with and without its mask and of [02](02_supervised_baseline.ipynb) | 3 min on two cores | where each network looks, and its share on what moves: `mosi_gradcam`, `mosi_attention`, `mosi_failures` |
@@ -129,9 +129,14 @@ figure
 # ## What one should see
 #
 # A line for each check without a problem, a short table of runs (empty before the first one), three
-# moving sprites. Next: [01_data_and_clips](01_data_and_clips.ipynb).
+# moving sprites.
 
 # %%
-assert len(shown) == 3
-assert all(len(video) > 1 and video.std() > 0 for video in videos)
-run.finish({"pages_run": len(found), "classes": len(synthetic.CLASSES)})
+run.finish({"pages_run": len(found), "classes": len(synthetic.CLASSES), "shown": len(videos)})
+
+# %% [markdown]
+# ## What to try next
+#
+# - [01_data_and_clips](01_data_and_clips.ipynb): what a network sees of such a video.
+# - `data_seed = 1`: the same classes in other scenes; figures are made of these.
+# - `vidssl run demo` in a terminal, and this page again: what has been run?

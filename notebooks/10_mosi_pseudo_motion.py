@@ -37,7 +37,7 @@ from skimage import data as photographs
 
 from vidssl.data import read_image
 from vidssl.motion import source_side
-from vidssl.motion.playground import as_source, pseudo_motion_playground
+from vidssl.motion.playground import as_source
 
 pictures = {
     "astronaut": photographs.astronaut(),
@@ -100,6 +100,8 @@ for label, (x, y) in enumerate(pool):
 # itself away by its flicker, even at speed 0.
 
 # %%
+from vidssl.motion.playground import pseudo_motion_playground
+
 pseudo_motion_playground(pictures, frames=frames, size=size, k=k, seed=seed)
 
 # %% [markdown]

@@ -379,9 +379,6 @@ if known:
     print(f"{visible.sum()} of {len(visible)} clips show the sprite; it covers {sprite.mean():.1%}")
 
 # %%
-import pandas as pd
-from IPython.display import display
-
 from vidssl.evaluation import energy_inside_score, pointing_game_accuracy
 
 MEASURES = {
@@ -398,6 +395,9 @@ for name, maps in found.items():
                 values[measure, name, f"{row}, shuffled"] = other
 
 # %%
+import pandas as pd
+from IPython.display import display
+
 rows = [
     summary(row, f"{name}\n{places[name]}", measure, numbers)
     for (measure, name, row), numbers in values.items()
@@ -502,7 +502,6 @@ for role, numbers in on_square.items():
 
 
 # %%
-from vidssl.core import frames_to_clip
 from vidssl.data import resize_short_side
 
 
@@ -522,6 +521,8 @@ def whole_width(record, mask):
 
 
 # %%
+from vidssl.core import frames_to_clip
+
 pan_rows = []
 if known:
     whole = [whole_width(record, mask) for record, mask in zip(looked_at, native_masks)]

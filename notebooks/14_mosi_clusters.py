@@ -254,10 +254,8 @@ figure
 # keys** step.
 
 # %%
-import ipywidgets as widgets
-
 from vidssl.visualize.embedding import embedding_figure
-from vidssl.visualize.widgets import FramePlayer, Picture, Playground, controls
+from vidssl.visualize.widgets import FramePlayer, Picture
 
 picture, player = Picture(), FramePlayer(alt="videos of one cluster")
 highest = max(2, min(100, (len(seen) - 1) // 3))
@@ -279,6 +277,10 @@ def play(cluster):
 
 
 # %%
+import ipywidgets as widgets
+
+from vidssl.visualize.widgets import Playground, controls
+
 of_map = controls(
     redraw,
     perplexity=widgets.IntSlider(int(min(perplexity, highest)), 2, highest),
