@@ -12,6 +12,8 @@ from vidssl.data import ImageDataset, collate, read_folder
 from vidssl.data.color import ColorJitter
 from vidssl.methods import mosi
 from vidssl.motion import label_pool, mirrored_labels, plan_motions
+from vidssl.runs import declared_parameters
+from vidssl.runs.notebooks import notebook_path
 from vidssl.training import TrainConfig, fit
 
 SMALL = mosi.MoSIConfig(frames=6, size=24, k=1, mask_ratio=None)
@@ -155,6 +157,19 @@ def test_any_number_of_frames_keeps_the_distance_a_frame(frames, k):
 def test_impossible_configurations_are_refused_before_training(options, message):
     with pytest.raises(ValueError, match=message):
         mosi.MoSIConfig(**options)
+
+
+def test_the_configuration_of_a_page():
+    declared = declared_parameters(notebook_path("11_mosi_pretrain"))
+    config = mosi.MoSIConfig.of(declared)
+    assert (config.frames, config.size, config.mask_ratio) == (8, 32, [0.3, 0.5])
+    assert config.jitter == ColorJitter(), "the appendix's strengths"
+    assert mosi.MoSIConfig.of({**declared, "mask_ratio": []}).mask_ratio is None
+    assert mosi.MoSIConfig.of({**declared, "augmentation": {}}).jitter is None
+    some = mosi.MoSIConfig.of({**declared, "augmentation": {"grey": 1.0, "color_probability": 0.5}})
+    assert some.jitter == ColorJitter(0.0, 0.0, 0.0, 0.0, grey=1.0, probability=0.5)
+    with pytest.raises(ValueError, match="takes color, grey and color_probability alone; flip"):
+        mosi.MoSIConfig.of({**declared, "augmentation": {"flip": 0.5}})
 
 
 def test_images_smaller_than_the_crop_are_refused():
