@@ -327,6 +327,8 @@ def test_starts_are_found_by_the_method_s_name(project, tmp_path):
     with pytest.raises(runs.MissingInput, match=r"needs starts\.motionfit: no run of 23_motionfit"):
         first_cells(TRANSFER, starts={"scratch": "", "motionfit": ""})
     weights = explored(PRETRAIN, "backbone.pt") / "backbone.pt"
+    about = {"backbone": "r2plus1d_10", "width": 0.125, "dataset": "none", "seed": 0}
+    save_pretrained(models.build("r2plus1d_10", num_classes=0, width=0.125), weights, **about)
     found = first_cells(TRANSFER)
     assert found["starts"] == {"scratch": "", "mosi": str(weights)}
     assert found["run"].params["starts"] == found["starts"], "the record says what was used"
