@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch.nn.functional import interpolate
 
 from vidssl.core import UnreadableVideo
+from vidssl.data.resize import resize, short_side_size
 
 LARGEST = 20.0  # px a frame; faster motion is clipped
 ZERO, STEPS = 128, 127  # the code of no motion, and how far from it the fastest lies
@@ -60,20 +59,13 @@ def resize_flow(flow: np.ndarray, height: int, width: int) -> np.ndarray:
     if flow.shape[1:3] == (height, width):
         return flow
     scale = np.float32([width / flow.shape[2], height / flow.shape[1]])
-    if not len(flow):
-        return np.empty((0, height, width, 2), np.float32)
-    planes = torch.from_numpy(np.ascontiguousarray(flow, np.float32)).permute(0, 3, 1, 2)
-    resized = interpolate(planes, size=(height, width), mode="bilinear", antialias=True)
-    return resized.permute(0, 2, 3, 1).numpy() * scale
+    return resize(np.asarray(flow, np.float32), height, width) * scale
 
 
 def resize_flow_short_side(flow: np.ndarray, side: int) -> np.ndarray:
     """`resize_flow` so that the shorter of H and W is ``side``; sizes as `resize_short_side`."""
     _expect_flow(flow)
-    height, width = flow.shape[1:3]
-    short = min(height, width)
-    size = (side if length == short else round(length * side / short) for length in (height, width))
-    return resize_flow(flow, *size)
+    return resize_flow(flow, *short_side_size(*flow.shape[1:3], side))
 
 
 def flip_flow(flow: np.ndarray) -> np.ndarray:
