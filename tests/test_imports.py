@@ -118,16 +118,22 @@ def private_imports(package: Path) -> list[str]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         modules = {}
         for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vidssl."):
-                if node.module.split(".")[1] != room:
-                    names = {alias.asname or alias.name: alias.name for alias in node.names}
-                    modules |= dict.fromkeys(names, node.module)
-                    taken += [f"{room}: {node.module}.{n}" for n in names.values() if _private(n)]
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                if node.value.id in modules and _private(node.attr):
-                    taken.append(f"{room}: {node.value.id}.{node.attr}")
+            if isinstance(node, ast.ImportFrom) and _other_room(node.module or "", room):
+                names = {alias.asname or alias.name: alias.name for alias in node.names}
+                modules |= dict.fromkeys(names, node.module)
+                taken += [f"{room}: {node.module}.{n}" for n in names.values() if _private(n)]
+        taken += [
+            f"{room}: {node.value.id}.{node.attr}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+            if node.value.id in modules and _private(node.attr)
+        ]
     return taken
+
+
+def _other_room(module: str, room: str) -> bool:
+    parts = module.split(".")
+    return parts[0] == "vidssl" and len(parts) > 1 and parts[1] != room
 
 
 def _private(name: str) -> bool:
