@@ -1,6 +1,6 @@
 """Optical flow as 8-bit files, and what data sets do with it: decode, resize, flip.
 
-Flow of a video of T frames is (T-1, H, W, 2): channel 0 = u (right positive), 1 = v (down
+Flow of a video of T frames is (T-1, H, W, 2) float32: channel 0 = u (right positive), 1 = v (down
 positive), in pixels a frame at this H, W; entry t leads from frame t to frame t + 1. A stored
 value q is round(127 f / 20) + 128, so flow is clipped to +-20 px, a step is 0.16 px and zero is
 exact.
@@ -59,7 +59,7 @@ def resize_flow(flow: np.ndarray, height: int, width: int) -> np.ndarray:
     if flow.shape[1:3] == (height, width):
         return flow
     scale = np.float32([width / flow.shape[2], height / flow.shape[1]])
-    return resize(np.asarray(flow, np.float32), height, width) * scale
+    return resize(flow, height, width) * scale
 
 
 def resize_flow_short_side(flow: np.ndarray, side: int) -> np.ndarray:
@@ -75,9 +75,9 @@ def flip_flow(flow: np.ndarray) -> np.ndarray:
 
 
 def _expect_flow(flow: np.ndarray) -> None:
-    if flow.ndim != 4 or flow.shape[-1] != 2 or not np.issubdtype(flow.dtype, np.floating):
+    if flow.ndim != 4 or flow.shape[-1] != 2 or flow.dtype != np.float32:
         raise ValueError(
-            f"flow must be (T, H, W, 2) in px, float, got {flow.dtype} {flow.shape}; "
+            f"flow must be (T, H, W, 2) in px, float32, got {flow.dtype} {flow.shape}; "
             "decode_flow turns codes into px"
         )
 
