@@ -191,6 +191,19 @@ class Tuning:
         )
 
 
+def hold_out(
+    splits: Splits, number: int, data_seed: int = 0
+) -> tuple[list[VideoRecord], list[VideoRecord]]:
+    """Videos (or images) to pretrain on, and ``number`` that a pretraining never sees.
+
+    Those come from the test videos, or where a data set has none from the last tenth of all.
+    """
+    kept = splits.test or splits.train[-max(1, len(splits.train) // 10) :]
+    training = splits.train if splits.test else splits.train[: -len(kept)]
+    order = np.random.default_rng(derive_seed(data_seed, "held out")).permutation(len(kept))
+    return list(training), [kept[i] for i in order[:number]]
+
+
 def train(
     network: nn.Module,
     dataset: Dataset,
