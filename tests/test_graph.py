@@ -78,7 +78,7 @@ def test_a_method_s_own_file_is_all_that_it_takes(tmp_path):
     assert {job.name for job in graph.behind("reproduce")} == {"first", "second", "c"}
     assert graph.jobs["c"].inputs == ("smoke/second/run.json",), "made by the other file's function"
     (home / "tiny2.smk").write_text(ANOTHER)
-    with pytest.raises(ValueError, match="tiny2.smk: target third stands in another.smk, too"):
+    with pytest.raises(ValueError, match=r"tiny2\.smk: target third stands in another.smk, too"):
         runs.load_graph("smoke", project=project)
 
 
@@ -101,7 +101,7 @@ def test_unknown_targets_and_settings_name_the_nearest(tmp_path):
     with pytest.raises(ValueError, match="did you mean 'pair'"):
         graph.behind("pari")
     (project / "papermill_runs" / "own.yaml").write_text("targets: {pari: {seeds: [1]}}\n")
-    with pytest.raises(ValueError, match="own.yaml, targets='pari' is unknown; did you mean 'pair'"):
+    with pytest.raises(ValueError, match=r"own\.yaml, targets='pari' is .*mean 'pair'"):
         runs.load_graph("own", project=project)
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from tiny_project import REPOSITORY, make_project
 
-from vidssl import cli, runs
+from vidssl import runs
 from vidssl.runs.notebooks import notebook_cells
 from vidssl.runs.pages import MAP_PAGE, MARKS, page_head
 

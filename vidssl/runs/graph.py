@@ -174,7 +174,7 @@ class Graph:
 
     def start_from(self, jobs: Sequence[Job]) -> dict[str, str]:
         """The parameter that points at the weights of a job, of which there is one or none."""
-        return {"pretrained": self.path(job.file("backbone.pt")) for job in jobs}
+        return {"pretrained": self.path(jobs[0].file("backbone.pt"))} if jobs else {}
 
     def run(
         self,
