@@ -61,15 +61,15 @@ class VideoRecord:
 
 
 def frames_to_clip(frames: np.ndarray | Tensor) -> Tensor:
-    """(T, H, W, 3) uint8 -> clip (3, T, H, W) float32 in [0, 1]."""
+    """(..., T, H, W, 3) uint8 -> clips (..., 3, T, H, W) float32 in [0, 1]."""
     import torch
 
     frames = torch.as_tensor(frames)
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
+    if frames.ndim < 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
         raise ValueError(
-            f"frames must be uint8 (T, H, W, 3), got {frames.dtype} {tuple(frames.shape)}"
+            f"frames must be uint8 (..., T, H, W, 3), got {frames.dtype} {tuple(frames.shape)}"
         )
-    return frames.permute(3, 0, 1, 2).float().div_(255.0)
+    return frames.movedim(-1, -4).float().div_(255.0)
 
 
 def clip_to_frames(clip: Tensor) -> np.ndarray:

@@ -6,7 +6,7 @@ once a clip and holds for all its frames.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -109,14 +109,18 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         for name in ("flip", "color_probability", "grey", "erase"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be a probability in [0, 1]")
-        if self.scale and not (len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 1):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+                raise ValueError(f"{name}={value!r} must be a probability in [0, 1]")
+        if not isinstance(self.scale, tuple) or not _is_range(self.scale or (1, 1)):
             raise ValueError(f"scale={self.scale} must be (low, high) with 0 < low <= high <= 1")
-        if len(self.color) not in (0, 4):
+        if not isinstance(self.color, tuple) or len(self.color) not in (0, 4):
             raise ValueError(
                 f"color={self.color} must be brightness, contrast, saturation and hue, or empty"
             )
+        if self.erasings < 1:
+            raise ValueError(f"erasings={self.erasings} must be 1 or more; erase=0 erases nothing")
+        self.jitter  # noqa: B018 (refuses impossible strengths)
 
     @classmethod
     def of(cls, given: Mapping) -> Augmentation:
@@ -133,6 +137,10 @@ class Augmentation:
         return ColorJitter(
             *(self.color or (0.0,) * 4), grey=self.grey, probability=self.color_probability
         )
+
+
+def _is_range(scale: tuple[float, ...]) -> bool:
+    return len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1
 
 
 NOT_AUGMENTED = Augmentation()
@@ -157,13 +165,14 @@ class TrainTransform:
     def __call__(self, clips: np.ndarray, rng: np.random.Generator) -> Tensor:
         if clips.ndim == 4:
             return self(clips[None], rng)[0]
-        out = torch.stack([_as_clip(self._cut(clip, rng)) for clip in clips])
+        out = _as_clips([self._cut(clip, rng) for clip in clips])
         if out.shape[1] != 3:
-            return out
+            return out.contiguous()
         jitter = self.augmentation.jitter
         if jitter:  # the colours of all clips at once: one by one costs more than the crops
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
             out = jitter(out, generator=generator)
+        out = out.contiguous()
         for clip in out if self.augmentation.erase else ():
             for _ in range(self.augmentation.erasings):
                 if rng.random() < self.augmentation.erase:
@@ -196,8 +205,8 @@ class TestTransform:
     def __call__(self, clips: np.ndarray, rng: np.random.Generator | None = None) -> Tensor:
         if clips.ndim == 4:
             return self(clips[None])[0]
-        cut = (window(_resized(clip, self.short_side), self.size) for clip in clips)
-        return torch.stack([_as_clip(clip) for clip in cut])
+        cut = [window(_resized(clip, self.short_side), self.size) for clip in clips]
+        return _as_clips(cut).contiguous()
 
 
 @dataclass(frozen=True)
@@ -220,12 +229,12 @@ def _mirrored(frames: np.ndarray) -> np.ndarray:
     return flip_flow(frames) if frames.shape[-1] == 2 else flip(frames)
 
 
-def _as_clip(frames: np.ndarray) -> Tensor:
-    """Frames (T, H, W, 3) or flow (T, H, W, 2) -> (C, T, H, W) float32."""
-    frames = np.ascontiguousarray(frames)
-    if frames.shape[-1] == 2:
-        return torch.from_numpy(np.ascontiguousarray(frames.transpose(3, 0, 1, 2)))
-    return frames_to_clip(frames).contiguous()
+def _as_clips(cut: Sequence[np.ndarray]) -> Tensor:
+    """N times frames (T, H, W, 3) or flow (T, H, W, 2) -> (N, C, T, H, W) float32, a view."""
+    stacked = np.stack(cut)
+    if stacked.shape[-1] == 2:
+        return torch.from_numpy(stacked).movedim(-1, 1)
+    return frames_to_clip(stacked)
 
 
 def _erase(clip: Tensor, rng: np.random.Generator) -> None:
