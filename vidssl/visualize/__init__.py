@@ -3,6 +3,7 @@
 from vidssl.visualize.clips import as_frames, film_strip, image_grid
 from vidssl.visualize.marks import Marks
 from vidssl.visualize.retrieval import cluster_gallery, neighbour_gallery
+from vidssl.visualize.sources import source
 from vidssl.visualize.style import COLORS, COLUMN_WIDTH, PAGE_WIDTH, paper_style
 from vidssl.visualize.tables import (
     accuracy_by_setting,
@@ -26,4 +27,5 @@ __all__ = [
     "neighbour_gallery",
     "paper_style",
     "per_class_accuracy",
+    "source",
 ]

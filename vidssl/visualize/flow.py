@@ -31,6 +31,13 @@ def flow_to_rgb(flow: np.ndarray, largest: float = 0.0) -> np.ndarray:
     return (hsv_to_rgb(np.stack([hue, saturation, np.ones_like(hue)], -1)) * 255).astype(np.uint8)
 
 
+def flow_frames(flow: np.ndarray) -> np.ndarray:
+    """A clip of flow (2, T, H, W) in px in the colours of `flow_to_rgb`: (T, H, W, 3) uint8."""
+    fields = flow.swapaxes(0, 1)
+    largest = largest_speed(fields)
+    return np.stack([flow_to_rgb(field, largest) for field in fields])
+
+
 def largest_speed(flow: np.ndarray) -> float:
     """The speed (px) that nearly all of a flow (..., 2, H, W) stays below: for a common scale."""
     speed = np.hypot(flow[..., 0, :, :], flow[..., 1, :, :])
