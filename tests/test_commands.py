@@ -137,11 +137,12 @@ def test_own_videos_by_plain_papermill(videos, project):
     first, second = block_with("papermill notebooks/").splitlines()
     shell(first.replace("-p root", few), project, own=("/my/videos", quoted(videos)))
     shell(second.replace("-p root", short), project, own=("/my/videos", quoted(videos)))
-    grouped = f"-p dataset folder {few} {quoted(videos)} -p group_pattern '_(\\d+)_'"
-    assert "-p group_pattern '_(\\d+)_'" in README
-    assert "-y 'test_groups: [\"9\"]'" in README
-    script = f"papermill notebooks/11_mosi_pretrain.ipynb my_runs/groups.ipynb {grouped}"
-    shell(f'{script} -y \'test_groups: ["1", "2"]\'', project)
+    pattern = "-y \"dataset_options: {group_pattern: '_(\\d+)_'}\""
+    assert pattern in README
+    assert "`test_groups: ['9']`" in README
+    grouped = pattern.replace("}", ", test_groups: ['1', '2']}")
+    own = f"-p dataset folder {few} {quoted(videos)} {grouped}"
+    shell(f"papermill notebooks/11_mosi_pretrain.ipynb my_runs/groups.ipynb {own}", project)
 
 
 @pytest.mark.slow
@@ -162,7 +163,7 @@ def test_the_folds_of_own_videos_end_to_end(videos, project):
     for fold in "12":
         root = project / "my_runs" / "folds" / fold
         made = json.loads((root / "folds/motionfit_transfer_motionfit-s0/run.json").read_text())
-        assert made["parameters"]["test_groups"] == [fold]
+        assert made["parameters"]["dataset_options"]["test_groups"] == [fold]
         assert made["parameters"]["retrieval_clips"] == 0
         assert (root / "figures/folds_motionfit_transfer.png").exists()
     again = script.split("vidssl pool")[0]

@@ -78,13 +78,16 @@ def test_nothing_run_names_the_page_and_the_command(project):
 def test_the_advice_carries_data_and_settings(project, tmp_path):
     (tmp_path / "my videos").mkdir()
     need = runs.Need("pretrained", PRETRAIN, ("backbone.pt",), {"mask_ratio": []})
-    own = {"dataset": "folder", "root": str(tmp_path / "my videos"), "test_groups": ["9"]}
+    own = {"dataset": "folder", "root": str(tmp_path / "my videos")}
+    own["dataset_options"] = {"test_groups": ["9"]}
     with pytest.raises(runs.MissingInput) as refused:
         found(need, scale="smoke", **own)
     told = str(refused.value)
-    assert f"set dataset = 'folder', root = '{tmp_path}/my videos', test_groups = ['9']" in told
+    options = "dataset_options = {'test_groups': ['9']}"
+    assert f"set dataset = 'folder', root = '{tmp_path}/my videos', {options}" in told
     assert "papermill_runs/mine/11_mosi_pretrain-smoke-mask_ratio --scale smoke" in told
-    assert f"-p root '{tmp_path}/my videos' -p test_groups '[\"9\"]' -p mask_ratio '[]'" in told
+    options = '-p dataset_options \'{"test_groups": ["9"]}\''
+    assert f"-p root '{tmp_path}/my videos' {options} -p mask_ratio '[]'" in told
 
 
 def test_a_page_explored_by_hand_is_found_and_a_command_s_run_too(project, capsys):
@@ -185,14 +188,18 @@ def test_a_path_that_is_not_there_names_both_places(project):
     for parameters in (
         {"dataset": "folder", "root": "nowhere"},
         {"label_list": "none.txt"},
-        {"dataset": "ucf101", "root": ".", "annotations": "lists"},
+        {"dataset": "ucf101", "root": ".", "dataset_options": {"annotations": "lists"}},
     ):
         with pytest.raises(runs.MissingInput, match="there is no such file or folder"):
             runs.start(TRANSFER, dict(parameters))
     for parameters, message in (
         ({"dataset": "folder"}, "needs root"),
-        ({"dataset": "hmdb51", "root": "."}, "needs annotations"),
+        ({"dataset": "hmdb51", "root": "."}, "needs dataset_options.annotations"),
         ({"dataset": "foldr", "root": "."}, "did you mean 'folder'"),
+        (
+            {"dataset": "folder", "root": ".", "dataset_options": {"split": 1}},
+            "dataset='folder' does not know the option 'split': it belongs to ucf101, hmdb51",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             runs.start(TRANSFER, dict(parameters))

@@ -1,5 +1,6 @@
 """Parameters given by -p: taken as they are, from the command line down to the notebook."""
 
+import inspect
 import json
 import os
 import shlex
@@ -10,8 +11,9 @@ import pytest
 from tiny_project import NOTEBOOK, REPOSITORY, make_project
 
 from vidssl import cli, runs
+from vidssl.data import open_dataset
 from vidssl.runs.given import PATHS
-from vidssl.runs.parameters import read_value, text_of
+from vidssl.runs.parameters import ENTRIES, read_value, text_of
 
 TEXTS = (
     *("/x/set #2", "[a-z]+_(\\d+)", "%s_(\\d+)", "@data/x", "-(\\d+)-", "-1e-4", "\\d{1}", "{a}"),
@@ -31,19 +33,20 @@ TEXTS = (
     ),
 )
 LABELLED = "12_mosi_transfer"
+PATTERN = "dataset_options.group_pattern"
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_arrives_as_it_was_given(text, tmp_path):
-    words, given = cli._lift_parameters(["execute", LABELLED, "x", "-p", "group_pattern", text])
+    words, given = cli._lift_parameters(["execute", LABELLED, "x", "-p", PATTERN, text])
     assert words == ["execute", LABELLED, "x"]
-    assert runs.Given(given, [LABELLED]).of(LABELLED) == {"group_pattern": text}
+    assert runs.Given(given, [LABELLED]).of(LABELLED) == {PATTERN: text}
     config = {"overrides": given, "runs_root": str(tmp_path), "scale": "smoke"}
     job = runs.Graph(config, REPOSITORY).run(LABELLED, "x", initialisations=["scratch"])
-    assert json.loads(job.params)["group_pattern"] == text
+    assert json.loads(job.params)["dataset_options"] == {"group_pattern": text}
     _, again = cli._lift_parameters(shlex.split(job.arguments))
     arrived = runs.Given(again, [LABELLED]).of(LABELLED)
-    assert (arrived["group_pattern"], arrived["initialisations"]) == (text, ["scratch"])
+    assert (arrived[PATTERN], arrived["initialisations"]) == (text, ["scratch"])
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,7 @@ def test_relative_paths_start_where_the_user_stands(tmp_path):
     assert placed("root", "../set/", LABELLED) == f"{tmp_path.parent}/set"
     assert placed("root", "/a/../set #2", LABELLED) == "/a/../set #2", "as it is"
     assert placed("root", "", LABELLED) == ""
-    assert placed("group_pattern", "a/b", LABELLED) == "a/b", "no path"
+    assert placed(PATTERN, "a/b", LABELLED) == "a/b", "no path"
     assert placed("pretrained", "{mosi: a.pt}", "24_motionfit_transfer") == {
         "mosi": f"{tmp_path}/a.pt"
     }
@@ -149,9 +152,10 @@ def test_every_parameter_that_is_a_path_is_known_as_one():
         declared = runs.declared_parameters(runs.notebook_path(notebook, REPOSITORY))
         empty |= {name for name, value in declared.items() if value in ("", [], {})}
         assert set(PATHS) & set(declared) <= empty | {"pretrained", "compare"}
-    others = {"run_folder", "group_pattern", "test_groups", "frozen_stages", "milestones", "video"}
+    others = {"run_folder", "dataset_options", "frozen_stages", "milestones", "video"}
     others |= {"launcher"}
-    assert empty - others - {"trackers", "jitter"} == set(PATHS)
+    known = set(PATHS) - {"dataset_options.annotations"}
+    assert empty - others - {"trackers", "jitter"} == known
 
 
 @pytest.mark.parametrize("words", [["-p"], ["-p", "seed"], ["--jobs", "-p", "seed"]])
@@ -200,3 +204,89 @@ def test_outside_the_clone_paths_are_the_user_s(moving_videos, tmp_path):
     run = json.loads((tmp_path / "out" / "run.json").read_text())
     assert run["parameters"]["root"] == str(tmp_path / "set")
     assert not list(REPOSITORY.glob("out*"))
+
+
+# --- entries of a dictionary ---------------------------------------------------------------------
+
+PAGE = "11_mosi_pretrain"
+
+
+def options_at(scale, **given):
+    """The data set's options of a page at a scale, with -p given."""
+    own = runs.Given({f"dataset_options.{k}": v for k, v in given.items()}, [PAGE]).of(PAGE)
+    return runs.parameters_for(PAGE, scale, own).get("dataset_options", {})
+
+
+def test_one_entry_goes_on_top_of_what_the_scale_gives():
+    lists = "data/ucf101/ucfTrainTestlist"
+    assert options_at("paper") == {"annotations": lists}
+    assert options_at("paper", split="2") == {"annotations": lists, "split": 2}
+    assert options_at("mini", test_groups="['9']") == {"test_groups": ["9"]}
+    assert options_at("paper", annotations="/x #2") == {"annotations": "/x #2"}
+    whole = runs.Given({"dataset_options": "{split: 2}"}, [PAGE]).of(PAGE)
+    assert runs.parameters_for(PAGE, "paper", whole)["dataset_options"] == {"split": 2}
+
+
+def test_any_dictionary_takes_an_entry_by_name(tmp_path):
+    page, given = "24_motionfit_transfer", {"pretrained.mers": "a #1.pt", "jitter.hue": "0"}
+    read = runs.Given(given, folder=tmp_path, project=REPOSITORY)
+    assert read.of(page) == {"pretrained.mers": f"{tmp_path}/a #1.pt"}
+    assert read.of(LABELLED) == {}, "its pretrained is one path"
+    assert read.of(PAGE) == {"jitter.hue": 0.0}
+    job = runs.Graph({"overrides": given, "folder": tmp_path}, REPOSITORY).run(
+        page, "x", pretrained={"motionfit": "", "mosi": "b.pt"}
+    )
+    expected = {"motionfit": "", "mosi": "b.pt", "mers": f"{tmp_path}/a #1.pt"}
+    assert json.loads(job.params)["pretrained"] == expected
+    _, again = cli._lift_parameters(shlex.split(job.arguments))
+    arrived = runs.parameters_for(page, "mini", runs.Given(again, [page]).of(page))
+    assert arrived["pretrained"] == expected
+
+
+def test_a_section_adds_an_entry_to_the_common_ones(tmp_path):
+    project = make_project(tmp_path / "project")
+    notebook = NOTEBOOK.replace("seed = 0\n", "seed = 0\ndataset_options = {}\n")
+    (project / "notebooks" / "90_tiny.py").write_text(notebook)
+    sections = "common: {dataset_options: {annotations: a}}\n90_tiny: {dataset_options.%s}\n"
+    scale = project / "papermill_runs" / "odd.yaml"
+    scale.write_text(sections % "split: 2")
+    given = runs.parameters_for("90_tiny", "odd", {}, project)
+    assert given["dataset_options"] == {"annotations": "a", "split": 2}
+    (project / "papermill_runs" / "worse.yaml").write_text(sections % "splt: 2")
+    with pytest.raises(runs.ParameterError, match=r"worse\.yaml, section 90_tiny: no entry 'splt'"):
+        runs.parameters_for("90_tiny", "worse", {}, project)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"split": "2"}, "no parameter 'split'; did you mean 'dataset_options.split'"),
+        ({"test_group": "2"}, "did you mean 'dataset_options.test_groups'"),
+        ({"dataset_option.split": "2"}, "no parameter 'dataset_option'; did you mean 'dataset_opt"),
+        ({"dataset_options.spilt": "2"}, "no entry 'spilt' in dataset_options; did you mean 'spli"),
+        ({"dataset_options.split": "two"}, r"dataset_options\.split must be of type int like 1,"),
+        ({"dataset_options": "{split: two}"}, r"dataset_options\.split must be of type int"),
+        ({"dataset_options": "{spilt: 2}"}, "no entry 'spilt' in dataset_options; did you mean"),
+        ({"dataset_options": "2"}, "parameter dataset_options must be of type dict"),
+        ({"dataset_options.test_groups": "9"}, r"test_groups must be of type list like \[\], writ"),
+        ({"seed.x": "1"}, "no parameter 'seed.x': seed is no dictionary"),
+    ],
+)
+def test_what_is_no_entry_is_refused_in_one_line(values, message):
+    with pytest.raises(runs.ParameterError, match=message) as refused:
+        runs.Given(values, project=REPOSITORY)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_the_options_are_those_of_open_dataset():
+    """Names, and a value of each one's kind: the groups' None is an empty list on a page."""
+    taken = inspect.signature(open_dataset).parameters
+    own = {n: p.default for n, p in taken.items() if n not in ("dataset", "root", "data_seed")}
+    assert ENTRIES["dataset_options"] == own | {"test_groups": []}
+
+
+def test_paths_among_the_options_start_where_the_user_stands(tmp_path):
+    for given in ({"dataset_options": "{annotations: lists, split: 2}"},
+                  {"dataset_options.annotations": "lists"}):  # fmt: skip
+        [value] = runs.Given(given, [PAGE], folder=tmp_path).of(PAGE).values()
+        assert value in (str(tmp_path / "lists"), {"annotations": f"{tmp_path}/lists", "split": 2})

@@ -27,15 +27,16 @@ def root(tmp_path_factory):
 
 
 def params(root: Path, **given):
-    place = {"scale": "smoke", "dataset": "ucf101", "root": str(root), "annotations": str(root)}
-    return {**place, "split": 1, "data_seed": 0, "validation": 0.0, "missing": "skip", **given}
+    options = {"annotations": str(root), "missing": "skip"}
+    place = {"scale": "smoke", "dataset": "ucf101", "root": str(root), "dataset_options": options}
+    return {**place, "data_seed": 0, "validation": 0.0, **given}
 
 
 def test_the_name_says_what_was_skipped(root):
     splits = open_inputs(params(root), labelled=True)
     assert splits.name == "ucf101 without 1 of 8 test videos"
     assert len(splits.test) == 7
-    assert open_inputs(params(root, missing="refuse")).name == "ucf101"
+    assert open_inputs(params(root, dataset_options={"annotations": str(root)})).name == "ucf101"
 
 
 def test_held_out_training_videos_are_not_those_of_the_test_list(root):

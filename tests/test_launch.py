@@ -138,6 +138,8 @@ def test_a_promised_figure_that_does_not_come_costs_no_run(project, capfd, monke
 
 # --- settings apart ------------------------------------------------------------------------------
 
+OPTION = "dataset_options."
+
 
 @pytest.mark.parametrize(
     ("one", "other"),
@@ -145,9 +147,9 @@ def test_a_promised_figure_that_does_not_come_costs_no_run(project, capfd, monke
         ({"root": "a b"}, {"root": "a+b"}),
         ({"root": "x" * 200 + "1"}, {"root": "x" * 200 + "2"}),
         ({"root": "1" + "x" * 200}, {"root": "2" + "x" * 200}),
-        ({"group_pattern": "(a)"}, {"group_pattern": "[a]"}),
+        ({OPTION + "group_pattern": "(a)"}, {OPTION + "group_pattern": "[a]"}),
         ({"root": "a,seed=1"}, {"root": "a", "seed": "1"}),
-        ({"root": ""}, {"annotations": ""}),
+        ({"root": ""}, {OPTION + "annotations": ""}),
         ({"root": "Ä"}, {"root": "ä"}),
     ],
 )

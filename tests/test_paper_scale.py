@@ -41,7 +41,7 @@ def test_a_first_step_at_the_paper_s_size(official, tmp_path):
     """Only the schedule is cut: network, clip size, lists and augmentation are as in the paper."""
     place = {
         "root": str(official / "UCF-101"),
-        "annotations": str(official / "ucfTrainTestlist"),
+        "dataset_options": {"annotations": str(official / "ucfTrainTestlist")},
         "precision": "no",  # bf16 wants a GPU
         "num_workers": 0,
         "accumulate": 1,

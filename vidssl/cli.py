@@ -115,7 +115,8 @@ def _notebook_commands(commands) -> None:
             nargs=2,
             action="append",
             metavar=("NAME", "VALUE"),
-            help="a parameter, as often as needed; texts are taken as they are, lists as YAML",
+            help="a parameter, as often as needed; texts are taken as they are, lists as YAML; "
+            "NAME.KEY sets one entry of a dictionary, such as dataset_options.test_groups",
         )
 
 

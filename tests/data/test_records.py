@@ -305,7 +305,7 @@ def test_open_dataset_bad_arguments(tmp_path):
     with pytest.raises(FileNotFoundError, match="annotations='' is not a folder"):
         open_dataset("hmdb51", tmp_path)
     with pytest.raises(
-        ValueError, match="test_groups and group_pattern belong to dataset='folder'"
+        ValueError, match="'ucf101' does not know the option 'test_groups': it belongs to folder"
     ):
         open_dataset("ucf101", tmp_path, test_groups=["g01"])
 

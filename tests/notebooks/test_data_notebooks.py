@@ -34,7 +34,8 @@ def test_absent_videos_are_skipped_on_demand_and_stated(place):
     for name in ("Shuttle/v_Shuttle_g01_c01", "Striped/v_Striped_g08_c01"):
         (root / "UCF-101" / f"{name}.mp4").unlink()
     short = {"videos_per_class": 3, "steps": 2, "test_clips": 1, "root": str(root)}
-    done = execute("02_supervised_baseline", place, "skipped", missing="skip", **short)
+    short["dataset_options"] = {"missing": "skip"}
+    done = execute("02_supervised_baseline", place, "skipped", **short)
     assert done["metrics"]["test_videos"] == 7
     missing = done["data_caveats"]["missing"]
     assert missing["test"] == {"listed": 8, "absent": 1, "first": ["Shuttle/v_Shuttle_g01_c01"]}

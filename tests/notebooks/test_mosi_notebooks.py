@@ -117,7 +117,7 @@ def test_a_folder_of_images_and_a_folder_of_videos(place, moving_videos, tmp_pat
         root=str(moving_videos),
         pretrained=str(place / "smoke" / "own_images" / "backbone.pt"),
         videos_per_class=3,
-        test_groups=["left/0", "left/1", "right/0", "right/1"],
+        dataset_options={"test_groups": ["left/0", "left/1", "right/0", "right/1"]},
     )
     assert transferred["metrics"]["test_videos"] == 4
     assert transferred["metrics"]["chance"] == 0.5

@@ -6,12 +6,13 @@ Readers of lists never touch the videos; `missing_files` tells which are absent.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from vidssl.core import one_of
+from vidssl.core import did_you_mean, one_of
 from vidssl.data.readers.diving48 import open_diving48
 from vidssl.data.readers.folder import is_image, open_folder, read_folder
 from vidssl.data.readers.hmdb51 import open_hmdb51
@@ -25,15 +26,34 @@ from vidssl.files import require_utf8
 __all__ = ["DATASETS", "Splits", "is_image", "missing_files", "open_dataset", "read_folder"]
 __all__ += ["require_files"]
 
-DATASETS: dict[str, Callable[[Source], Splits]] = {
-    "embedded": open_embedded,
-    "folder": open_folder,
-    "ucf101": open_ucf101,
-    "hmdb51": open_hmdb51,
-    "kinetics": open_kinetics,
-    "something": open_something,
-    "diving48": open_diving48,
+
+class DataSet(NamedTuple):
+    """How a data set is opened, and which options of `open_dataset` it knows beside `FOR_ALL`."""
+
+    open: Callable[[Source], Splits]
+    options: tuple[str, ...] = ("annotations",)
+
+
+FOR_ALL = ("missing", "missing_at_most")
+DATASETS = {
+    "embedded": DataSet(open_embedded, ()),
+    "folder": DataSet(open_folder, ("group_pattern", "test_groups")),
+    "ucf101": DataSet(open_ucf101, ("annotations", "split")),
+    "hmdb51": DataSet(open_hmdb51, ("annotations", "split")),
+    "kinetics": DataSet(open_kinetics),
+    "something": DataSet(open_something),
+    "diving48": DataSet(open_diving48),
 }
+
+
+def require_known(dataset: str, options: Iterable[str]) -> None:
+    """ValueError, one line, for an unknown data set and for an option that it does not know."""
+    known = (*DATASETS[one_of("dataset", dataset, tuple(DATASETS))].options, *FOR_ALL)
+    for name in options:
+        if name not in known:
+            of = [other for other, each in DATASETS.items() if name in each.options]
+            whose = f": it belongs to {', '.join(of)}" if of else did_you_mean(name, known)
+            raise ValueError(f"dataset={dataset!r} does not know the option {name!r}{whose}")
 
 
 def open_dataset(
@@ -70,19 +90,17 @@ def open_dataset(
     on both sides, with the lines (in HMDB51 and Kinetics only for a video: their published lists
     share sources, which `Splits.caveats` counts); FileNotFoundError for absent folders and lists.
     """
-    opener = DATASETS[one_of("dataset", dataset, tuple(DATASETS))]
+    told = {"annotations": annotations, "split": split != 1}
+    told |= {"test_groups": test_groups is not None, "group_pattern": group_pattern}
+    require_known(dataset, [name for name, value in told.items() if value])
     one_of("missing", missing, ("refuse", "skip"))
     if not 0 <= missing_at_most <= 1:
         raise ValueError(f"missing_at_most must be a share in [0, 1], got {missing_at_most}")
     require_folder(root, "root")
     require_utf8([root, annotations], root)
-    if dataset != "folder" and (test_groups is not None or group_pattern):
-        raise ValueError(
-            f"test_groups and group_pattern belong to dataset='folder'; {dataset!r} has its lists"
-        )
     source = Source(Path(root), annotations, split, test_groups, group_pattern, data_seed)
     with _no_collection():
-        splits = replace(opener(source), name=dataset)
+        splits = replace(DATASETS[dataset].open(source), name=dataset)
         return without_missing(splits, missing_at_most) if missing == "skip" else splits
 
 

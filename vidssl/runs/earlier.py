@@ -22,14 +22,15 @@ from vidssl.runs.parameters import (
     ParameterError,
     PlainError,
     changed_settings,
+    put_value,
     scale_names,
     usual_settings,
+    value_in,
 )
 from vidssl.runs.provenance import short
 
 EXPLORATION = "exploration.json"  # what a page explored by hand was asked
-OF_THE_DATA = ("dataset", "root", "annotations", "split", "group_pattern", "test_groups")
-OF_THE_DATA += ("data_seed",)
+OF_THE_DATA = ("dataset", "root", "dataset_options", "data_seed")
 NOT_A_SETTING = {"scale", "run_folder", "seed", "publish", "num_workers", *OF_THE_DATA}
 
 
@@ -64,13 +65,11 @@ class Need:
         return self.folder or len(self.files) > 1
 
     def value_in(self, params: Mapping[str, Any]) -> str:
-        name, _, key = self.parameter.partition(".")
-        return params[name].get(key, "") if key else params[name]
+        return value_in(params, self.parameter)
 
     def put(self, params: dict[str, Any], value: str) -> None:
         """Note in ``params`` what was found: the record then says what was used."""
-        name, _, key = self.parameter.partition(".")
-        params[name] = {**params[name], key: value} if key else value
+        put_value(params, self.parameter, value)
 
 
 class Page(NamedTuple):
@@ -111,7 +110,10 @@ def locate_all(params: Mapping[str, Any], names: Iterable[str], project: Path) -
             return value
         return str(located(value, project) or value)
 
-    found = {name: moved(params[name]) for name in names if name in params}
+    found = dict(params)
+    for name in names:
+        if value := value_in(params, name):
+            put_value(found, name, moved(value))
     return {name: value for name, value in found.items() if value != params[name]}
 
 

@@ -12,12 +12,16 @@ from vidssl.runs.parameters import (
     ParameterError,
     check_parameters,
     declared_parameters,
+    default_of,
     read_value,
+    require_declared,
+    takes,
 )
 from vidssl.runs.provenance import find_project, short
 
 PATHS = (  # parameters that name a file or a folder, or hold such names
-    *("annotations", "compare", "distinctive", "features", "flow", "image", "invariant"),
+    "dataset_options.annotations",
+    *("compare", "distinctive", "features", "flow", "image", "invariant"),
     *("label_list", "label_lists", "mosi_unmasked_weights", "mosi_weights", "motion_model"),
     *("motion_predictions", "pretrained", "pseudo_labels", "records", "root", "similarities"),
     *("supervised_weights", "teacher_features"),
@@ -29,10 +33,10 @@ class Given:
     """Parameters that a user gave for ``notebooks`` (stems; default: all of the project).
 
     ``values``: texts, read as each notebook's declared type asks (see `read_value`), or values of
-    Python, which are checked. Relative paths start at ``folder``, where the user stands. Where
-    notebooks declare a name with several types, those take a value that can; a notebook that
-    declares a text takes what no other one can. ParameterError for a name that no notebook
-    declares, and for a value that none can take.
+    Python, which are checked; "name.key" is an entry of a dictionary. Relative paths start at
+    ``folder``, where the user stands. Where notebooks declare a name with several types, those take
+    a value that can; a notebook that declares a text takes what no other one can. ParameterError
+    for a name that no notebook declares, and for a value that none can take.
     """
 
     def __init__(
@@ -49,13 +53,12 @@ class Given:
             name: declared_parameters(notebook_path(name, self.project))
             for name in notebooks or notebook_names(self.project)
         }
-        everywhere = dict.fromkeys(name for names in declared.values() for name in names)
-        check_parameters(values, everywhere, ", ".join(notebooks) or "all notebooks")
+        require_declared(values, declared.values(), ", ".join(notebooks) or "all notebooks")
         self._of: dict[str, dict[str, Any]] = {notebook: {} for notebook in declared}
         for name, value in values.items():
             _refuse_what_records_cannot_hold(name, value)
-            defaults = {nb: names[name] for nb, names in declared.items() if name in names}
-            for notebook, read in self._taken(name, value, defaults).items():
+            asked = {nb: names for nb, names in declared.items() if takes(names, name)}
+            for notebook, read in self._taken(name, value, asked).items():
                 self._of[notebook][name] = read
 
     def of(self, notebook: str) -> dict[str, Any]:
@@ -71,12 +74,13 @@ class Given:
                 told += [value] if value not in told else []
         return dict(sorted(found.items()))
 
-    def _taken(self, name: str, value: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    def _taken(self, name: str, value: Any, declared: Mapping[str, Mapping]) -> dict[str, Any]:
         """Notebook -> the value of ``name`` there, for the notebooks that take it."""
         taken, refused = {}, []
-        for notebook, default in defaults.items():
+        defaults = {nb: default_of(name, names, nb) for nb, names in declared.items()}
+        for notebook in declared:
             try:
-                taken[notebook] = self._read(name, value, default, notebook)
+                taken[notebook] = self._read(name, value, declared[notebook], notebook)
             except ParameterError as error:
                 refused.append(error)
         kinds = {type(default) for default in defaults.values()}
@@ -85,11 +89,15 @@ class Given:
         others = {nb: read for nb, read in taken.items() if type(defaults[nb]) is not str}
         return others or taken
 
-    def _read(self, name: str, value: Any, default: Any, notebook: str) -> Any:
+    def _read(self, name: str, value: Any, declared: Mapping[str, Any], notebook: str) -> Any:
         if isinstance(value, str):
-            value = read_value(name, value, default, notebook)
-        value = check_parameters({name: value}, {name: default}, notebook)[name]
-        return self._placed(value) if name in PATHS else value
+            value = read_value(name, value, default_of(name, declared, notebook), notebook)
+        value = check_parameters({name: value}, declared, notebook)[name]
+        if {name, name.partition(".")[0]} & set(PATHS):
+            return self._placed(value)
+        if isinstance(value, dict):
+            return {k: self._placed(v) if f"{name}.{k}" in PATHS else v for k, v in value.items()}
+        return value
 
     def _placed(self, value: Any) -> Any:
         """Paths as notebooks take them: from the project's folder where they lie inside."""

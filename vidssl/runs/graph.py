@@ -23,6 +23,7 @@ from vidssl.runs.notebooks import notebook_code, notebook_path
 from vidssl.runs.parameters import (
     check_parameters,
     declared_parameters,
+    overlaid,
     parameters_for,
     scale_file,
     text_of,
@@ -130,7 +131,7 @@ class Graph:
     ) -> Job:
         path = notebook_path(notebook, self.project)
         after = [*after, *self._root(path, parameters, data, priority)]
-        chosen = {**parameters, **self.given.of(path.stem)}
+        chosen = overlaid(parameters, self.given.of(path.stem))
         folder = f"{self.scale}/{name}"
         given = parameters_for(path.stem, self.scale, chosen, self.project)
         figures = [f for f in figures_of(path, given) if f.made is not False and f.published]
@@ -238,7 +239,7 @@ class Graph:
         own = self.given.of(path.stem)
         if not scale or "root" not in declared or {"root", "dataset"} & set(own):
             return []
-        given = parameters_for(path.stem, self.scale, {**parameters, **own}, self.project)
+        given = parameters_for(path.stem, self.scale, overlaid(parameters, own), self.project)
         if given.get("root") or given.get("dataset", "embedded") != "embedded":
             return []
         job = self.data(scale, given.get("data_seed", declared.get("data_seed", 0)), priority)

@@ -8,19 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidssl.core import one_of
 from vidssl.runs.earlier import located, not_there
-from vidssl.runs.parameters import ParameterError, scale_file
+from vidssl.runs.parameters import ParameterError, scale_file, value_in
 from vidssl.runs.provenance import find_project
 
 if TYPE_CHECKING:
     from vidssl.core import VideoRecord
     from vidssl.data import Splits
 
-READER_OPTIONS = ("annotations", "split", "data_seed", "missing", "missing_at_most")
-FOLDER_OPTIONS = ("group_pattern", "test_groups")  # of dataset="folder" alone
 # parameters that are paths, of what no other page makes
-PATHS = ("root", "annotations", "flow", "records", "label_list", "label_lists", "image")
+PATHS = ("root", "dataset_options.annotations", "flow", "records", "label_list", "label_lists")
+PATHS += ("image",)
 
 
 def embedded_data(
@@ -49,19 +47,26 @@ def check_inputs(params: Mapping[str, Any], project: Path) -> None:
     ParameterError or ValueError for a data set that cannot be, MissingInput for a path.
     """
     if {"dataset", "root"} <= params.keys():
-        from vidssl.data.records import DATASETS
+        from vidssl.data.records import DATASETS, require_known
 
-        one_of("dataset", params["dataset"], DATASETS)
+        dataset, options = params["dataset"], _options(params)
+        require_known(dataset, options)
         _require_root(params)
-        if params["dataset"] not in ("embedded", "folder") and not params.get("annotations"):
+        if "annotations" in DATASETS[dataset].options and "annotations" not in options:
             raise ParameterError(
-                f"dataset={params['dataset']!r} needs annotations, the folder of its lists"
+                f"dataset={dataset!r} needs dataset_options.annotations, the folder of its lists"
             )
     for name in PATHS:
-        given = params.get(name) or []
+        given = value_in(params, name) or []
         for value in given if isinstance(given, list) else [given]:
             if name != "flow" and located(value, project) is None:  # flow is made where it lacks
                 raise not_there(name, value, project)
+
+
+def _options(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What `open_dataset` is told beside the root; an entry that is empty tells nothing."""
+    given = params.get("dataset_options", {})
+    return {name: value for name, value in given.items() if value not in ("", [])}
 
 
 def open_inputs(params: Mapping[str, Any], labelled: bool = False, whole: bool = True) -> Splits:
@@ -78,9 +83,8 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False, whole: bool =
     from vidssl.data import open_dataset, validation_split
 
     dataset, root = params["dataset"], _videos_root(params, None if whole else ())
-    options = {name: params[name] for name in READER_OPTIONS if name in params}
-    options |= {name: params[name] for name in FOLDER_OPTIONS if params.get(name)}
-    splits = open_dataset(dataset, root, **options)
+    data_seed = params.get("data_seed", 0)
+    splits = open_dataset(dataset, root, data_seed=data_seed, **_options(params))
     splits.name += _told_absent(splits.caveats)
     if labelled and not splits.test:
         raise ParameterError(
@@ -92,7 +96,7 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False, whole: bool =
             "classes apart needs two or more; 11_mosi_pretrain takes it as it is"
         )
     if params.get("validation"):
-        train, held_out = validation_split(splits.train, params["validation"], options["data_seed"])
+        train, held_out = validation_split(splits.train, params["validation"], data_seed)
         name = f"{splits.name}, validation"
         absent = {"train": splits.absent["train"]} if splits.absent else {}
         splits = replace(splits, train=train, test=held_out, name=name, absent=absent)

@@ -7,6 +7,7 @@ A notebook is a jupytext py:percent file; its defaults are the mini scale. Files
       frames: 8
     11_mosi_pretrain:   # one notebook's own
       steps: 20
+      dataset_options.split: 2   # one entry of a dictionary, beside those given so far
     data: {...}         # numbers of the embedded data, see vidssl.data.synthetic.make_dataset
     targets: {...}      # seeds and settings of the Snakefile's targets
 """
@@ -17,7 +18,8 @@ import ast
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,16 @@ from vidssl.runs.provenance import find_project
 PLAIN_TYPES = (bool, int, float, str, list, dict, type(None))
 INJECTED = "# Parameters"  # how the cell that papermill adds begins
 OTHER_SECTIONS = ("common", "data", "targets")
+ENTRIES = {  # dictionaries whose entries are known, each with a value of its kind
+    "dataset_options": {  # of `vidssl.data.open_dataset`
+        "annotations": "",
+        "split": 1,
+        "group_pattern": "",
+        "test_groups": [],
+        "missing": "refuse",
+        "missing_at_most": 0.2,
+    },
+}
 
 
 class PlainError:
@@ -85,14 +97,101 @@ def check_parameters(
     """
     checked = {}
     for name, value in given.items():
-        if name not in declared:
-            raise ParameterError(
-                f"{where}: no parameter {name!r}{did_you_mean(name, list(declared))}"
-            )
+        default = default_of(name, declared, where)
         if isinstance(value, str):
             _require_utf8(value, f"{where}: parameter {name}")
-        checked[name] = _checked_value(name, value, declared[name], where)
+        value = _checked_value(name, value, default, where)
+        if name in ENTRIES and isinstance(value, dict):
+            value = check_entries(name, value, where)
+        checked[name] = value
     return checked
+
+
+def require_declared(
+    names: Iterable[str], notebooks: Iterable[Mapping[str, Any]], where: str
+) -> None:
+    """ParameterError for a name that none of the notebooks' declarations has."""
+    everywhere: dict[str, Any] = {}
+    for declared in notebooks:
+        dictionaries = {n: v for n, v in declared.items() if isinstance(v, dict)}
+        everywhere = {**declared, **everywhere, **dictionaries}
+    for name in names:
+        default_of(name, everywhere, where)
+
+
+def check_entries(name: str, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The dictionary parameter ``name`` of `ENTRIES` with each entry checked likewise."""
+    dotted = {f"{name}.{key}": value for key, value in given.items()}
+    checked = check_parameters(dotted, {name: {}}, where)
+    return dict(zip(given, checked.values()))
+
+
+def default_of(name: str, declared: Mapping[str, Any], where: str) -> Any:
+    """The default of a parameter, or of the entry ``key`` of a dictionary, "name.key".
+
+    None for an entry of which nothing is known. ParameterError for what there is not.
+    """
+    head, dot, key = name.partition(".")
+    if head not in declared:
+        raise ParameterError(f"{where}: no parameter {head!r}{_nearest(head, declared)}")
+    default = declared[head]
+    if not dot:
+        return default
+    if not isinstance(default, dict):
+        raise ParameterError(f"{where}: no parameter {name!r}: {head} is no dictionary")
+    if head in ENTRIES and key not in ENTRIES[head]:
+        hint = did_you_mean(key, list(ENTRIES[head]))
+        raise ParameterError(f"{where}: no entry {key!r} in {head}{hint}")
+    entries = ENTRIES.get(head, default)
+    alike = len({type(value) for value in entries.values()}) == 1
+    return entries.get(key, next(iter(entries.values())) if alike else None)
+
+
+def takes(declared: Mapping[str, Any], name: str) -> bool:
+    """Whether a notebook declares a parameter, or the dictionary of an entry "name.key"."""
+    head, dot, _ = name.partition(".")
+    return isinstance(declared.get(head), dict) if dot else name in declared
+
+
+def _nearest(name: str, declared: Mapping[str, Any]) -> str:
+    """The tail of an error message: the nearest parameter, or entry of a dictionary."""
+    entries = {
+        key: f"{head}.{key}"
+        for head, default in declared.items()
+        if isinstance(default, dict)
+        for key in ENTRIES.get(head, default)
+    }
+    [near] = get_close_matches(name, [*declared, *entries], n=1) or [name]
+    return did_you_mean(entries.get(near, name), [*declared, *entries.values()])
+
+
+def value_in(params: Mapping[str, Any], name: str) -> Any:
+    """The value of a parameter, or of an entry "name.key"; "" where there is none."""
+    head, dot, key = name.partition(".")
+    return params.get(head, {}).get(key, "") if dot else params.get(name, "")
+
+
+def put_value(params: dict[str, Any], name: str, value: Any) -> None:
+    """Set a parameter, or an entry "name.key" of one; the dictionary that was there stays as it
+    is."""
+    head, dot, key = name.partition(".")
+    params[head] = {**params[head], key: value} if dot else value
+
+
+def overlaid(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """``upper`` over ``lower``: a whole dictionary replaces the one below, "name.key" an entry."""
+    below = {k: v for k, v in lower.items() if k.partition(".")[0] not in upper}
+    return {**below, **upper}
+
+
+def _resolved(given: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """``given`` with each "name.key" put into the dictionary given as "name", or the default."""
+    whole = {name: value for name, value in given.items() if "." not in name}
+    for name in (name for name in given if "." in name):
+        head = name.partition(".")[0]
+        whole.setdefault(head, declared[head])
+        put_value(whole, name, given[name])
+    return whole
 
 
 def _require_utf8(value: str, where: str) -> None:
@@ -248,8 +347,7 @@ def _read_scale_file(path: Path, project: Path) -> dict[str, dict[str, Any]]:
         elif section not in OTHER_SECTIONS:
             hint = did_you_mean(section, [*known, *OTHER_SECTIONS])
             raise ParameterError(f"{path}: unknown section {section!r}{hint}")
-    everywhere = {name: None for declared in known.values() for name in declared}
-    check_parameters(sections.get("common") or {}, everywhere, f"{path}, section common")
+    require_declared(sections.get("common") or {}, known.values(), f"{path}, section common")
     return {section: values or {} for section, values in sections.items()}
 
 
@@ -261,14 +359,15 @@ def parameters_for(
 ) -> dict[str, Any]:
     """What a notebook is given at a scale: common, then its section, then ``overrides``.
 
-    Only what differs from the defaults' source is in it, plus ``scale``; names and kinds checked.
+    A name "name.key" sets one entry of a dictionary, beside those given so far. Only what differs
+    from the defaults' source is in it, plus ``scale``; names and kinds checked.
     """
     path = notebook_path(notebook, project)
     declared = declared_parameters(path)
     sections = scale_file(scale, project)
-    common = {k: v for k, v in sections.get("common", {}).items() if k in declared}
-    given = {**common, **sections.get(path.stem, {}), **(overrides or {})}
-    return check_parameters({**given, "scale": scale}, declared, path.stem)
+    common = {k: v for k, v in sections.get("common", {}).items() if takes(declared, k)}
+    given = overlaid(overlaid(common, sections.get(path.stem, {})), overrides or {})
+    return _resolved(check_parameters({**given, "scale": scale}, declared, path.stem), declared)
 
 
 def usual_settings(

@@ -466,6 +466,11 @@ class Pooled(NamedTuple):
     folds: int
 
 
+def _test_groups(params: Mapping[str, Any]) -> list[Any]:
+    """The groups that a run held out; in older records they are a parameter of their own."""
+    return params.get("dataset_options", params).get("test_groups") or []
+
+
 def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
     """Top-1 accuracies of the runs of the same name in several folders of all runs, each a fold.
 
@@ -479,7 +484,7 @@ def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
             videos = record["metrics"].get("test_videos")
             if videos is None:
                 continue
-            groups = json.dumps(record["parameters"].get("test_groups"))
+            groups = json.dumps(_test_groups(record["parameters"]))
             other = held_out.setdefault((record["run"], groups), root)
             if other != root:
                 raise ValueError(
