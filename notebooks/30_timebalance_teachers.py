@@ -356,6 +356,8 @@ expectations += [
     runs.Expectation(f"{more} % are ahead of {few} %", accuracy[more], accuracy[few], number)
     for few, more in pairwise(percents)
 ]
+
+# %%
 run.finish(
     {
         **metrics,

@@ -523,7 +523,7 @@ def student_step(
         known, label, unlabelled = batch["clips"][:, 0], batch["label"], batch["unlabelled"]
         weak, seen = unlabelled[:, 0], unlabelled[:, -1]
         p_invariant, p_distinctive = teachers.predict(normalise(torch.cat([known, weak])))
-        s = _weights([*batch["video_id"], *batch["unlabelled_id"]], scores, config.blend)
+        s = blend_weights([*batch["video_id"], *batch["unlabelled_id"]], scores, config.blend)
         target = blend_teachers(p_invariant, p_distinctive, s.to(known.device))
         logits = model(normalise(torch.cat([known, seen])))
         loss, metrics = student_loss(logits, label, target, config)
@@ -558,8 +558,8 @@ def student_loss(
     return loss, {**metrics, "train_accuracy": _share(logits[:known].argmax(dim=1) == label)}
 
 
-def _weights(video_ids: Sequence[str], scores: Mapping[str, float], blend: str) -> Tensor:
-    """The invariant teacher's weight for each video, (B,) float32."""
+def blend_weights(video_ids: Sequence[str], scores: Mapping[str, float], blend: str) -> Tensor:
+    """The invariant teacher's weight for each video, (B,) float32: its s for "similarity"."""
     if blend == "similarity":
         return torch.tensor([scores[video_id] for video_id in video_ids])
     fixed = {"average": 0.5, "invariant": 1.0, "distinctive": 0.0}[blend]
