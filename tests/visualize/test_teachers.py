@@ -34,6 +34,22 @@ def test_of_many_classes_the_extremes_are_shown():
     assert labels(figure.axes[0]) == ["c100", "c99", "c98", "c2", "c1", "c0"]
 
 
+def test_contrasts_frame_the_positives():
+    """Two marked cells on the diagonal have eight edges; a marked block of four has eight, too."""
+    similarity = np.eye(2)
+    losses = {"local-local": (similarity, np.eye(2)), "instance": (similarity, np.ones((2, 2)))}
+    figure = teachers.contrasts({"before": losses, "after": losses})
+    upper, lower = figure.axes[:2], figure.axes[2:4]
+    assert [axis.get_title("left") for axis in upper] == ["local-local", "instance"]
+    assert [axis.get_title("left") for axis in lower] == ["", ""]
+    assert [axes[0].get_ylabel() for axes in (upper, lower)] == ["before", "after"]
+    assert [len(axis.collections[0].get_segments()) for axis in upper] == [8, 8]
+    assert sorted(map(tuple, upper[0].collections[0].get_segments()[0])) == [
+        (-0.5, -0.5),
+        (0.5, -0.5),
+    ]
+
+
 def test_matrices_stand_beside_their_video():
     matrix = np.array([[1.0, 0.2], [0.2, 1.0]])
     figure = teachers.temporal_similarity(

@@ -2,7 +2,7 @@
 
 All train one network of the same kind on the same batches of `vidssl.data.PairedDataset`: one
 labelled clip and an unlabelled one, in one view or two. They differ in what the unlabelled one is
-for.
+for. A baseline is a step and an entry of `METHODS`, which a page chooses from by name.
 
 =======================  =====================================================================
 Pseudo-Label             Lee, ICML workshops 2013: cross-entropy with the network's own label
@@ -24,6 +24,7 @@ Differs from the papers
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,7 @@ from torch.nn.functional import cross_entropy
 
 from vidssl.core import expect_shape, normalise
 from vidssl.losses import distillation_loss, pseudo_label_loss
+from vidssl.methods import supervised
 from vidssl.models import VideoNetwork
 from vidssl.training import Batch, Metrics, StepContext, TrainingStep
 
@@ -206,3 +208,44 @@ def _joined(
     if kept is not None:
         metrics["confident_score"] = kept.item()
     return known + weight * guessed, metrics
+
+
+# --- by name -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SemiSupervised:
+    """A way to train with labels and without, see `METHODS`.
+
+    Args:
+        step: of a `SemiSupervisedConfig`, the step that `vidssl.training.fit` calls.
+        views: augmentations of an unlabelled clip, each "weak" or "strong"; none: labels alone.
+        wrap: so many networks -> the module that is trained; of one network, by default itself.
+        networks: how many there are, each with its own draw of initial weights.
+        tested: the attribute of the trained module that is the network to test; "": the module.
+        ramped: whether the unlabelled loss comes in slowly, see `SemiSupervisedConfig`.
+    """
+
+    step: Callable[[SemiSupervisedConfig], TrainingStep]
+    views: tuple[str, ...] = ()
+    wrap: Callable[..., nn.Module] = lambda network: network
+    networks: int = 1
+    tested: str = ""
+    ramped: bool = False
+
+    def network(self, trained: nn.Module) -> VideoNetwork:
+        """The network to test of what was trained."""
+        return getattr(trained, self.tested) if self.tested else trained
+
+
+METHODS = {
+    "supervised": SemiSupervised(lambda config: supervised.training_step()),
+    "pseudo_label": SemiSupervised(pseudo_label_step, ("weak",), ramped=True),
+    "mean_teacher": SemiSupervised(
+        mean_teacher_step, ("weak", "weak"), wrap=MeanTeacher, tested="teacher", ramped=True
+    ),
+    "fixmatch": SemiSupervised(fixmatch_step, ("weak", "strong")),
+    "tg_fixmatch": SemiSupervised(
+        gradient_fixmatch_step, ("weak", "strong"), wrap=TwoStreams, networks=2, tested="rgb"
+    ),
+}

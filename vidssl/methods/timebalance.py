@@ -101,13 +101,17 @@ class TeacherConfig:
 
     def chance_loss(self, videos: int) -> float:
         """The loss of a network to which all clips look alike, with ``videos`` in a step."""
-        times = self.locals_count
-        alike = {
-            "instance_contrast": math.log(2 * videos - 1),
-            "local_local": math.log(2 * times - 1),
-            "global_local": math.log(times),
-        }
+        alike = chance_losses(videos, self.locals_count)
         return sum(getattr(self, term) * alike[term] for term in self.terms)
+
+
+def chance_losses(videos: int, times: int) -> dict[str, float]:
+    """Each term where all clips look alike, with so many ``videos`` a step and local clips each."""
+    return {
+        "instance_contrast": math.log(2 * videos - 1),
+        "local_local": math.log(2 * times - 1),
+        "global_local": math.log(times),
+    }
 
 
 class Embedded(NamedTuple):
@@ -207,6 +211,35 @@ def contrastive_terms(views: Views, config: TeacherConfig) -> dict[str, Tensor]:
         "global_local": lambda: global_local(views.h, views.z, config.temperature),
     }
     return {term: losses[term]() for term in config.terms}
+
+
+class Contrasted(NamedTuple):
+    """Cosine ``similarity`` (R, C) of what a loss compares, and which pairs are ``positive``."""
+
+    similarity: np.ndarray
+    positive: np.ndarray
+
+
+def contrasted(views: Views) -> dict[str, Contrasted]:
+    """What the three losses look at, to be drawn: the local clips of all videos, video by video;
+    those of the first video, in both augmentations; its global clip's time slices and its local
+    clips, where the network ends with one slice for each."""
+    _, videos, times, _ = views.z.shape
+    by_video = views.z.transpose(0, 1).flatten(0, 2)  # (B 2 N, P)
+    found = {
+        "instance contrast": (
+            by_video,
+            by_video,
+            np.kron(np.eye(videos), np.ones((2 * times,) * 2)),
+        ),
+        "local-local": (*[by_video[: 2 * times]] * 2, np.kron(np.ones((2, 2)), np.eye(times))),
+    }
+    if views.h.shape[2] == times:
+        found["global-local"] = (views.h[0, 0], views.z[0, 0], np.eye(times))
+    return {
+        name: Contrasted((normalize(a, dim=-1) @ normalize(b, dim=-1).mT).numpy(), mask > 0)
+        for name, (a, b, mask) in found.items()
+    }
 
 
 def teacher_step(config: TeacherConfig) -> TrainingStep:
@@ -480,20 +513,20 @@ def student_step(
 ) -> TrainingStep:
     """The step that `vidssl.training.fit` calls on batches of `vidssl.data.PairedDataset`.
 
-    ``scores`` maps each video's id to its s; only "similarity" looks into it. L = cross-entropy
-    (labelled) + labelled_weight D(labelled) + unlabelled_weight D(unlabelled), labelled and
-    unlabelled clips in one forward. Of unlabelled views (B, V, 3, T, H, W) the teachers get the
-    first and the student the last: one tensor with V = 1, a weak and a strong view with V = 2.
+    ``scores`` maps each video's id to its s; only "similarity" looks into it. The loss is that of
+    `student_loss`, labelled and unlabelled clips in one forward. Of unlabelled views
+    (B, V, 3, T, H, W) the teachers get the first and the student the last: one tensor with V = 1, a
+    weak and a strong view with V = 2.
     """
 
     def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
         known, label, unlabelled = batch["clips"][:, 0], batch["label"], batch["unlabelled"]
         weak, seen = unlabelled[:, 0], unlabelled[:, -1]
         p_invariant, p_distinctive = teachers.predict(normalise(torch.cat([known, weak])))
-        s = _weights([*batch["video_id"], *batch["unlabelled_id"]], scores, config.blend)
+        s = blend_weights([*batch["video_id"], *batch["unlabelled_id"]], scores, config.blend)
         target = blend_teachers(p_invariant, p_distinctive, s.to(known.device))
         logits = model(normalise(torch.cat([known, seen])))
-        loss, metrics = _student_loss(logits, label, target, config)
+        loss, metrics = student_loss(logits, label, target, config)
         said = [p.argmax(dim=1) for p in (logits, p_invariant, p_distinctive, target)]
         return loss, {
             **metrics,
@@ -504,12 +537,13 @@ def student_step(
     return step
 
 
-def _student_loss(
+def student_loss(
     logits: Tensor, label: Tensor, target: Tensor, config: StudentConfig
 ) -> tuple[Tensor, Metrics]:
-    """The sum of three terms, and each as it counts in it: with its weight.
+    """Cross-entropy (labelled) + labelled_weight D(labelled) + unlabelled_weight D(unlabelled), and
+    each term as it counts in it: with its weight.
 
-    The first rows of ``logits`` are those with a ``label``.
+    ``logits`` (B, K) and the blended ``target`` (B, K); their first rows have a ``label`` (B',).
     """
     known = len(label)
     labelled = distillation_loss(logits[:known], target[:known], config.distance)
@@ -524,8 +558,8 @@ def _student_loss(
     return loss, {**metrics, "train_accuracy": _share(logits[:known].argmax(dim=1) == label)}
 
 
-def _weights(video_ids: Sequence[str], scores: Mapping[str, float], blend: str) -> Tensor:
-    """The invariant teacher's weight for each video, (B,) float32."""
+def blend_weights(video_ids: Sequence[str], scores: Mapping[str, float], blend: str) -> Tensor:
+    """The invariant teacher's weight for each video, (B,) float32: its s for "similarity"."""
     if blend == "similarity":
         return torch.tensor([scores[video_id] for video_id in video_ids])
     fixed = {"average": 0.5, "invariant": 1.0, "distinctive": 0.0}[blend]

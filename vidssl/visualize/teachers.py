@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -79,6 +80,39 @@ def class_differences(
         for text, side in ((f"← {names[1]}", "left"), (f"{names[0]} →", "right")):
             axis.set_title(text, loc=side, color=FAINT)
         _name_group_colors(figure, colors)
+        add_note(figure, note)
+    return figure
+
+
+def contrasts(
+    rows: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
+    *,
+    note: str = "",
+    width: float = PAGE_WIDTH,
+) -> Figure:
+    """What contrastive losses compare: similarities in colour, positives framed.
+
+    Args:
+        rows: name of a row, e.g. "before" -> name of a loss -> cosine similarities (R, C) and
+            which of them are positives (R, C).
+        note: a grey line at the bottom right.
+        width: of the figure, in inches.
+    """
+    columns = max(map(len, rows.values()))
+    with paper_style():
+        figure = new_figure(width, len(rows) * (width - 0.8) / 3.4 + 0.2 * bool(note))
+        grid = figure.subplots(len(rows), columns, squeeze=False)
+        for place, (row, losses) in enumerate(rows.items()):
+            grid[place, 0].set_ylabel(row)
+            for axis, (name, (similarity, positive)) in zip(grid[place], losses.items()):
+                image = axis.imshow(similarity, cmap=MATRICES, vmin=-1, vmax=1)
+                axis.add_collection(_outlines(positive))
+                axis.spines[:].set_visible(False)
+                axis.set(xticks=[], yticks=[])
+                axis.set_title("" if place else name)
+        bar = figure.colorbar(image, ax=grid, shrink=0.6, aspect=25, pad=0.02)
+        bar.outline.set_visible(False)
+        bar.set_label("cosine similarity")
         add_note(figure, note)
     return figure
 
@@ -232,6 +266,15 @@ def first_middle_last(clips: Sequence[Clip]) -> np.ndarray:
         framed = np.pad(picked, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255)
         columns.append(np.concatenate(list(framed), axis=0))
     return np.concatenate(columns, axis=1)
+
+
+def _outlines(mask: np.ndarray) -> LineCollection:
+    """The edges of a matrix's marked cells, towards cells that are not marked."""
+    padded = np.pad(np.asarray(mask, dtype=bool), 1)
+    across, along = np.diff(padded, axis=0), np.diff(padded, axis=1)  # (R + 1, C + 2), (R + 2, ...)
+    lines = [[(x - 1.5, y - 0.5), (x - 0.5, y - 0.5)] for y, x in np.argwhere(across)]
+    lines += [[(x - 0.5, y - 1.5), (x - 0.5, y - 0.5)] for y, x in np.argwhere(along)]
+    return LineCollection(lines, colors=COLORS[1], linewidths=1.2, clip_on=False, zorder=3)
 
 
 def _show_strip(axis: Axes, strip: np.ndarray, times: int) -> None:
