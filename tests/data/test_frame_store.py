@@ -400,7 +400,7 @@ def test_a_folder_that_cannot_be_made_is_told_in_one_line(root):
 
 def test_a_whole_store_needs_no_right_to_write(root, monkeypatch):
     filled(root)
-    monkeypatch.setattr(module, "alone_unless_stuck", None)  # calling it would raise
+    monkeypatch.setattr(module, "alone", None)  # calling it would raise
     assert filled(root)[1].held == 5
 
 

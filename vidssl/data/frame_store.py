@@ -17,7 +17,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from errno import EIO
 from functools import cache
@@ -35,7 +35,7 @@ from vidssl.core import UnreadableVideo
 from vidssl.data.decode import backend, read_clip, read_image
 from vidssl.data.records import is_image
 from vidssl.data.transforms import resize_short_side
-from vidssl.data.workers import alone_unless_stuck, remove_leftovers, results_of
+from vidssl.data.workers import alone, remove_leftovers, results_of
 from vidssl.files import write_atomic
 from vidssl.progress import reporting
 
@@ -46,7 +46,7 @@ PIECE_BYTES = 256 * 2**20  # of frames as decoded, which a process holds at once
 LEFT_FREE = 2**30  # bytes of the disk that stay free: checkpoints and records need them
 NOTED_EVERY = 1.0  # seconds from one writing of the index to the next
 PATIENCE = 60.0  # seconds without a new entry, then another run's maker is not waited for
-LEAST_USED = 0.9  # share of the file; where less is of current videos, it is written anew
+LEAST_USED = 0.9  # share of the file; where less is of current videos, it is begun anew
 WORTH_A_WORKER = 8 * 2**20  # bytes of video files; starting a worker takes as long as these
 KILLED = "a process that reads it is killed (memory?)"
 
@@ -131,7 +131,7 @@ class FrameStore:
         if self._lacking(paths, self._look(), limit):
             try:
                 trouble = self._add_in_turn(paths, limit, workers, progress)
-            except (OSError, ImportError) as error:  # no fcntl: no lock, so nobody writes
+            except OSError as error:
                 trouble = getattr(error, "strerror", None) or str(error)
         held = self._held = self._look()
         found = [held.entries.get(self._name(path), {}) for path in paths]
@@ -149,7 +149,7 @@ class FrameStore:
     def _add_in_turn(self, paths: list[str], limit: int, workers: int, progress: bool) -> str:
         self.folder.mkdir(parents=True, exist_ok=True)
         told = f"frames: another run adds to {self.folder}; waiting for it"
-        with alone_unless_stuck(self.folder, self.folder / INDEX, PATIENCE, told) as is_mine:
+        with alone(self.folder, unless=_stuck(self.folder / INDEX, told)) as is_mine:
             if not is_mine:
                 return "another run is making it and does not get on"
             remove_leftovers(self.folder)
@@ -261,6 +261,22 @@ def _size(entry: Entry) -> int:
 
 def _end(entry: Entry) -> int:
     return entry.get("at", 0) + _size(entry)
+
+
+def _stuck(file: Path, told: str) -> Callable[[], bool]:
+    """Whether ``file`` has stayed as it is for `PATIENCE`; the first question prints ``told``."""
+    size, since = -2, time.monotonic()
+
+    def ask() -> bool:
+        nonlocal size, since
+        now, before = _state(str(file))[0], size
+        if before == -2:
+            print(told, flush=True)
+        if now != before:
+            size, since = now, time.monotonic()
+        return time.monotonic() - since >= PATIENCE
+
+    return ask
 
 
 def _spare_bytes(folder: Path) -> int:
@@ -392,12 +408,15 @@ class _Maker:
         return self.folder / f".{number}.{os.getpid()}.part"
 
     def __enter__(self) -> _Maker:
-        entries = self.held.entries
-        current = {n: e for n, e in entries.items() if _is_of(e, os.path.join(self.root, n))}
-        used = sum(_size(entry) for entry in current.values())
-        if not self.held.data or used < LEAST_USED * self.end:
-            self._begin_anew(current)
-        self._write_index(self.held.entries, self.held.data)  # its last line may be cut short
+        current = (e for n, e in self.held.entries.items() if _is_of(e, self.root / n))
+        if not self.held.data or sum(map(_size, current)) < LEAST_USED * self.end:
+            self._begin_anew()
+        lines = [{**self.header, "data": self.held.data}, *self.held.entries.values()]
+        whole = "".join(json.dumps(line) + "\n" for line in lines)
+        write_atomic(self.folder / INDEX, whole)  # the last line may have been cut short
+        for other in self.folder.glob("frames-*.u8"):
+            if other != self.data:  # who reads it keeps it
+                other.unlink(missing_ok=True)
         self._file = open(self.data, "r+b", buffering=0)
         self._file.truncate(self.end)  # what lies behind is in no index: nobody reads it
         self._file.seek(self.end)
@@ -438,34 +457,10 @@ class _Maker:
             index.writelines(json.dumps(entry) + "\n" for entry in self._waiting)
         self._waiting, self._noted = [], time.monotonic()
 
-    def _begin_anew(self, current: dict[str, Entry]) -> None:
-        """A new file, of the ``current`` videos alone; who reads the old one keeps it."""
+    def _begin_anew(self) -> None:
         data = f"frames-{time.time_ns():x}.u8"
-        try:
-            with open(self.folder / data, "xb") as file:
-                moved = {name: self._moved(entry, file) for name, entry in current.items()}
-                self.end = file.tell()
-                file.flush()
-                os.fsync(file.fileno())
-            self._write_index(moved, data)
-        except OSError:
-            (self.folder / data).unlink(missing_ok=True)
-            raise
-        self.held = _Held(moved, self.held.pixels, data)
-        for other in self.folder.glob("frames-*.u8"):
-            if other.name != data:
-                other.unlink(missing_ok=True)
-
-    def _moved(self, entry: Entry, file: BinaryIO) -> Entry:
-        if "at" not in entry:
-            return entry
-        place = file.tell()
-        file.write(self.held.pixels[entry["at"] : _end(entry)])
-        return {**entry, "at": place}
-
-    def _write_index(self, entries: dict[str, Entry], data: str) -> None:
-        lines = [{**self.header, "data": data}, *entries.values()]
-        write_atomic(self.folder / INDEX, "".join(json.dumps(line) + "\n" for line in lines))
+        (self.folder / data).touch()
+        self.held, self.end = _Held({}, np.zeros(0, np.uint8), data), 0
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> int:

@@ -38,7 +38,6 @@ from vidssl.data.scenes import (
 from vidssl.data.workers import (
     IDLE_SECONDS,
     alone,
-    alone_unless,
     caller,
     remove_leftovers,
     serve,
@@ -194,8 +193,8 @@ def make_dataset(
                     (folder / PLAN).unlink()
             return folder
         chosen = _chosen(scenes, videos)
-        with alone_unless(lambda: _has(folder, plan, chosen), folder) as wanting:
-            if wanting and not _is_complete(folder, plan):
+        with alone(folder, unless=lambda: _has(folder, plan, chosen)) as is_mine:
+            if is_mine and not _is_complete(folder, plan):
                 _begin(folder, plan, wanted, data_seed)
                 _write_videos(folder, chosen, wanted.fps, workers, progress)
     return folder
