@@ -3,10 +3,9 @@
 import json
 import os
 import re
-import shutil
 
 import pytest
-from tiny_project import REPOSITORY
+from tiny_project import REPOSITORY, empty_project
 
 from vidssl import models, runs
 from vidssl.models.pretrained import save_pretrained
@@ -22,11 +21,7 @@ WEIGHTS = runs.Need("pretrained", PRETRAIN, ("backbone.pt",))
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """The project's own pages and scales, nothing run yet; a kernel stands in notebooks/."""
-    made = tmp_path / "project"
-    shutil.copytree(REPOSITORY / "notebooks", made / "notebooks")
-    (made / "papermill_runs").mkdir()
-    for path in (REPOSITORY / "papermill_runs").glob("*.yaml"):
-        shutil.copy(path, made / "papermill_runs")
+    made = empty_project(tmp_path / "project")
     monkeypatch.chdir(made / "notebooks")
     return made
 

@@ -280,7 +280,7 @@ def _in_parallel(work, jobs: list, argument, workers: int, progress: bool, title
     """
     from joblib import Parallel, delayed
 
-    with reporting(len(jobs), title, shown=progress) as told:
+    with reporting(len(jobs), title, shown=progress) as lines:
         batches = [jobs[i : i + BATCH] for i in range(0, len(jobs), BATCH)]
         useful = max(len(jobs) // WORTH_A_WORKER, 1)
         pool = Parallel(
@@ -291,7 +291,7 @@ def _in_parallel(work, jobs: list, argument, workers: int, progress: bool, title
         calls = (delayed(_run_batch)(work, batch, argument, caller()) for batch in batches)
         for results in pool(calls):
             yield from results
-            told.update(len(results))
+            lines.update(len(results))
 
 
 def _run_batch(work, batch: list, argument, by: tuple[int, str]) -> list:
