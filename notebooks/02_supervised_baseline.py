@@ -67,7 +67,6 @@ run = runs.start("02_supervised_baseline", globals())
 # ## The labelled videos
 
 # %%
-from vidssl import protocol, visualize
 from vidssl.data import labelled_videos
 
 splits = run.open_dataset(labelled=True)
@@ -78,6 +77,8 @@ print(
 )
 
 # %%
+from vidssl import protocol, visualize
+
 clips = protocol.Clips.of(run.params, store=run.open_frames([*labelled, *splits.test], short_side))
 training = clips.training(labelled, seed)
 one_each = {record.label: i for i, record in reversed(list(enumerate(labelled)))}

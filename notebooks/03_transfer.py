@@ -9,7 +9,7 @@
 #
 # | | |
 # | --- | --- |
-# | needs | labelled videos, weights of a pretraining, such as `11_mosi_pretrain` |
+# | needs | labelled videos, weights of a pretraining (by default MoSI's) |
 # | takes | 3 min a training on one core |
 # | gives | accuracy of each start, with its denominator, beside chance and two yardsticks; `predictions.npz` |
 
@@ -70,7 +70,6 @@ starts = run.starts()
 # Whole classes keep their place: a class without a label still counts in every denominator.
 
 # %%
-from vidssl import protocol, visualize
 from vidssl.data import labelled_videos
 
 splits = run.open_dataset(labelled=True)
@@ -83,6 +82,8 @@ print(
 )
 
 # %%
+from vidssl import protocol, visualize
+
 clips = protocol.Clips.of(run.params, store=run.open_frames([*labelled, *splits.test], short_side))
 training = clips.training(labelled, seed, clips_per_video)
 shown = [0, len(labelled) - 1]

@@ -47,8 +47,7 @@ def stills(source, count):
     images = graph.stills(source, count)
     epochs = 3200 // count
     root = graph.path(os.path.dirname(images.marker))
-    changed = {"dataset": "folder", "root": root, "epochs": epochs, "warmup_epochs": epochs / 10}
-    return changed, [images]
+    return {"dataset": "folder", "root": root, "epochs": epochs}, [images]
 
 
 def transfer(seed, start="xy", videos_per_class=LABELS, frozen=(), steps=0):

@@ -26,7 +26,7 @@ TOLD = "".join(
 )
 BLOCKS = [block.strip() for block in re.findall(r"```sh\n(.*?)```", TOLD, re.DOTALL)]
 FEWER = (  # what smoke's numbers replace in another scale's file
-    *("steps", "epochs", "batch_images", "batch_size", "held_out_images", "warmup_epochs"),
+    *("steps", "epochs", "batch_images", "batch_size", "held_out_images"),
     *("num_clusters", "dense_step", "tsne_clips", "test_clips", "tuning_steps"),
 )
 
@@ -54,7 +54,6 @@ def cut(scale):
         if section[0].isdigit():
             few = {name: value for name, value in small.items() if name in FEWER}
             sections[section] = {**sections.get(section, {}), **few}
-    sections["11_mosi_pretrain"]["warmup_epochs"] = 0.0
     return sections
 
 
@@ -133,7 +132,7 @@ def test_copies_and_flow_of_own_videos(videos, project, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_own_videos_by_plain_papermill(videos, project):
-    few = "-p epochs 1 -p batch_images 2 -p held_out_images 2 -p warmup_epochs 0 -p root"
+    few = "-p epochs 1 -p batch_images 2 -p held_out_images 2 -p root"
     short = "-p steps 2 -p batch_size 2 -p test_clips 1 -p videos_per_class 2 -p root"
     first, second = block_with("papermill notebooks/").splitlines()
     shell(first.replace("-p root", few), project, own=("/my/videos", quoted(videos)))

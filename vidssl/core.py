@@ -93,6 +93,7 @@ def normalise(clip: Tensor) -> Tensor:
 def expect_shape(tensor: Tensor, layout: str, name: str, **sizes: int) -> None:
     """Raise ValueError unless ``tensor`` has the axes of ``layout``, e.g. "B C T H W".
 
+    >>> import torch
     >>> expect_shape(torch.zeros(2, 3), "B K", "logits", K=3)
     """
     axes = layout.split()

@@ -16,23 +16,21 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
-from vidssl.data.flow_clips import ChosenClipsDataset, RGBFrames, TimedClipsDataset
 
 from vidssl.core import UnreadableVideo, VideoRecord
 from vidssl.data import (
+    Augmentation,
     ClipDataset,
-    ClipsDataset,
-    ConsecutiveClipsDataset,
     ImageDataset,
-    MultiClipDataset,
+    RGBFrames,
     TestTransform,
     TrainTransform,
-    ViewsDataset,
-    ViewTransform,
     collate,
+    consecutive_clips,
     random_clips,
     read_clip,
     resize_short_side,
+    two_scale_views,
     uniform_clips,
     write_video,
 )
@@ -156,21 +154,15 @@ def test_clips_equal_decoded_ones_whatever_the_decoder(root, monkeypatch, decode
 
 
 def data_sets(records, store):
-    train, test = TrainTransform(16, SIDE), TestTransform(16, SIDE)
+    source, test = RGBFrames(SIDE, store), TestTransform(16, SIDE)
+    train = TrainTransform(16, SIDE, Augmentation(flip=0.5, color=(0.5, 0.5, 0.5, 0.25)))
     three = partial(random_clips, **CLIP, count=3)
-    two = partial(uniform_clips, **CLIP, count=2)
-    views = ViewTransform(16, SIDE)
-    yield ClipDataset(records, **CLIP, transform=train, store=store)
-    yield ClipsDataset(records, sample=three, transform=train, store=store)
-    yield MultiClipDataset(records, **CLIP, count=2, transform=test, store=store)
-    yield ConsecutiveClipsDataset(records, **CLIP, count=2, transform=test, store=store)
+    views = partial(two_scale_views, frames=4, global_stride=4, locals_count=2)
     yield ImageDataset(records, side=SIDE, store=store)
-    yield ViewsDataset(
-        records, frames=4, global_stride=4, locals_count=2, transform=views, store=store
-    )
-    source = RGBFrames(SIDE, store)
-    yield TimedClipsDataset(records, source, sample=three, transform=train)
-    yield ChosenClipsDataset(records, source, choose=two, transform=test)
+    for choose in (three, views):
+        yield ClipDataset(records, source, choose, train, seed=0)
+    for choose in (uniform_clips, consecutive_clips):
+        yield ClipDataset(records, source, partial(choose, **CLIP, count=2), test)
 
 
 def records_of(root):
@@ -213,7 +205,8 @@ def test_still_images_are_kept_too(tmp_path):
 def test_workers_map_the_same_file(root, context):
     store, _ = filled(root)
     records = [VideoRecord(path, 0, path) for path in videos(root)]
-    dataset = ClipDataset(records, **CLIP, transform=TrainTransform(16, SIDE), store=store)
+    choose = partial(random_clips, **CLIP, count=1)
+    dataset = ClipDataset(records, RGBFrames(SIDE, store), choose, TrainTransform(16, SIDE), seed=0)
     keys = [(1, i) for i in range(5)]
     expected = collate([dataset[key] for key in keys])
     loader = DataLoader(
@@ -224,7 +217,7 @@ def test_workers_map_the_same_file(root, context):
         multiprocessing_context=context,
     )
     [batch] = loader
-    assert torch.equal(batch["clip"], expected["clip"])
+    assert torch.equal(batch["clips"], expected["clips"])
 
 
 def test_pickled_it_carries_no_frames(root):

@@ -57,7 +57,7 @@ def test_the_first_page_shows_a_few_videos_and_makes_no_others(project):
 
 def test_a_page_that_lacks_its_input_shows_one_message_and_no_code(project):
     with pytest.raises(papermill.PapermillExecutionError, match="no run of 11_mosi_pretrain"):
-        by_hand("12_mosi_transfer", project)
+        by_hand("03_transfer", project)
     [error] = [o for o in outputs(project / "out.ipynb") if o.output_type == "error"]
     assert error.ename == "MissingInput"
     assert error.traceback == [f"MissingInput: {error.evalue}"]

@@ -17,19 +17,21 @@ class Expectation:
 
     ``videos`` is the number of videos behind two accuracies that are compared: their difference is
     then open within 1.96 standard errors (of two independent shares, so rather wide for networks
-    that are tested on the same videos). Without, only equality is open.
+    that are tested on the same videos). ``within`` is the half-width of the 95 % interval of the
+    difference where it is known, e.g. from pairs. Without either, only equality is open.
     """
 
     claim: str
     measured: float
     above: float
     videos: int = 0
+    within: float = 0.0
 
     @property
     def uncertainty(self) -> float:
         """Half-width of the 95 % interval of ``measured - above``."""
         if not self.videos:
-            return 0.0
+            return self.within
         shares = (self.measured, self.above)
         return 1.96 * math.sqrt(sum(p * (1 - p) for p in shares) / self.videos)
 
@@ -49,7 +51,7 @@ def expectations_table(expectations: Sequence[Expectation]) -> pd.DataFrame:
         each.claim: {
             "measured": f"{each.measured:.3g}",
             "expected above": f"{each.above:.3g}",
-            "within": f"±\xa0{each.uncertainty:.2g}" if each.videos else "",
+            "within": f"±\xa0{each.uncertainty:.2g}" if each.uncertainty else "",
             "answer": each.answer,
         }
         for each in expectations

@@ -24,7 +24,7 @@ PATHS = (  # parameters that name a file or a folder, or hold such names
     *("compare", "distinctive", "features", "flow", "image", "invariant"),
     *("label_list", "label_lists", "mosi_unmasked_weights", "mosi_weights", "motion_model"),
     *("motion_predictions", "pretrained", "pseudo_labels", "records", "root", "similarities"),
-    *("supervised_weights", "teacher_features"),
+    *("starts", "supervised_weights", "teacher_features"),
 )
 SET_BY_RUNS = {"scale": "--scale", "run_folder": "the folder of the run"}
 
