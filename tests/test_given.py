@@ -105,7 +105,6 @@ def test_what_cannot_be_read_is_one_line(text, default):
             "true",
             {"02_supervised_baseline": None, "23_motionfit_self_training": True},
         ),
-        ("pretrained", "/a.pt", {"12_mosi_transfer": "/a.pt", "24_motionfit_transfer": None}),
     ],
 )
 def test_where_notebooks_declare_other_types_those_take_a_value_that_can(name, text, taken):
@@ -137,7 +136,7 @@ def test_relative_paths_start_where_the_user_stands(tmp_path):
     assert placed("root", "/a/../set #2", LABELLED) == "/a/../set #2", "as it is"
     assert placed("root", "", LABELLED) == ""
     assert placed(PATTERN, "a/b", LABELLED) == "a/b", "no path"
-    assert placed("pretrained", "{mosi: a.pt}", "24_motionfit_transfer") == {
+    assert placed("starts", "{mosi: a.pt}", "24_motionfit_retrieval") == {
         "mosi": f"{tmp_path}/a.pt"
     }
     assert placed("label_lists", "[a, /b]", "30_timebalance_teachers") == [f"{tmp_path}/a", "/b"]
@@ -228,19 +227,18 @@ def test_one_entry_goes_on_top_of_what_the_scale_gives():
 
 
 def test_any_dictionary_takes_an_entry_by_name(tmp_path):
-    page, given = "24_motionfit_transfer", {"pretrained.mers": "a #1.pt", "jitter.hue": "0"}
+    page, given = "24_motionfit_retrieval", {"starts.mers": "a #1.pt", "jitter.hue": "0"}
     read = runs.Given(given, folder=tmp_path, project=REPOSITORY)
-    assert read.of(page) == {"pretrained.mers": f"{tmp_path}/a #1.pt"}
-    assert read.of(LABELLED) == {}, "its pretrained is one path"
+    assert read.of(page) == {"starts.mers": f"{tmp_path}/a #1.pt"}
     assert read.of(PAGE) == {"jitter.hue": 0.0}
     job = runs.Graph({"overrides": given, "folder": tmp_path}, REPOSITORY).run(
-        page, "x", pretrained={"motionfit": "", "mosi": "b.pt"}
+        page, "x", starts={"motionfit": "", "mosi": "b.pt"}
     )
     expected = {"motionfit": "", "mosi": "b.pt", "mers": f"{tmp_path}/a #1.pt"}
-    assert json.loads(job.params)["pretrained"] == expected
+    assert json.loads(job.params)["starts"] == expected
     _, again = cli._lift_parameters(shlex.split(job.arguments))
     arrived = runs.parameters_for(page, "mini", runs.Given(again, [page]).of(page))
-    assert arrived["pretrained"] == expected
+    assert arrived["starts"] == expected
 
 
 def test_a_section_adds_an_entry_to_the_common_ones(tmp_path):
