@@ -46,7 +46,7 @@ augmentation = {
     "color": [0.5, 0.5, 0.5, 0.25],
     "grey": 0.3,
 }  # of MARS's training clips; what is not named is off
-clips = 3  # R, clips of each video in a training sample
+clips_per_video = 3  # R of the multi-clip loss
 steps = 600  # whole epochs of about so many steps, whatever the number of labels
 epochs = 0  # or so many epochs
 batch_size = 8  # videos
@@ -234,8 +234,8 @@ if mars:
         mars_start, **built, num_classes=splits.num_classes, seed=seed
     )
     result = protocol.train(
-        motionfit.MultiClipNetwork(network, motionfit.MotionFitConfig(clips=clips)),
-        seen.training(labelled, seed, clips),
+        motionfit.MultiClipNetwork(network, motionfit.MotionFitConfig(clips=clips_per_video)),
+        seen.training(labelled, seed, clips_per_video),
         motionfit.feature_matching_step(teacher, labelled=True),
         protocol.Tuning.of(run.params),
         seed=seed,
