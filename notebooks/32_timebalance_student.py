@@ -5,7 +5,7 @@
 # teachers, blended video by video?
 #
 # `method` is *timebalance*, or one of the baselines on the same network, data and number of steps:
-# *supervised* (labels alone), *pseudo_label*, *mean_teacher*, *fixmatch*, *tg_fixmatch*. `blend`
+# *supervised* (labels alone), *pseudo_label*, *mean_teacher*, *fixmatch*, *tg_fixmatch*, *s4l*. `blend`
 # tells which teachers the student listens to: both by *similarity*, their *average*, or one alone.
 #
 # | | |
@@ -23,7 +23,7 @@ dataset_options = {}  # annotations, split, group_pattern, test_groups, missing,
 data_seed = 0
 validation = 0.0  # share of the training videos tested on instead of the test set, by whole groups
 seed = 0
-method = "timebalance"  # timebalance, supervised, pseudo_label, mean_teacher, fixmatch, tg_fixmatch
+method = "timebalance"  # supervised, pseudo_label, mean_teacher, fixmatch, tg_fixmatch, s4l
 fraction = 0.1  # labelled share of the training videos
 label_list = ""  # file of labelled videos, lines of: path frames label; empty: drawn with seed
 pretrained = ""  # backbone.pt to start from (TCLR, MoSI, MotionFit); empty: from scratch
@@ -171,6 +171,7 @@ figure
 # | *pseudo_label* | $\mathbb{1}[\max p(\alpha(u)) \ge \theta] \; H(\arg\max p(\alpha(u)),\, p(\alpha(u)))$ |
 # | *fixmatch* | $\mathbb{1}[\max p(\alpha(u)) \ge \theta] \; H(\arg\max p(\alpha(u)),\, p(A(u)))$ |
 # | *tg_fixmatch* | the same for two networks, on RGB and on frame differences, that share one label |
+# | *s4l* | $H(r,\, q(r(u)))$: by how many quarters $r$ the clip was turned, by a second classifier $q$ |
 # | *mean_teacher* | $\lVert p(\alpha(u)) - \bar p(\alpha'(u)) \rVert^2$, $\bar p$ of the averaged weights |
 #
 # The student of *timebalance* listens to two frozen teachers instead. A video's temporal similarity
