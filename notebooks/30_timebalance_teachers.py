@@ -25,7 +25,7 @@ validation = 0.0  # share of the training videos tested on instead of the test s
 seed = 0
 objective = "invariant"  # invariant, distinctive, tclr
 pretrained = ""  # backbone.pt to start from, e.g. of 11_mosi_pretrain; empty: from scratch
-backbone = "r3d_10_dilated"  # must end with one time slice for each local clip
+backbone = "r3d_10_dilated"  # its time slices must be a multiple of the local clips
 width = 0.125
 frames = 8
 global_stride = 8  # of the global clip; the local clips tile the same stretch
@@ -41,6 +41,7 @@ view_augmentation = {
 }  # of the pretraining's clips; what is not named is off
 temperature = 0.1
 instance_weight = 1.0
+instance_locals = 1.0  # of pairs of local clips within it, beside 1 of the two global ones
 local_weight = 1.0
 global_weight = 1.0
 batch_videos = 8
@@ -74,6 +75,7 @@ train_clips = 2  # clips of a labelled video for its accuracy
 
 # %%
 from vidssl import runs
+from vidssl.methods import timebalance
 
 run = runs.start("30_timebalance_teachers", globals())
 [pretrained] = run.inputs(
@@ -81,6 +83,18 @@ run = runs.start("30_timebalance_teachers", globals())
 )
 if label_lists and len(label_lists) != len(fractions):
     raise runs.ParameterError(f"{len(label_lists)} label_lists for {len(fractions)} fractions")
+config = timebalance.TeacherConfig(
+    objective=objective,
+    locals_count=locals_count,
+    temperature=temperature,
+    instance_contrast=instance_weight,
+    instance_locals=instance_locals,
+    local_local=local_weight,
+    global_local=global_weight,
+)
+slices = timebalance.time_slices(backbone, frames)
+if not timebalance.slices_fit(slices, config):
+    raise runs.ParameterError(f"backbone={backbone!r}: {timebalance.unfit(slices, locals_count)}")
 
 # %% [markdown]
 # ## What a step sees of one video
@@ -117,24 +131,15 @@ figure
 # ## What is asked of the embeddings
 #
 # Of video $i$ in augmentation $a$: $g^a_i$ embeds the global clip, $z^a_{ik}$ the local clip of time
-# $k$, $h^a_{ik}$ the $k$-th time slice that the network's last stage has of the global clip. All have
-# length 1.
+# $k$, $h^a_{ik}$ the $k$-th time slice that the network's last stage has of the global clip (neighbours
+# are averaged where it has more). All have length 1.
 
 # %%
 import torch
 
 from vidssl.data import collate
 from vidssl.inference import place
-from vidssl.methods import timebalance
 
-config = timebalance.TeacherConfig(
-    objective=objective,
-    locals_count=locals_count,
-    temperature=temperature,
-    instance_contrast=instance_weight,
-    local_local=local_weight,
-    global_local=global_weight,
-)
 network, about = protocol.start_network(
     pretrained, backbone=backbone, width=width, num_classes=0, seed=seed
 )
@@ -161,8 +166,9 @@ print(f"g {tuple(g.shape)}, z {tuple(z.shape)}, h {tuple(h.shape)}")
 # + (u \leftrightarrow v) \Big]$$
 #
 # and views are both global clips, then any two of the $2N$ local ones: other times are positives.
+# $\omega$ is `instance_locals`.
 #
-# $$L_I = \frac{1}{2} \Big[ \ell(g^1, g^2) +
+# $$L_I = \frac{1}{1 + \omega} \Big[ \ell(g^1, g^2) + \omega
 # \operatorname*{mean}_{(a,k) \ne (a',k')} \ell(z^a_k, z^{a'}_{k'}) \Big]$$
 
 # %%
@@ -181,7 +187,8 @@ def contrast(rows):
 
 by_time = z.transpose(1, 2).flatten(0, 1)  # 2N views of (B, D)
 pairs = [contrast(torch.cat(pair)) for pair in combinations(by_time, 2)]
-by_hand = {"instance_contrast": (contrast(g.flatten(0, 1)) + sum(pairs) / len(pairs)) / 2}
+both = contrast(g.flatten(0, 1)) + instance_locals * sum(pairs) / len(pairs)
+by_hand = {"instance_contrast": both / (1 + instance_locals)}
 
 # %% [markdown]
 # **Local-local contrast** is the same sum turned by a right angle: within one video, the same time in

@@ -5,7 +5,7 @@
 # teachers, blended video by video?
 #
 # `method` is *timebalance*, or one of the baselines on the same network, data and number of steps:
-# *supervised* (labels alone), *pseudo_label*, *mean_teacher*, *fixmatch*, *tg_fixmatch*. `blend`
+# *supervised* (labels alone), *pseudo_label*, *mean_teacher*, *fixmatch*, *tg_fixmatch*, *s4l*. `blend`
 # tells which teachers the student listens to: both by *similarity*, their *average*, or one alone.
 #
 # | | |
@@ -23,7 +23,7 @@ dataset_options = {}  # annotations, split, group_pattern, test_groups, missing,
 data_seed = 0
 validation = 0.0  # share of the training videos tested on instead of the test set, by whole groups
 seed = 0
-method = "timebalance"  # timebalance, supervised, pseudo_label, mean_teacher, fixmatch, tg_fixmatch
+method = "timebalance"  # supervised, pseudo_label, mean_teacher, fixmatch, tg_fixmatch, s4l
 fraction = 0.1  # labelled share of the training videos
 label_list = ""  # file of labelled videos, lines of: path frames label; empty: drawn with seed
 pretrained = ""  # backbone.pt to start from (TCLR, MoSI, MotionFit); empty: from scratch
@@ -54,7 +54,7 @@ augmentation = {
 weak_augmentation = {
     "flip": 0.5,
     "color": [0.1, 0.1, 0.1, 0.02],
-}  # of clips without label: what is labelled, by teachers or by the network itself
+}  # of clips without label, where the network labels them itself
 strong_augmentation = {
     "scale": [0.5, 1.0],
     "flip": 0.5,
@@ -62,7 +62,7 @@ strong_augmentation = {
     "grey": 0.175,
     "erase": 0.7,
 }  # of their other view, which is learned (fixmatch)
-weak_strong = False  # timebalance: teachers see the weak view, the student the strong one
+weak_strong = False  # timebalance: teachers see the weak view, the student the strong one; else one
 steps = 1000  # as many as the teachers' fine-tuning: one budget for all rows
 epochs = 0  # or so many epochs
 epoch_of = "unlabelled"  # the videos that an epoch passes over: unlabelled, labelled
@@ -109,7 +109,7 @@ from vidssl.methods import semi_supervised
 
 METHODS = {
     "timebalance": semi_supervised.SemiSupervised(
-        step=None, views=("weak", "strong") if weak_strong else ("weak",)
+        step=None, views=("weak", "strong") if weak_strong else ("labelled",)
     ),
     **semi_supervised.METHODS,
 }
@@ -128,7 +128,9 @@ print(
 
 # %% [markdown]
 # A sample is a clip of a labelled video and, beside it, the views of a clip without label that the
-# method asks for: *weak* ones are there to be labelled, *strong* ones to be learned.
+# method asks for: *weak* ones are there to be labelled, *strong* ones to be learned, and *labelled*
+# means changed as the labelled clips are. A mini weak view moves a pixel by 3 % of its range, a strong
+# one by 21 %.
 
 # %%
 from vidssl.core import derive_seed
@@ -137,7 +139,11 @@ from vidssl.data import Augmentation, PairedDataset, TwoViews
 seen = unlabelled if chosen.views else []
 store = run.open_frames([*labelled, *seen, *splits.test], short_side)
 clips = protocol.Clips.of(run.params, store=store)
-changes = {"weak": weak_augmentation, "strong": strong_augmentation}
+changes = {
+    "labelled": augmentation,
+    "weak": weak_augmentation,
+    "strong": strong_augmentation,
+}
 training = clips.training(labelled, seed)
 if chosen.views:
     views = [clips.augmented(Augmentation.of(changes[name])) for name in chosen.views]
@@ -165,6 +171,7 @@ figure
 # | *pseudo_label* | $\mathbb{1}[\max p(\alpha(u)) \ge \theta] \; H(\arg\max p(\alpha(u)),\, p(\alpha(u)))$ |
 # | *fixmatch* | $\mathbb{1}[\max p(\alpha(u)) \ge \theta] \; H(\arg\max p(\alpha(u)),\, p(A(u)))$ |
 # | *tg_fixmatch* | the same for two networks, on RGB and on frame differences, that share one label |
+# | *s4l* | $H(r,\, q(r(u)))$: by how many quarters $r$ the clip was turned, by a second classifier $q$ |
 # | *mean_teacher* | $\lVert p(\alpha(u)) - \bar p(\alpha'(u)) \rVert^2$, $\bar p$ of the averaged weights |
 #
 # The student of *timebalance* listens to two frozen teachers instead. A video's temporal similarity

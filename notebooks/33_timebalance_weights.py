@@ -139,6 +139,39 @@ weights = {
 degenerate = timebalance.warn_if_alike(scores)
 
 # %% [markdown]
+# One of these videos, and its way through the whole method: what both teachers' representations say of
+# its times, the weight that follows, and the blend that a student would learn from.
+
+# %%
+from vidssl.core import one_of
+from vidssl.data import consecutive_clips, read_clip
+from vidssl.visualize.framework import timebalance_framework
+
+by_id = {record.video_id: record for record in splits.test}
+in_order = {name for name, group in zip(splits.class_names, class_groups) if group == "ordered"}
+ordered = [r.video_id for r in splits.test if r.class_name in in_order]
+video = video or next(name for name in (*ordered, *by_id) if name in set(video_ids))
+record = by_id[one_of("video", video, video_ids)]
+whole = read_clip(record.path, np.arange)
+its, place = kept.of([video]), video_ids.index(video)
+times = consecutive_clips(len(whole), frames, local_stride, its.invariant.shape[1])
+figure = timebalance_framework(
+    list(whole[times]),
+    [its.invariant[0], its.distinctive[0]],
+    float(scores[place]),
+    [by_invariant.values[place], by_distinctive.values[place]],
+)
+run.save_figure(
+    figure,
+    "timebalance_framework",
+    alt="TimeBalance with one video: its clips, both teachers' similarity matrices and s; both "
+    "teachers' class probabilities and the blend that a student learns.",
+    dataset=splits.name,
+    publish=publish,
+)
+figure
+
+# %% [markdown]
 # ## Whom to believe
 #
 # The oracle believes, of each video, a teacher that is right where there is one: the most that any
@@ -219,15 +252,8 @@ figure
 # Dashed lines are where one sub-action of the scene ends and the next begins.
 
 # %%
-from vidssl.core import one_of
-from vidssl.data import TestTransform, clip_span, consecutive_clips, read_clip
+from vidssl.data import TestTransform, clip_span
 
-by_id = {record.video_id: record for record in splits.test}
-in_order = {name for name, group in zip(splits.class_names, class_groups) if group == "ordered"}
-ordered = [r.video_id for r in splits.test if r.class_name in in_order]
-video = video or (ordered or list(by_id))[0]
-record = by_id[one_of("video", video, list(by_id))]
-whole = read_clip(record.path, np.arange)
 span = clip_span(clips * frames, local_stride)
 starts = np.arange(0, max(1, len(whole) - span + 1), window_step)
 places = [consecutive_clips(len(whole), frames, local_stride, clips, start) for start in starts]

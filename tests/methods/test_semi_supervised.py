@@ -117,6 +117,30 @@ def test_two_streams_share_their_labels():
     assert loss.item() == pytest.approx(4 * math.log(3))
 
 
+def test_clips_are_turned_as_a_whole():
+    clip = torch.arange(2 * 3 * 4 * 4.0).reshape(1, 2, 3, 4, 4)
+    same, left, back, right = semi.turned(clip.expand(4, -1, -1, -1, -1), torch.arange(4))
+    torch.testing.assert_close(same, clip[0])
+    assert left[0, 0, 0].tolist() == clip[0, 0, 0, :, 3].tolist(), "the right column goes up"
+    torch.testing.assert_close(back, clip[0].flip(-1, -2))
+    torch.testing.assert_close(right, left.flip(-1, -2))
+
+
+def test_rotations_of_all_clips_are_learned_beside_the_labels():
+    """A network that says nothing is at ln 3 for the labels and ln 4 for the rotations."""
+    model = semi.WithRotation(network())
+    torch.nn.init.zeros_(model.network.classifier.weight)
+    torch.nn.init.zeros_(model.rotation.weight)
+    torch.nn.init.zeros_(model.rotation.bias)
+    seen = []
+    model.register_forward_pre_hook(lambda _, clip: seen.append(len(clip[0])))
+    step = semi.rotation_step(SemiSupervisedConfig(weight=2.0))
+    loss, metrics = step(model, batch(views=1), context())
+    assert seen == [2 + 2 + 4], "labelled clips as they are, then every clip turned"
+    assert loss.item() == pytest.approx(math.log(3) + 2 * math.log(4), abs=1e-4)
+    assert 0 <= metrics["rotation_accuracy"] <= 1
+
+
 @pytest.mark.parametrize("name", list(semi.METHODS))
 def test_every_method_trains_a_real_network(name):
     """From its entry alone, as the page does it: views, networks, step and what is tested."""

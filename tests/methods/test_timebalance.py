@@ -137,12 +137,60 @@ def test_a_plateau_is_told_from_a_collapse():
 def test_a_backbone_without_a_slice_for_each_local_clip_is_refused():
     step = timebalance.teacher_step(TeacherConfig("distinctive"))
     teacher = Teacher(network(0, name="r2plus1d_10"))
-    with pytest.raises(ValueError, match="ends with 1 time slices of a clip, but there are 4"):
+    with pytest.raises(
+        ValueError, match="ends with 1 time slices of a clip, which are no multiple of the 4"
+    ):
         step(teacher, batch_of(views()), context())
     loss, _ = timebalance.teacher_step(TeacherConfig("invariant"))(
         teacher, batch_of(views()), context()
     )
     assert torch.isfinite(loss)
+
+
+def test_time_slices_are_known_before_anything_is_read():
+    distinctive, invariant = TeacherConfig("distinctive"), TeacherConfig("invariant")
+    for name, frames, slices in (
+        ("r3d_10_dilated", 8, 4),
+        ("r3d_18_dilated", 16, 4),
+        ("slow_r50", 16, 16),
+        ("slow_r50", 8, 8),
+    ):
+        assert timebalance.time_slices(name, frames) == slices
+        assert timebalance.slices_fit(slices, distinctive), name
+    assert not timebalance.slices_fit(timebalance.time_slices("r3d_18", 16), distinctive)
+    assert timebalance.slices_fit(timebalance.time_slices("r3d_18", 16), invariant)
+
+
+@pytest.mark.parametrize("frames", [8, 16])
+def test_neighbouring_slices_of_a_3d_resnet50_are_averaged(frames):
+    """It keeps all frames: each of four slices is the mean of a quarter of them, both lengths."""
+    torch.manual_seed(0)
+    teacher = Teacher(network(0, name="slow_r50")).eval()
+    shown = torch.rand(2, 2, 5, 3, frames, 32, 32)
+    with torch.no_grad():
+        found = timebalance.embed_views(teacher, shown)
+        clip = timebalance.normalise(shown[1, 0, 0][None])
+        [in_time] = teacher.backbone.forward_features(clip).mean(dim=(3, 4)).transpose(1, 2)
+        third = in_time[frames // 2 : 3 * frames // 4].mean(dim=0, keepdim=True)
+        torch.testing.assert_close(found.h[0, 1, 2], teacher.projector(third)[0])
+    assert found.h.shape == (2, 2, 4, 128)
+    terms = timebalance.contrastive_terms(found, TeacherConfig("tclr"))
+    assert all(torch.isfinite(term) for term in terms.values())
+
+
+def test_local_pairs_have_a_weight_of_their_own():
+    """1 : 14, as the release sums: 56 pairs over 4 beside one."""
+    with torch.no_grad():
+        embedded = timebalance.embed_views(Teacher(network(0)).eval(), views())
+    shares = [
+        timebalance.contrastive_terms(embedded, TeacherConfig(instance_locals=weight))
+        for weight in (0.0, 1.0, 14.0)
+    ]
+    only_global, even, released = (each["instance_contrast"].item() for each in shares)
+    local = 2 * even - only_global
+    assert released == pytest.approx((only_global + 14 * local) / 15)
+    with pytest.raises(ValueError, match="instance_locals is a weight"):
+        TeacherConfig(instance_locals=-1.0)
 
 
 def test_what_a_pretraining_leaves_is_found_again(tmp_path):

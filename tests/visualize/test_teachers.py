@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from vidssl.visualize import teachers
+from vidssl.visualize.framework import timebalance_framework
 
 NAMES = ["Shuttle", "Spin", "RightThenDown", "Striped"]
 GROUPS = ["repetitive", "repetitive", "ordered", "appearance"]
@@ -95,3 +96,19 @@ def test_weights_along_a_video():
 def test_what_does_not_fit_is_refused(call, told):
     with pytest.raises(ValueError, match=told):
         call()
+
+
+def test_the_framework_is_drawn_with_a_video_s_own_numbers():
+    """The blend's bars are s p_I + (1 - s) p_D of its likeliest classes; s stands in letters."""
+    p_invariant, p_distinctive = np.array([0.7, 0.1, 0.2]), np.array([0.1, 0.9, 0.0])
+    figure = timebalance_framework(
+        [video()] * 2, [np.eye(2)] * 2, 0.25, [p_invariant, p_distinctive, np.ones(3) / 3]
+    )
+    [axis] = figure.axes
+    assert "s = 0.25" in [text.get_text() for text in axis.texts]
+    heights = [bar.get_height() / 0.32 for bar in axis.patches if hasattr(bar, "get_height")]
+    blend = np.sort(0.25 * p_invariant + 0.75 * p_distinctive)[::-1]
+    assert heights[-3:] == pytest.approx(blend)
+    assert tuple(figure.get_size_inches()) == (6.9, 2.75)
+    with pytest.raises(ValueError, match="one row a clip"):
+        timebalance_framework([video()] * 3, [np.eye(2)] * 2, 0.25, [p_invariant] * 3)
