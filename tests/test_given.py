@@ -104,7 +104,11 @@ def test_what_cannot_be_read_is_one_line(text, default):
             "true",
             {"02_supervised_baseline": None, "23_motionfit_self_training": True},
         ),
-        ("pretrained", "/a.pt", {"02_supervised_baseline": "/a.pt", "24_motionfit_retrieval": None}),
+        (
+            "pretrained",
+            "/a.pt",
+            {"02_supervised_baseline": "/a.pt", "24_motionfit_retrieval": None},
+        ),
     ],
 )
 def test_where_notebooks_declare_other_types_those_take_a_value_that_can(name, text, taken):
