@@ -198,8 +198,8 @@ run.save_figure(
 figure
 
 # %% [markdown]
-# In the first row all times look alike to both; in the last the distinctive teacher tells them apart,
-# the invariant one hardly.
+# From row to row $C_D$ should change more than $C_I$: an invariant teacher was trained to find times
+# alike, whatever they show. Where $C_D$ is as bright as $C_I$, $s$ has little to go by.
 #
 # ## A video under the hand
 #
