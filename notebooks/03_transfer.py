@@ -11,7 +11,7 @@
 # | --- | --- |
 # | needs | labelled videos, weights of a pretraining (by default MoSI's) |
 # | takes | 3 min a training on one core |
-# | gives | accuracy of each start, with its denominator, beside chance and two yardsticks |
+# | gives | accuracy of each start, with its denominator, beside chance and two yardsticks; `predictions.npz` |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -105,6 +105,8 @@ figure
 # Nothing is chosen on the test videos: the schedule is fixed, and the last weights are tested.
 
 # %%
+from vidssl.inference import save_predictions
+
 tuning = protocol.Tuning.of(run.params)
 history, judged, failed = [], {}, []
 for name, weights in starts.items():
@@ -128,6 +130,8 @@ for name, weights in starts.items():
     print(f"{name}: {judged[name].summary()}")
     history += [{"start": name, **row} for row in result.history]
     failed += [*result.failed, *judged[name].failed]
+outputs = {name: judgement.outputs for name, judgement in judged.items()}
+save_predictions(run.folder / "predictions.npz", outputs)
 
 # %%
 note = f"{splits.name} · {scale} scale · {runs.labels_said(run.params)} · seed {seed}"

@@ -3,10 +3,9 @@
 import json
 import os
 import re
-import shutil
 
 import pytest
-from tiny_project import REPOSITORY
+from tiny_project import REPOSITORY, empty_project
 
 from vidssl import models, runs
 from vidssl.models.pretrained import save_pretrained
@@ -22,11 +21,7 @@ WEIGHTS = runs.Need("pretrained", PRETRAIN, ("backbone.pt",))
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """The project's own pages and scales, nothing run yet; a kernel stands in notebooks/."""
-    made = tmp_path / "project"
-    shutil.copytree(REPOSITORY / "notebooks", made / "notebooks")
-    (made / "papermill_runs").mkdir()
-    for path in (REPOSITORY / "papermill_runs").glob("*.yaml"):
-        shutil.copy(path, made / "papermill_runs")
+    made = empty_project(tmp_path / "project")
     monkeypatch.chdir(made / "notebooks")
     return made
 
@@ -224,14 +219,14 @@ def test_another_network_than_the_page_builds_is_refused_at_once(project):
 
 def test_what_is_found_stands_in_the_parameters_and_the_rest_stays_empty(project, capsys):
     weights = explored(PRETRAIN, "backbone.pt") / "backbone.pt"
-    run = runs.start("24_motionfit_transfer", {"pretrained": {"mosi": ""}})
-    entry = runs.Need("pretrained.mosi", PRETRAIN, ("backbone.pt",))
+    run = runs.start("24_motionfit_retrieval", {"starts": {"mosi": ""}})
+    entry = runs.Need("starts.mosi", PRETRAIN, ("backbone.pt",))
     optional = runs.Need("teacher_features", "22_motionfit_pseudo_labels", ("features.npz",),
                          required=False)  # fmt: skip
     skipped = runs.Need("motion_predictions", PRETRAIN, ("none",), when=False)
     assert run.inputs(entry, optional, skipped) == [str(weights), "", ""]
-    assert run.params["pretrained"] == {"mosi": str(weights)}
-    assert "24_motionfit_transfer, left out: teacher_features" in capsys.readouterr().out
+    assert run.params["starts"] == {"mosi": str(weights)}
+    assert "24_motionfit_retrieval, left out: teacher_features" in capsys.readouterr().out
 
 
 def test_a_recorded_run_looks_for_nothing_optional(project, tmp_path):
@@ -248,7 +243,7 @@ AT_FIRST = {  # page -> the pages that it names at once where nothing has been r
     "14_mosi_clusters": [PRETRAIN],
     "22_motionfit_pseudo_labels": ["21_motionfit_motion_model"],
     "23_motionfit_self_training": ["22_motionfit_pseudo_labels"],
-    "24_motionfit_transfer": ["23_motionfit_self_training"],
+    "24_motionfit_retrieval": ["23_motionfit_self_training"],
     SIMILARITY: [TEACHERS, TEACHERS],
     "32_timebalance_student": [TEACHERS, TEACHERS, SIMILARITY],
     "33_timebalance_weights": [TEACHERS, TEACHERS, SIMILARITY],
@@ -306,16 +301,12 @@ def test_pages_without_a_trained_network_say_so_loudly(project, capsys):
     assert found["mosi_unmasked_weights"].endswith("backbone.pt")
 
 
-def test_initialisations_name_what_is_looked_for(project):
+def test_mars_needs_the_teacher_s_features_and_retrieval_alone_does_not(project):
+    page = "24_motionfit_retrieval"
     with pytest.raises(runs.MissingInput) as refused:
-        first_cells("24_motionfit_transfer", initialisations=["mosi", "mars", "appearance"],
-                    pretrained={"appearance": ""})  # fmt: skip
-    told = str(refused.value)
-    assert "needs pretrained.mosi: no run of 11_mosi_pretrain" in told
-    assert "needs pretrained.appearance: give it the path of a file" in told
-    assert "needs teacher_features: no run of 22_motionfit_pseudo_labels" in told
-    with pytest.raises(ValueError, match="did you mean 'motionfit'"):
-        first_cells("24_motionfit_transfer", initialisations=["motionfti"])
+        first_cells(page, starts={"scratch": ""})
+    assert "needs teacher_features: no run of 22_motionfit_pseudo_labels" in str(refused.value)
+    assert first_cells(page, starts={}, mars=False)["rgb_predictions"] == ""
 
 
 def test_labels_alone_need_no_teacher(project):

@@ -104,7 +104,11 @@ def test_what_cannot_be_read_is_one_line(text, default):
             "true",
             {"02_supervised_baseline": None, "23_motionfit_self_training": True},
         ),
-        ("pretrained", "/a.pt", {"02_supervised_baseline": "/a.pt", "24_motionfit_transfer": None}),
+        (
+            "pretrained",
+            "/a.pt",
+            {"02_supervised_baseline": "/a.pt", "24_motionfit_retrieval": None},
+        ),
     ],
 )
 def test_where_notebooks_declare_other_types_those_take_a_value_that_can(name, text, taken):
@@ -227,19 +231,18 @@ def test_one_entry_goes_on_top_of_what_the_scale_gives():
 
 
 def test_any_dictionary_takes_an_entry_by_name(tmp_path):
-    page, given = "24_motionfit_transfer", {"pretrained.mers": "a #1.pt", "augmentation.flip": "0"}
+    page, given = "24_motionfit_retrieval", {"starts.mers": "a #1.pt", "augmentation.flip": "0"}
     read = runs.Given(given, folder=tmp_path, project=REPOSITORY)
-    assert read.of(page) == {"pretrained.mers": f"{tmp_path}/a #1.pt"}
-    assert read.of("14_mosi_clusters") == {}, "its pretrained is one path"
-    assert read.of(PAGE) == {"augmentation.flip": 0.0}
+    assert read.of(page) == {"starts.mers": f"{tmp_path}/a #1.pt", "augmentation.flip": 0.0}
+    assert read.of("14_mosi_clusters") == {}, "it has no starts"
     job = runs.Graph({"overrides": given, "folder": tmp_path}, REPOSITORY).run(
-        page, "x", pretrained={"motionfit": "", "mosi": "b.pt"}
+        page, "x", starts={"motionfit": "", "mosi": "b.pt"}
     )
     expected = {"motionfit": "", "mosi": "b.pt", "mers": f"{tmp_path}/a #1.pt"}
-    assert json.loads(job.params)["pretrained"] == expected
+    assert json.loads(job.params)["starts"] == expected
     _, again = cli._lift_parameters(shlex.split(job.arguments))
     arrived = runs.parameters_for(page, "mini", runs.Given(again, [page]).of(page))
-    assert arrived["pretrained"] == expected
+    assert arrived["starts"] == expected
 
 
 def test_a_section_adds_an_entry_to_the_common_ones(tmp_path):

@@ -5,9 +5,9 @@ import re
 import time
 
 import pytest
-from tiny_project import REPOSITORY, make_project
+from tiny_project import REPOSITORY, leave_record, make_project
 
-from vidssl import cli, runs
+from vidssl import runs
 from vidssl.runs.notebooks import notebook_cells
 from vidssl.runs.pages import MAP_PAGE, MARKS, page_head
 
@@ -79,7 +79,7 @@ def test_three_ways_in_of_at_most_five_steps():
 
 def test_the_map_names_targets_and_options_that_exist():
     text = (REPOSITORY / "notebooks" / f"{MAP_PAGE}.py").read_text()
-    known = cli.targets(REPOSITORY / "papermill_runs")
+    known = runs.load_graph(project=REPOSITORY).targets
     named = re.findall(r"`vidssl run (\w+)", text)
     assert named
     assert set(named) <= set(known)
@@ -120,14 +120,14 @@ def put(path, content):
 def test_the_overview_counts_by_page(project):
     home = project / "papermill_runs"
     for seed, scale, day in ((0, "mini", "2026-01-02"), (1, "mini", "2026-01-03"), (0, "gpu", "")):
-        record = {"run": f"{scale}-a-s{seed}", "notebook": "90_tiny", "scale": scale}
-        put(home / "records" / f"{scale}-a-s{seed}.json", record | {"finished": day})
+        leave_record(home, f"{scale}-a-s{seed}", finished=day)
     put(home / "records" / "old.json", {"run": "old"})
     put(home / "records" / "cut.json", "{")
-    put(home / "records" / "gone.json", {"run": "x", "notebook": "80_gone"})
-    put(home / "mini" / "half" / "90_tiny.ipynb", {})
+    leave_record(home, "mini-gone", notebook="80_gone")
+    for name in ("half", "whole"):
+        put(home / "mini" / name / ".attempt.json", {})
+        put(home / "mini" / name / "90_tiny.ipynb", {})
     put(home / "mini" / "half" / ".90_tiny.source.ipynb", {})  # of a run that was killed
-    put(home / "mini" / "whole" / "90_tiny.ipynb", {})
     put(home / "mini" / "whole" / "run.json", {})
     runs.start("90_tiny", {})
     tiny, *others = runs.overview(project)

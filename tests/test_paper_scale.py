@@ -102,3 +102,27 @@ def test_a_first_step_at_the_paper_s_size(official, tmp_path):
     done = execute_short("03_transfer", second, **place, **few)
     assert done["parameters"]["size"] == 112
     assert done["metrics"]["test_videos"] == 8
+
+
+MOTIONFIT_TRAINING = {  # section 4.2; epochs, batch and milestones of self-training apart
+    "optimizer": "sgd",
+    "schedule": "step",
+    "lr": 0.001,
+    "weight_decay": 0.0005,
+    "warmup": 0.0,
+    "augmentation": {},
+}
+
+
+@pytest.mark.parametrize("scale", [s for s in PAPER_SCALES if s != "paper-imagenet"])
+def test_motionfit_trains_as_its_paper_prints(scale):
+    model = runs.parameters_for("21_motionfit_motion_model", scale, {})
+    student = runs.parameters_for("23_motionfit_self_training", scale, {})
+    for given in (model, student):
+        assert {name: given[name] for name in MOTIONFIT_TRAINING} == MOTIONFIT_TRAINING
+        assert (given["frames"], given["frame_stride"], given["size"]) == (16, 1, 112)
+    assert (model["epochs"], model["batch_size"], model["milestones"]) == (120, 8, [40, 60, 80])
+    assert (student["epochs"], student["batch_size"], student["milestones"]) == (45, 16, [20, 40])
+    labels = runs.parameters_for("22_motionfit_pseudo_labels", scale, {})
+    assert labels["num_clusters"] == 1000
+    assert {given["flow_method"] for given in (model, labels)} == {"reference"}, "TV-L1"

@@ -18,6 +18,7 @@ where a clip is standardised; it is called right before a network sees the clip.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -144,3 +145,14 @@ def counted(number: int, noun: str) -> str:
     """
     ending = "es" if noun.endswith(("s", "x", "ch", "sh")) else "s"
     return f"{number:,} {noun if number == 1 else noun + ending}"
+
+
+def is_alive(process: int) -> bool:
+    """Whether there is a process of this number on this machine, whoever's."""
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True

@@ -6,7 +6,9 @@ Inputs come from the CPU and results go back to it; where a network computes is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,6 +75,26 @@ def report(outputs: Outputs, class_names: Sequence[str]) -> Report:
         failed=outputs.failed,
         failed_labels=outputs.failed_labels,
     )
+
+
+def save_predictions(path: str | os.PathLike, outputs: Mapping[str, Outputs]) -> None:
+    """Write the class probabilities that networks, by name, gave to the same videos."""
+    [video_ids] = {tuple(found.video_ids) for found in outputs.values()}
+    np.savez(path, video_id=np.array(video_ids), **{name: o.values for name, o in outputs.items()})
+
+
+def load_predictions(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:
+    """Network -> video -> class probabilities (K,), as `save_predictions` wrote them.
+
+    ValueError for a file that holds none.
+    """
+    try:
+        with np.load(path) as file:
+            columns = dict(file)
+        video_ids = columns.pop("video_id").tolist()
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} holds no predictions of networks: {error}") from error
+    return {name: dict(zip(video_ids, values)) for name, values in columns.items()}
 
 
 def place(model: nn.Module, device: str | torch.device | None = None) -> torch.device:

@@ -194,6 +194,19 @@ class Tuning:
         )
 
 
+def hold_out(
+    splits: Splits, number: int, data_seed: int = 0
+) -> tuple[list[VideoRecord], list[VideoRecord]]:
+    """Videos (or images) to pretrain on, and ``number`` that a pretraining never sees.
+
+    Those come from the test videos, or where a data set has none from the last tenth of all.
+    """
+    kept = splits.test or splits.train[-max(1, len(splits.train) // 10) :]
+    training = splits.train if splits.test else splits.train[: -len(kept)]
+    order = np.random.default_rng(derive_seed(data_seed, "held out")).permutation(len(kept))
+    return list(training), [kept[i] for i in order[:number]]
+
+
 def train(
     network: nn.Module,
     dataset: Dataset,
@@ -331,6 +344,26 @@ def judged_outputs(outputs: Outputs, splits: Splits) -> Report:
             "must not shrink"
         )
     return found
+
+
+def judge_together(streams: Sequence[Mapping[str, np.ndarray]], splits: Splits) -> Report:
+    """The report of the mean of several networks' probabilities (K,), each by ``video_id``.
+
+    A test video that one of them could not read counts as wrong: nothing is judged by a part.
+    """
+    known = [r for r in splits.test if all(r.video_id in stream for stream in streams)]
+    lacking = [r for r in splits.test if any(r.video_id not in stream for stream in streams)]
+    if not known:
+        raise RuntimeError("no test video was read by all the networks that are judged together")
+    means = [np.mean([stream[r.video_id] for stream in streams], axis=0) for r in known]
+    outputs = Outputs(
+        values=np.stack(means),
+        labels=np.array([r.label for r in known]),
+        video_ids=[r.video_id for r in known],
+        failed=[f"{r.path}: one of the networks could not read it" for r in lacking],
+        failed_labels=np.array([r.label for r in lacking], dtype=np.int64),
+    )
+    return judged_outputs(outputs, splits)
 
 
 def yardsticks(

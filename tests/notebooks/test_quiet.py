@@ -1,11 +1,9 @@
 """Pages are quiet: no red boxes, no decoder's lines, no more videos made than are looked at."""
 
-import shutil
-
 import nbformat
 import papermill
 import pytest
-from tiny_project import REPOSITORY
+from tiny_project import REPOSITORY, empty_project
 
 from vidssl import runs
 
@@ -13,11 +11,7 @@ from vidssl import runs
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A fresh clone: the pages and the scales, nothing made yet."""
-    made = tmp_path / "project"
-    shutil.copytree(REPOSITORY / "notebooks", made / "notebooks")
-    (made / "papermill_runs").mkdir()
-    for path in (REPOSITORY / "papermill_runs").glob("*.yaml"):
-        shutil.copy(path, made / "papermill_runs")
+    made = empty_project(tmp_path / "project")
     monkeypatch.chdir(made / "notebooks")
     monkeypatch.setenv("VIDSSL_DECODER", "pyav")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))

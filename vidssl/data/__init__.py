@@ -46,6 +46,7 @@ from vidssl.data.subsets import (
     labelled_videos,
     read_label_list,
     validation_split,
+    without_classes,
 )
 from vidssl.data.transforms import (
     Augmentation,
@@ -98,5 +99,6 @@ __all__ = [
     "uniform_clips",
     "validation_split",
     "video_length",
+    "without_classes",
     "write_video",
 ]

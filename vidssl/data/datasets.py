@@ -15,14 +15,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vidssl.core import UnreadableVideo, VideoRecord, derive_seed, frames_to_clip
+from vidssl.core import UnreadableVideo, VideoRecord, derive_seed, frames_to_clip, one_of
 from vidssl.data.decode import read_clip, read_image
 from vidssl.data.flow_files import (
     decode_flow,
@@ -39,6 +39,8 @@ Key = int | tuple[int, int]
 Choose = Callable[[int], np.ndarray]
 Source = Callable[[VideoRecord, Choose], np.ndarray]
 ClipTransform = Callable[[np.ndarray, np.random.Generator | None], Tensor]
+
+SIDES = ("labelled", "unlabelled")  # of a `PairedDataset`
 
 _TRIES = 20
 
@@ -242,27 +244,43 @@ class ImageDataset(_RecordDataset):
 class PairedDataset(Dataset):
     """A labelled and an unlabelled video in each sample, for semi-supervised training.
 
-    An epoch is a pass over ``unlabelled``; ``labelled`` goes round as often as it takes, with new
-    augmentations each time. A sample is the labelled one with ``unlabelled`` (the other's clips),
-    ``unlabelled_id`` and the ``failed`` of both.
+    An epoch is a pass over one side, ``epoch_of``: "unlabelled", or "labelled" as where two loaders
+    are zipped and the labelled one ends first. The other side goes round as often as it takes, each
+    time in another order and with new augmentations. A sample is the labelled one with
+    ``unlabelled`` (the other's clips), ``unlabelled_id`` and the ``failed`` of both.
     """
 
-    def __init__(self, labelled: ClipDataset, unlabelled: ClipDataset):
-        self.labelled, self.unlabelled = labelled, unlabelled
+    def __init__(
+        self, labelled: ClipDataset, unlabelled: ClipDataset, epoch_of: str = "unlabelled"
+    ):
+        one_of("epoch_of", epoch_of, SIDES)
+        self.labelled, self.unlabelled, self.epoch_of = labelled, unlabelled, epoch_of
 
     def __len__(self) -> int:
-        return len(self.unlabelled)
+        return len(getattr(self, self.epoch_of))
 
     def __getitem__(self, key: Key) -> dict:
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        sample = self.labelled[divmod(epoch * len(self) + index, len(self.labelled))]
-        other = self.unlabelled[epoch, index]
+        keys = dict.fromkeys(SIDES, (epoch, index))
+        [other] = {*SIDES} - {self.epoch_of}
+        keys[other] = self._going_round(getattr(self, other), epoch * len(self) + index)
+        sample, unlabelled = self.labelled[keys["labelled"]], self.unlabelled[keys["unlabelled"]]
         return {
             **sample,
-            "unlabelled": other["clips"],
-            "unlabelled_id": other["video_id"],
-            "failed": sample["failed"] + other["failed"],
+            "unlabelled": unlabelled["clips"],
+            "unlabelled_id": unlabelled["video_id"],
+            "failed": sample["failed"] + unlabelled["failed"],
         }
+
+    def _going_round(self, side: ClipDataset, place: int) -> tuple[int, int]:
+        """(round, index) of the ``place``-th sample of a side that is passed again and again."""
+        turn, position = divmod(place, len(side))
+        return turn, int(_order(len(side), side.seed, turn)[position])
+
+
+@lru_cache(maxsize=4)
+def _order(count: int, seed: int, turn: int) -> np.ndarray:
+    return np.random.default_rng(derive_seed(seed, "order", turn)).permutation(count)
 
 
 def collate(samples: Sequence[dict]) -> dict:

@@ -9,13 +9,13 @@ Where what stands
 section 3.1, Eq. 1              `vidssl.losses.multi_clip_loss`
 section 3.1, Eq. 2              `vidssl.losses.clip_order_loss` on a `models.heads.ClipOrderHead`
 section 3.1, Eq. 3              `training_step`; lambda is ``MotionFitConfig.multi_clip_weight``
-section 3.2, F_i                `dense_features`, a `vidssl.data.ClipTable` of features
+section 3.2, F_i                `clip_features`, a `vidssl.data.ClipTable` of features
 section 3.2, H_i                `segment_features`: clip, thirds, boundaries (Eq. 4), video
 section 3.2, pseudo-labels      `pseudo_label_table`: k-means, joined by video id and time
 section 3.2, self-training      `training_step` with ``pseudo_labels``, R clips a video
 section 4.4, next and previous  ``MotionFitConfig.neighbours``
 section 4.5, MERS and MARS      `feature_matching_step`
-section 4.5, retrieval          `clip_features`, max-pooled
+section 4.5, retrieval          `retrieval_features`, max-pooled; `recalls`
 ==============================  =================================================================
 
 The appearance counterpart of each step is the same code on RGB clips (``modality``).
@@ -30,15 +30,15 @@ Differs from the paper
   Farneback's, which is nearest to the truth inside the sprite and needs no hours.
 - MERS and MARS match the features of the nearest densely sampled clip, extracted once from centre
   crops, which is also what the pseudo-labels are made of: no flow is needed while they train.
-- RGB training clips have their colours jittered, as for every method here.
-- Nothing is mirrored unless asked: clusters of motion tell left from right.
+- At mini scale RGB training clips have their colours jittered, as for every method here; at the
+  paper's they are cropped alone. Nothing is mirrored unless asked: clusters tell left from right.
 - A video without readable flow has no pseudo-label; its clips do not enter the loss and are
   counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,10 +47,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from vidssl.core import expect_shape, normalise, one_of
+from vidssl.core import derive_seed, expect_shape, normalise, one_of
 from vidssl.data.clip_table import ClipTable
-from vidssl.evaluation import Clusters, kmeans
-from vidssl.inference import apply
+from vidssl.evaluation import Clusters, kmeans, retrieval_recall, retrieval_rows
+from vidssl.inference import Outputs, apply, run_videos
 from vidssl.losses import clip_order_loss, multi_clip_loss, shuffle_clips
 from vidssl.models.heads import ClipOrderHead
 from vidssl.processes import mean_of_some
@@ -204,7 +204,7 @@ def feature_matching_step(
 
     MERS: ``weight`` times the mean squared error to the motion teacher's pooled features at the
     clip's time. MARS: the same plus the cross-entropy of the video's label. ``teacher`` has the
-    features (N, D) of `dense_features`. Clips of unknown times do not enter the error. ValueError
+    features (N, D) of `clip_features`. Clips of unknown times do not enter the error. ValueError
     if the student's features have another D.
     """
 
@@ -240,7 +240,6 @@ def _features_at(table: ClipTable, batch: Batch, features: Tensor) -> tuple[Tens
 
 OUTPUTS = {
     "mean": lambda model, maps: maps.mean(dim=(2, 3, 4)),
-    "max": lambda model, maps: maps.amax(dim=(2, 3, 4)),
     "logits": lambda model, maps: model.forward_head(maps),
 }
 
@@ -259,9 +258,8 @@ def clip_features(
 ) -> tuple[ClipTable, list[str]]:
     """Features (N, D) of every clip of a `vidssl.data.ClipDataset`, and what could not be read.
 
-    ``output`` "mean" gives what the classifier sees, "max" the retrieval features of section 4.5,
-    both pooled from the map after the last residual block; "logits" what the classifier says.
-    RuntimeError when no video can be read.
+    ``output`` "mean" gives what the classifier sees, "logits" what it says. RuntimeError when no
+    video can be read.
     """
     one_of("output", output, tuple(OUTPUTS))
 
@@ -338,6 +336,28 @@ def boundary_times(features: ClipTable, percentile: float) -> dict[str, np.ndarr
     return times
 
 
+def random_times(
+    features: ClipTable, times: Mapping[str, np.ndarray], seed: int
+) -> dict[str, np.ndarray]:
+    """As many boundaries in each video as ``times`` has, between clips drawn at random."""
+    rng = np.random.default_rng(derive_seed(seed, "random boundaries"))
+    middles = {video_id: features.middle[features.rows_of[video_id]] for video_id in times}
+    places = {video_id: (m[1:] + m[:-1]) / 2 for video_id, m in middles.items()}
+    return {v: rng.choice(places[v], len(found), replace=False) for v, found in times.items()}
+
+
+def boundary_scores(
+    times: Mapping[str, Sequence[float]], true: Mapping[str, Sequence[float]], tolerance: float
+) -> tuple[float, float]:
+    """Precision and recall of the boundaries found in the videos of ``true``.
+
+    A video that is not in ``times`` has none found: all of its true ones are missed.
+    """
+    found = {video_id: times.get(video_id, ()) for video_id in true}
+    hits = sum(matched_boundaries(found[v], true[v], tolerance) for v in true)
+    return hits / max(sum(map(len, found.values())), 1), hits / sum(map(len, true.values()))
+
+
 def matched_boundaries(found: Sequence[float], true: Sequence[float], tolerance: float) -> int:
     """How many pairs of a found and a true boundary lie within ``tolerance`` frames; each is in
     one pair at most.
@@ -393,3 +413,34 @@ def pseudo_label_table(
     clusters = kmeans(segments, num_clusters, seed=seed)
     labels = clusters.labels[index]
     return ClipTable(features.video_id, features.start, features.stop, labels), clusters
+
+
+# --- retrieval ---------------------------------------------------------------------------------
+
+
+def retrieval_features(
+    model: nn.Module, dataset: Dataset, prepare: Prepare = normalise, **options
+) -> Outputs:
+    """Features (V, N, D) of every clip of V videos: the largest value of each channel of the map
+    after the last residual block (section 4.5). ``options`` as in `vidssl.inference.run_videos`.
+    """
+
+    def largest(network: nn.Module, clips: Tensor) -> Tensor:
+        return network.forward_features(prepare(clips)).amax(dim=(2, 3, 4))
+
+    return run_videos(model, dataset, largest, desc="retrieval", **options)
+
+
+def recalls(query: Outputs, gallery: Outputs, ks: Sequence[int]) -> dict[str, dict[int, float]]:
+    """R@k of test clips (V, N, D) among training clips: "clip" to clip, the paper's, and "video"
+    to video, by the means over a video's clips. Videos that could not be read find nothing."""
+    unread = {"clip": len(query.failed) * query.values.shape[1], "video": len(query.failed)}
+    return {
+        kind: retrieval_recall(
+            *retrieval_rows(query.values, query.labels, f"{kind}-to-{kind}"),
+            *retrieval_rows(gallery.values, gallery.labels, f"{kind}-to-{kind}"),
+            ks=ks,
+            unread=missed,
+        )
+        for kind, missed in unread.items()
+    }

@@ -2,18 +2,20 @@
 
 All train one network of the same kind on the same batches of `vidssl.data.PairedDataset`: one
 labelled clip and an unlabelled one, in one view or two. They differ in what the unlabelled one is
-for.
+for. A baseline is a step and an entry of `METHODS`, which a page chooses from by name.
 
 =======================  =====================================================================
 Pseudo-Label             Lee, ICML workshops 2013: cross-entropy with the network's own label
 Mean Teacher             Tarvainen and Valpola, NeurIPS 2017: agree with one's averaged self
 FixMatch                 Sohn et al., NeurIPS 2020: label the weak view, learn the strong one
 TG-FixMatch              Xiao et al., CVPR 2022: FixMatch, labels from RGB and temporal gradients
+S4L                      Zhai et al., ICCV 2019: tell by how many quarters a clip was turned
 =======================  =====================================================================
 
 Differs from the papers
 -----------------------
-- Made for images, the first three see clips here; augmentations hold for a whole clip.
+- Made for images, all but TG-FixMatch see clips here; augmentations hold for a whole clip, and S4L
+  turns one as a whole, by one of the four rotations drawn at random (Zhai et al. take all four).
 - Pseudo-Label keeps confident labels only, with FixMatch's threshold, and its weight rises
   linearly over the first ``ramp`` of the training; the same ramp serves Mean Teacher.
 - FixMatch's weak and strong views are those of `vidssl.data.TwoViews`, not RandAugment.
@@ -24,6 +26,7 @@ Differs from the papers
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +35,7 @@ from torch.nn.functional import cross_entropy
 
 from vidssl.core import expect_shape, normalise
 from vidssl.losses import distillation_loss, pseudo_label_loss
+from vidssl.methods import supervised
 from vidssl.models import VideoNetwork
 from vidssl.training import Batch, Metrics, StepContext, TrainingStep
 
@@ -188,6 +192,49 @@ def gradient_fixmatch_step(config: SemiSupervisedConfig) -> TrainingStep:
     return step
 
 
+class WithRotation(nn.Module):
+    """A network, which is tested, and a second classifier of its features for four rotations."""
+
+    def __init__(self, network: VideoNetwork):
+        super().__init__()
+        self.network = network
+        self.rotation = nn.Linear(network.num_features, 4)
+
+    def forward(self, clip: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the classes (B, K) and of the rotations (B, 4)."""
+        features = self.network.forward_features(clip)
+        return self.network.forward_head(features), self.rotation(features.mean(dim=(2, 3, 4)))
+
+
+def turned(clips: Tensor, quarters: Tensor) -> Tensor:
+    """Square clips (B, C, T, H, H), each turned by its number of quarters (B,), anticlockwise."""
+    return torch.stack(
+        [torch.rot90(clip, int(number), dims=(-2, -1)) for clip, number in zip(clips, quarters)]
+    )
+
+
+def rotation_step(config: SemiSupervisedConfig) -> TrainingStep:
+    """For `WithRotation` and batches with ``unlabelled`` (B, 1, 3, T, H, H): besides the labels,
+    the rotation of every clip, labelled or not, is learned."""
+
+    def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
+        [view], known = _views(batch["unlabelled"], 1), batch["clips"][:, 0]
+        every = torch.cat([known, view])
+        quarters = torch.randint(4, (len(every),), generator=context.generator)
+        logits, rotations = model(normalise(torch.cat([known, turned(every, quarters)])))
+        quarters, found = quarters.to(logits.device), rotations[len(known) :]
+        loss, metrics = _joined(
+            logits[: len(known)],
+            batch["label"],
+            cross_entropy(found, quarters),
+            config.weight_at(context.progress),
+        )
+        right = (found.argmax(dim=1) == quarters).float().mean().item()
+        return loss, {**metrics, "rotation_accuracy": right}
+
+    return step
+
+
 def _views(clips: Tensor, number: int) -> tuple[Tensor, ...]:
     expect_shape(clips, "B V C T H W", "unlabelled", V=number)
     return clips.unbind(1)
@@ -206,3 +253,46 @@ def _joined(
     if kept is not None:
         metrics["confident_score"] = kept.item()
     return known + weight * guessed, metrics
+
+
+# --- by name -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SemiSupervised:
+    """A way to train with labels and without, see `METHODS`.
+
+    Args:
+        step: of a `SemiSupervisedConfig`, the step that `vidssl.training.fit` calls.
+        views: augmentations of an unlabelled clip, each "weak", "strong" or "labelled", as that of
+            labelled clips; none: labels alone.
+        wrap: so many networks -> the module that is trained; of one network, by default itself.
+        networks: how many there are, each with its own draw of initial weights.
+        tested: the attribute of the trained module that is the network to test; "": the module.
+        ramped: whether the unlabelled loss comes in slowly, see `SemiSupervisedConfig`.
+    """
+
+    step: Callable[[SemiSupervisedConfig], TrainingStep]
+    views: tuple[str, ...] = ()
+    wrap: Callable[..., nn.Module] = lambda network: network
+    networks: int = 1
+    tested: str = ""
+    ramped: bool = False
+
+    def network(self, trained: nn.Module) -> VideoNetwork:
+        """The network to test of what was trained."""
+        return getattr(trained, self.tested) if self.tested else trained
+
+
+METHODS = {
+    "supervised": SemiSupervised(lambda config: supervised.training_step()),
+    "pseudo_label": SemiSupervised(pseudo_label_step, ("weak",), ramped=True),
+    "mean_teacher": SemiSupervised(
+        mean_teacher_step, ("weak", "weak"), wrap=MeanTeacher, tested="teacher", ramped=True
+    ),
+    "fixmatch": SemiSupervised(fixmatch_step, ("weak", "strong")),
+    "tg_fixmatch": SemiSupervised(
+        gradient_fixmatch_step, ("weak", "strong"), wrap=TwoStreams, networks=2, tested="rgb"
+    ),
+    "s4l": SemiSupervised(rotation_step, ("labelled",), wrap=WithRotation, tested="network"),
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -52,8 +53,10 @@ def notebook_path(notebook: str, project: Path | None = None) -> Path:
     """The py:percent file of a notebook's stem; an unknown one is refused with the nearest."""
     project = project or find_project()
     stem = Path(notebook).stem if str(notebook).endswith((".py", ".ipynb")) else str(notebook)
-    one_of("notebook", stem, notebook_names(project))
-    return project / "notebooks" / f"{stem}.py"
+    path = project / "notebooks" / f"{stem}.py"
+    if not path.is_file() or "-Copy" in stem:
+        one_of("notebook", stem, notebook_names(project))
+    return path
 
 
 def notebook_code(path: Path, without: tuple[str, ...] = ("runs", "cli")) -> dict[str, str]:
@@ -90,13 +93,17 @@ class CodeNow:
 
 def pair_text(path: Path) -> str:
     """The .ipynb that belongs beside the py:percent notebook ``path``: no outputs, and cell ids
-    made from the notebook's name and the cell's place, so that equal text gives equal files."""
+    made from what they say, so that equal text gives equal files and a new cell changes no other's
+    id."""
     import jupytext
     import nbformat
 
     notebook = jupytext.read(path)
-    for place, cell in enumerate(notebook.cells):
-        cell["id"] = sha256(f"{path.stem}/{place}".encode()).hexdigest()[:12]
+    alike: Counter[str] = Counter()
+    for cell in notebook.cells:
+        content = f"{path.stem}/{cell.cell_type}/{cell.source}"
+        cell["id"] = sha256(f"{content}/{alike[content]}".encode()).hexdigest()[:12]
+        alike[content] += 1
     notebook.metadata = METADATA
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return nbformat.writes(notebook) + "\n"

@@ -30,19 +30,12 @@ from vidssl.visualize.tables import (
 
 def accuracy_by_method(
     table: Iterable[Mapping],
-    *,
-    metric: str = "top-1 accuracy (%)",
-    note: str | None = None,
-    width: float = COLUMN_WIDTH,
 ) -> Figure:
     """A dot a method (``row``) with its 95 % interval, the best on top.
 
     Args:
         table: rows as in `accuracy_by_setting`, of one column; those without a mean are left out,
             a row named "chance" becomes the dashed line.
-        metric: label of the x axis.
-        note: the grey line at the bottom right; by default the table's data set and scale.
-        width: of the figure, in inches.
 
     Raises:
         ValueError: nothing to plot, a method twice, or rows of several scales or data sets.
@@ -51,27 +44,23 @@ def accuracy_by_method(
     names = [str(row["row"]) for row in rows if row["row"] != CHANCE_ROW]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"table must have one row with a mean for each method, got {names}")
-    if note is None:
-        note = " · ".join(_only(rows, key) for key in ("dataset", "scale") if _only(rows, key))
+    note = " · ".join(_only(rows, key) for key in ("dataset", "scale") if _only(rows, key))
     with paper_style():
-        figure = new_figure(width, 0.19 * len(names) + 0.5 + 0.15 * bool(note))
+        figure = new_figure(COLUMN_WIDTH, 0.19 * len(names) + 0.5 + 0.15 * bool(note))
         axis = figure.subplots()
         _draw_methods(axis, rows, "mean")
-        axis.set_xlabel(metric)
+        axis.set_xlabel("top-1 accuracy (%)")
         add_note(figure, note)
     return figure
 
 
-def accuracy_beside_printed(
-    table: Iterable[Mapping], *, metric: str = "accuracy (%)", width: float = PAGE_WIDTH
-) -> Figure:
+def accuracy_beside_printed(table: Iterable[Mapping], *, metric: str = "accuracy (%)") -> Figure:
     """Our own rows, and apart from them those that papers print: a panel a data set.
 
     Args:
         table: rows as in `accuracy_by_setting`; own ones have a ``mean`` and are of one data set
             and scale, quoted ones have ``paper``, a fraction. "chance" becomes the dashed line.
         metric: label of the x axes, which differ from panel to panel.
-        width: of the figure, in inches.
 
     Raises:
         ValueError: without an own or without a quoted row.
@@ -86,7 +75,7 @@ def accuracy_beside_printed(
         panels[f"as printed: {name}"] = [row for row in quoted if row["dataset"] == name]
     longest = max(len(part) for part in panels.values())
     with paper_style():
-        figure = new_figure(width, 0.19 * longest + 0.7)
+        figure = new_figure(PAGE_WIDTH, 0.19 * longest + 0.7)
         axes = figure.subplots(1, len(panels))
         for axis, (title, part) in zip(axes, panels.items()):
             _draw_methods(axis, part, "mean" if part is own else "paper")
@@ -126,14 +115,12 @@ def accuracy_by_cost(
     seconds: Mapping[str, float],
     *,
     note: str = "",
-    width: float = COLUMN_WIDTH,
 ) -> Figure:
     """What a right answer costs: a dot a method, time on a logarithmic axis.
 
     Args:
         accuracy: method -> fraction in [0, 1]. seconds: the same methods -> seconds a video.
         note: a grey line at the bottom right.
-        width: of the figure, in inches.
     """
     if not accuracy or set(accuracy) != set(seconds):
         raise ValueError(
@@ -141,7 +128,7 @@ def accuracy_by_cost(
             f"{sorted(seconds)}"
         )
     with paper_style():
-        figure = new_figure(width, 2.0 + 0.15 * bool(note))
+        figure = new_figure(COLUMN_WIDTH, 2.0 + 0.15 * bool(note))
         axis = figure.subplots()
         for place, name in enumerate(sorted(accuracy, key=accuracy.get, reverse=True)):
             label = method_name(name)
