@@ -121,10 +121,17 @@ def test_the_overview_counts_by_page(project):
     home = project / "papermill_runs"
     for seed, scale, day in ((0, "mini", "2026-01-02"), (1, "mini", "2026-01-03"), (0, "gpu", "")):
         record = {"run": f"{scale}-a-s{seed}", "notebook": "90_tiny", "scale": scale}
+        record |= {"metrics": {}, "parameters": {}}
         put(home / "records" / f"{scale}-a-s{seed}.json", record | {"finished": day})
     put(home / "records" / "old.json", {"run": "old"})
     put(home / "records" / "cut.json", "{")
-    put(home / "records" / "gone.json", {"run": "x", "notebook": "80_gone"})
+    gone = {"run": "gone", "notebook": "80_gone", "metrics": {}, "parameters": {}}
+    put(home / "records" / "gone.json", gone)
+    put(home / "records" / "empty.json", {"run": "empty", "notebook": "90_tiny", "parameters": {}})
+    put(home / "records" / "._old.json", "of macOS")
+    put(home / "mine" / "90_tiny-seed3" / "run.json", {"notebook": "90_tiny"})
+    put(project / "my_runs" / "wide" / "run.json", {"notebook": "90_tiny"})
+    put(project / "my_runs" / "half" / "90_tiny.ipynb", {})
     put(home / "mini" / "half" / "90_tiny.ipynb", {})
     put(home / "mini" / "half" / ".90_tiny.source.ipynb", {})  # of a run that was killed
     put(home / "mini" / "whole" / "90_tiny.ipynb", {})
@@ -137,10 +144,11 @@ def test_the_overview_counts_by_page(project):
         "finished runs": "3",
         "scales": "gpu, mini",
         "last": "2026-01-03",
-        "besides": f"1 run begun, not finished; explored by hand, last {day}",
+        "besides": "2 runs of your own, without a record; 2 runs begun, not finished; "
+        f"explored by hand, last {day}",
     }
     assert {row["page"]: row["finished runs"] for row in others} == {
-        "(unreadable records)": "2",
+        "(unreadable records)": "3",
         "80_gone": "1",
     }
     assert list(runs.overview_table([tiny]).index) == ["90_tiny"]

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vidssl.runs.parameters import PlainError, changed_settings, scale_names, usual_settings
+from vidssl.core import PlainError
+from vidssl.runs.parameters import changed_settings, scale_names, usual_settings
 from vidssl.runs.provenance import short
 
 EXPLORATION = "exploration.json"  # what a page explored by hand was asked
@@ -150,6 +151,9 @@ def _found(need: Need, page: Page, roots: Sequence[Path], exploring: bool) -> st
             return ""
         path = run.folder if need.names_folder else run.folder / need.files[0]
         origin = "explored by hand" if run.by_hand else "made by a command"
+        later = _begun(need, roots, after=run.made)
+        if later:
+            origin += f"; {short(later, page.project)} was begun later and has not got so far"
         print(f"{need.parameter}: {short(path, page.project)}, {origin}")
     else:
         return ""
@@ -175,7 +179,8 @@ def _given(need: Need, value: str, page: Page) -> Path:
             f"{need.parameter}={value!r} has no {', no '.join(lacking)} (it has "
             f"{', '.join(there)}): {_make_by(need)}"
         )
-    _refuse_another_network(need, path)
+    if path.suffix == ".pt":
+        _refuse_another_network(need, path)
     return path
 
 
@@ -186,12 +191,13 @@ def _make_by(need: Need) -> str:
 
 def _refuse_another_network(need: Need, path: Path) -> None:
     """Compare backbone and width of a file of weights with those that the page builds."""
-    asked = {k: need.settings[k] for k in ("backbone", "width") if k in need.settings}
-    if not asked or path.suffix != ".pt":
-        return
-    from vidssl.models.released import read_checkpoint
+    from vidssl.models.released import CheckpointError, read_checkpoint
 
-    content = read_checkpoint(path)
+    asked = {k: need.settings[k] for k in ("backbone", "width") if k in need.settings}
+    try:
+        content = read_checkpoint(path)
+    except CheckpointError as error:
+        raise MissingInput(f"{need.parameter}: {error}; {_make_by(need)}") from None
     about = content.get("about", {}) if isinstance(content, dict) else {}
     other = {k: about[k] for k in asked if k in about and about[k] != asked[k]}
     if other:
@@ -307,12 +313,13 @@ def _to_change(need: Need, page: Page, by_hand: bool) -> dict[str, Any]:
     return {k: v for k, v in wanted.items() if k in usual and v != usual[k]}
 
 
-def _begun(need: Need, roots: Sequence[Path]) -> Path | None:
-    """The folder of a fitting run that was begun last and lacks the files."""
+def _begun(need: Need, roots: Sequence[Path], after: float = 0.0) -> Path | None:
+    """The folder of a fitting run that was begun last, ``after`` a time, and lacks the files."""
     begun = [
         path.parent
         for path, by_hand in _marks(need.notebook, roots)
         if by_hand and _fits(_read(path).get("parameters"), need.settings)
+        if not all((path.parent / name).exists() for name in need.files)
     ]
     begun += [
         notebook.parent
@@ -320,6 +327,7 @@ def _begun(need: Need, roots: Sequence[Path]) -> Path | None:
         for notebook in root.glob(f"*/*/{need.notebook}.ipynb")
         if not (notebook.parent / "run.json").exists()
     ]
+    begun = [path for path in begun if path.stat().st_mtime > after]
     return max(begun, key=lambda path: path.stat().st_mtime, default=None)
 
 

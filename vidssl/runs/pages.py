@@ -18,7 +18,6 @@ takes (mini scale) and what it gives:
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections import defaultdict
@@ -28,9 +27,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidssl.core import counted
-from vidssl.runs.earlier import EXPLORATION
+from vidssl.runs.earlier import EXPLORATION, _read
 from vidssl.runs.notebooks import notebook_cells, notebook_names, notebook_path
 from vidssl.runs.provenance import find_project, write_atomic
+from vidssl.runs.records import UnreadableRecord, read_record, record_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 MAP_PAGE = "00_start_here"
 MARKS = "# <!-- pages -->\n", "# <!-- end of pages -->\n"
 UNREADABLE = "(unreadable records)"
+OWN_RUNS = "my_runs"  # the folder of the project where the README's commands write
 ROWS = ("needs", "takes", "gives")
 
 
@@ -116,7 +117,8 @@ def fill_map(project: Path | None = None) -> bool:
 
 def overview(project: Path | None = None) -> list[dict[str, str]]:
     """What has been run, a row a page: how many runs are finished (their records), at which scales,
-    when the last one was; how many were begun and not finished, how many explored by hand.
+    when the last one was; how many have no record, being in a folder of one's own; how many were
+    begun and not finished, how many explored by hand.
 
     Nothing is assumed: a missing folder is empty, and a file that is no record, or one of an older
     version that lacks something, counts as unreadable.
@@ -124,11 +126,13 @@ def overview(project: Path | None = None) -> list[dict[str, str]]:
     project = project or find_project()
     home = project / "papermill_runs"
     runs: dict[str, dict[str, Any]] = defaultdict(lambda: defaultdict(list))
-    for path in sorted((home / "records").glob("*.json")):
+    for path in record_files(home / "records"):
         record = _told(path)
-        page = runs[record["notebook"] if record else UNREADABLE]
-        page["finished"].append(record or {"scale": ""})
-    for name, begun in _begun(home):
+        page = runs[(record or {}).get("notebook") or UNREADABLE]
+        page["finished"].append(record or {"scale": "", "finished": ""})
+    for path in [*home.glob("mine/*/run.json"), *(project / OWN_RUNS).rglob("run.json")]:
+        runs[str(_read(path).get("notebook") or UNREADABLE)]["own"].append(path)
+    for name, begun in _begun(home, project / OWN_RUNS):
         runs[name]["unfinished"].append(begun)
     for path in home.glob(f"explore/*/*/{EXPLORATION}"):
         runs[path.parents[1].name]["explored"].append(path.stat().st_mtime)
@@ -138,16 +142,14 @@ def overview(project: Path | None = None) -> list[dict[str, str]]:
 
 def _told(path: Path) -> dict[str, Any] | None:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        record["notebook"], record["run"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_record(path)
+    except UnreadableRecord:
         return None
-    return record
 
 
-def _begun(home: Path) -> Iterable[tuple[str, float]]:
+def _begun(home: Path, own: Path) -> Iterable[tuple[str, float]]:
     """(page, time) of executed notebooks beside which no run.json says that they ended."""
-    for path in home.glob("*/*/[!.]*.ipynb"):
+    for path in [*home.glob("*/*/[!.]*.ipynb"), *own.glob("*/[!.]*.ipynb")]:
         if path.parents[1].name != "explore" and not (path.parent / "run.json").exists():
             yield path.stem, path.stat().st_mtime
 
@@ -157,6 +159,8 @@ def _row(name: str, runs: Mapping[str, list]) -> dict[str, str]:
     state = [f"{counted(len(runs['unfinished']), 'run')} begun, not finished"] * bool(
         runs["unfinished"]
     )
+    if runs["own"]:
+        state.insert(0, f"{counted(len(runs['own']), 'run')} of your own, without a record")
     if runs["explored"]:
         state.append(f"explored by hand, last {_day(max(runs['explored']))}")
     if name == UNREADABLE:
@@ -164,8 +168,8 @@ def _row(name: str, runs: Mapping[str, list]) -> dict[str, str]:
     return {
         "page": name,
         "finished runs": str(len(records)),
-        "scales": ", ".join(sorted({str(record.get("scale", "?")) for record in records} - {""})),
-        "last": max((str(record.get("finished", "")) for record in records), default=""),
+        "scales": ", ".join(sorted({record["scale"] for record in records} - {""})),
+        "last": max((record["finished"] for record in records), default=""),
         "besides": "; ".join(state),
     }
 

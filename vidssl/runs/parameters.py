@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vidssl.core import did_you_mean, one_of
+from vidssl.core import PlainError, did_you_mean, one_of
 from vidssl.files import require_utf8
 from vidssl.runs.notebooks import notebook_cells, notebook_names, notebook_path
 from vidssl.runs.provenance import find_project
@@ -30,13 +30,6 @@ from vidssl.runs.provenance import find_project
 PLAIN_TYPES = (bool, int, float, str, list, dict, type(None))
 INJECTED = "# Parameters"  # how the cell that papermill adds begins
 OTHER_SECTIONS = ("common", "data", "targets")
-
-
-class PlainError:
-    """An error whose words say all: notebooks show them without the code that led there."""
-
-    def _render_traceback_(self) -> list[str]:  # IPython asks for it
-        return [f"{type(self).__name__}: {self}"]
 
 
 class ParameterError(PlainError, ValueError):
