@@ -110,7 +110,7 @@ def test_the_advice_carries_data_and_settings(project, tmp_path):
         found(need, scale="smoke", **own)
     told = str(refused.value)
     assert f"set dataset = 'folder', root = '{tmp_path}/my videos', test_groups = ['9']" in told
-    assert "papermill_runs/mine/11_mosi_pretrain-smoke-mask_ratio --scale smoke" in told
+    assert "papermill_runs/mine/11_mosi_pretrain-smoke-my_videos-mask_ratio --scale smoke" in told
     assert f"-p root '{tmp_path}/my videos' -p test_groups '[\"9\"]' -p mask_ratio '[]'" in told
 
 

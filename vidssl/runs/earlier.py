@@ -342,7 +342,10 @@ def make_command(
 
     Its folder is one in which later pages find it; with ``recorded`` it leaves a record as well.
     """
-    own = [_word(name, value) for name, value in changed.items() if name not in OF_THE_DATA]
+    root = Path(str(changed.get("root", ""))).name
+    data = re.sub(r"\W+", "_", root or str(changed.get("dataset", "")))
+    own = [data] if data else []
+    own += [_word(name, value) for name, value in changed.items() if name not in OF_THE_DATA]
     apart = [] if recorded or scale == "mini" else [scale]
     folder = f"papermill_runs/{scale if recorded else 'mine'}/{'-'.join([notebook, *apart, *own])}"
     command = ["vidssl", "execute", notebook, folder]
