@@ -1,5 +1,6 @@
 """Imports inside the package point one way; rooms of one level do not know each other."""
 
+import ast
 import re
 import shutil
 import subprocess

@@ -33,6 +33,13 @@ RGB_MEAN = (0.43216, 0.394666, 0.37645)  # Kinetics-400 statistics, as torchvisi
 RGB_STD = (0.22803, 0.22145, 0.216989)
 
 
+class PlainError:
+    """An error whose words say all: notebooks show them without the code that led there."""
+
+    def _render_traceback_(self) -> list[str]:  # IPython asks for it
+        return [f"{type(self).__name__}: {self}"]
+
+
 class UnreadableVideo(RuntimeError):
     """A video (or image) that cannot be decoded. Carries the ``path`` and a one-line ``reason``."""
 
