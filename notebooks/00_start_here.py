@@ -67,6 +67,8 @@
 # | [32_timebalance_student](32_timebalance_student.ipynb) | Given few labels and many videos without, what does a student gain from two frozen teachers, blended video by video? | few labels; two runs of [30](30_timebalance_teachers.ipynb), `similarities.npz` of [31](31_timebalance_similarity.ipynb) | 4 min on one core, supervised 2 | accuracy with the denominator, learning curves |
 # | [33_timebalance_weights](33_timebalance_weights.ipynb) | Does the temporal similarity of a video say which teacher to believe? | two runs of [30](30_timebalance_teachers.ipynb), `similarities.npz` of [31](31_timebalance_similarity.ipynb) | 3 min on one core | accuracy of the blends, weights by class group and along a video |
 # | [34_timebalance_tables](34_timebalance_tables.ipynb) | What do two blended teachers gain over few labels, over other semi-supervised methods, and over each teacher alone; and is the reason that the page gives the right one? | records that `vidssl run <table>` leaves | 5 s | the table and its plot in `figures/`; printed numbers apart |
+# | [50_pace_pretrain](50_pace_pretrain.ipynb) | Can a network name how fast a clip is played, and is what it learns about motion? | videos, without labels | 3 min on one core | `backbone.pt`, learning curves, pretext accuracy on held-out videos |
+# | [60_rotation_pretrain](60_rotation_pretrain.ipynb) | Can a network name by how many quarter turns a clip was rotated, and does that teach it motion? | videos, without labels | 3 min on one core | `backbone.pt`, learning curves, pretext accuracy on held-out videos |
 #
 # <!-- end of pages -->
 
