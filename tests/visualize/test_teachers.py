@@ -33,6 +33,9 @@ def test_of_many_classes_the_extremes_are_shown():
     difference = np.linspace(-0.5, 0.5, 101)
     figure = teachers.class_differences(difference, [f"c{k}" for k in range(101)], extremes=3)
     assert labels(figure.axes[0]) == ["c100", "c99", "c98", "c2", "c1", "c0"]
+    figure = teachers.class_differences(difference, [f"c{k}" for k in range(101)])
+    shown = labels(figure.axes[0])
+    assert (len(shown), shown[24:26]) == (50, ["c76", "c24"]), "25 at either end, as the page has it"
 
 
 def test_contrasts_frame_the_positives():
