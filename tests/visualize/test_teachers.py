@@ -35,7 +35,7 @@ def test_of_many_classes_the_extremes_are_shown():
     assert labels(figure.axes[0]) == ["c100", "c99", "c98", "c2", "c1", "c0"]
     figure = teachers.class_differences(difference, [f"c{k}" for k in range(101)])
     shown = labels(figure.axes[0])
-    assert (len(shown), shown[24:26]) == (50, ["c76", "c24"]), "25 at either end, as the page has it"
+    assert (len(shown), shown[24:26]) == (50, ["c76", "c24"]), "25 at either end, as printed"
 
 
 def test_contrasts_frame_the_positives():
