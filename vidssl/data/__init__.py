@@ -24,7 +24,6 @@ from vidssl.data.records import open_dataset
 from vidssl.data.sampling import (
     clip_span,
     dense_clips,
-    global_local_clips,
     mirror_index,
     random_clip,
     random_clips,
@@ -68,7 +67,6 @@ __all__ = [
     "collate",
     "consecutive_clips",
     "dense_clips",
-    "global_local_clips",
     "label_fraction",
     "labelled_subset",
     "labelled_videos",
