@@ -231,7 +231,7 @@ def members(found, made, wanted, count):
 # %%
 import ipywidgets as widgets
 
-from vidssl.visualize.widgets import FramePlayer, Picture, Playground, controls
+from vidssl.visualize.widgets import FramePlayer, Playground, controls
 
 player = FramePlayer(alt="clips of one cluster, those nearest to its centre")
 
@@ -367,6 +367,8 @@ def maps(perplexity, tsne_seed):
 
 
 # %%
+from vidssl.visualize.widgets import Picture
+
 picture = Picture()
 
 
