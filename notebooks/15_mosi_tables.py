@@ -19,6 +19,7 @@
 scale = "mini"
 run_folder = ""
 records = ""  # folder of records; empty: the project's
+cells = ""  # a file that says which runs stand where; empty: asked of the graph
 table = "mosi_lowshot"  # see TABLES below
 labels = 20  # labelled videos a class where a table varies something else; 0: all
 brief = False  # whether sweeps over many settings were fine-tuned more briefly than the rest

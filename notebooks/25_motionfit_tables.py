@@ -17,6 +17,7 @@
 scale = "mini"
 run_folder = ""
 records = ""  # folder of records; empty: the project's
+cells = ""  # a file that says which runs stand where; empty: asked of the graph
 table = "motionfit_transfer"
 dataset = "embedded"
 data_seed = 1  # methods are developed on data seed 0, reported on 1

@@ -18,6 +18,7 @@
 scale = "mini"
 run_folder = ""
 records = ""  # folder of records; empty: the project's
+cells = ""  # a file that says which runs stand where; empty: asked of the graph
 table = "timebalance_main"  # or timebalance_ablation, timebalance_classwise, timebalance_length
 percents = ["1", "5", "10"]  # labelled shares of the main table
 percent = "5"  # the one share of the tables that vary something else

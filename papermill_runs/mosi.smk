@@ -1,14 +1,15 @@
-# MoSI: pretrainings, transfers to few labelled videos, tables. Names of runs say what they vary,
-# and 15_mosi_tables finds them by these names.
+"""Every table and figure of MoSI. Pretrainings, transfers to few labelled videos, tables."""
 
 import os
+
+from vidssl.runs.cells import Cell, Question, compare, in_each, yardsticks
 
 # labels: labelled videos a class where a table varies something else, 0: all. brief_steps: length of
 # the fine-tunings of sweeps over many settings, 0: as of the others; brief_clips: clips of a video
 # that these are judged by
 SETTINGS = graph.settings("mosi", labels=20, brief_steps=0, brief_clips=10)
 LABELS, BRIEF = SETTINGS["labels"], SETTINGS["brief_steps"]
-MOSI = {  # what a pretraining changes, by the name that it and its transfers carry
+VARIANTS = {  # what a pretraining changes, by the name that it and its transfers carry
     "xy": {},
     "x": {"axes": "x"},
     "y": {"axes": "y"},
@@ -19,7 +20,7 @@ MOSI = {  # what a pretraining changes, by the name that it and its transfers ca
     "abrupt": {"mask_curriculum": 0.0},
     "dilated": {"backbone": "r3d_10_dilated"},  # what TimeBalance begins with at mini scale
 }
-STARTS = ("scratch", "xy", "x", "y")  # that fine-tuning is compared from
+STARTS = {"scratch": "scratch", "MoSI": "xy", "MoSI, x only": "x", "MoSI, y only": "y"}
 STILLS = {  # still images as the source: which, and how many
     f"{source}{count}": (source, count)
     for source in ("photographs", "dead_leaves")
@@ -27,8 +28,8 @@ STILLS = {  # still images as the source: which, and how many
 }
 
 
-def mosi_pretrain(seed, variant="xy"):
-    changed, after = (mosi_stills(*STILLS[variant]) if variant in STILLS else (MOSI[variant], []))
+def pretrain(seed, variant="xy"):
+    changed, after = (stills(*STILLS[variant]) if variant in STILLS else (VARIANTS[variant], []))
     return graph.run(
         "11_mosi_pretrain",
         f"mosi_pretrain-{variant}-s{seed}",
@@ -38,22 +39,22 @@ def mosi_pretrain(seed, variant="xy"):
     )
 
 
-def mosi_stills(source, count):
+def stills(source, count):
     """What a pretraining on still images changes, and the job that makes them.
 
     However few they are, as many are passed as from the videos: two epochs of 1,600.
     """
-    stills = graph.stills(source, count)
+    images = graph.stills(source, count)
     epochs = 3200 // count
-    root = graph.path(os.path.dirname(stills.marker))
+    root = graph.path(os.path.dirname(images.marker))
     changed = {"dataset": "folder", "root": root, "epochs": epochs, "warmup_epochs": epochs / 10}
-    return changed, [stills]
+    return changed, [images]
 
 
-def mosi_transfer(seed, start="xy", videos_per_class=LABELS, frozen=(), steps=0):
+def transfer(seed, start="xy", videos_per_class=LABELS, frozen=(), steps=0):
     """One fine-tuning from ``start``: a variant of the pretraining, or "scratch"."""
-    pretrained = [] if start == "scratch" else [mosi_pretrain(seed, start)]
-    given = start_from(pretrained)
+    pretrained = [] if start == "scratch" else [pretrain(seed, start)]
+    given = graph.start_from(pretrained)
     depth = f"-frozen{len(frozen)}" if frozen else ""
     brief = "-brief" if steps else ""
     if steps:
@@ -71,92 +72,198 @@ def mosi_transfer(seed, start="xy", videos_per_class=LABELS, frozen=(), steps=0)
     )
 
 
-def mosi_table(table, *finished):
-    return graph.run(
-        "15_mosi_tables",
-        table,
-        after=finished,
-        table=table,
-        labels=LABELS,
-        brief=bool(BRIEF),
-        records=graph.path("records"),
-    )
+# --- tables --------------------------------------------------------------------------------------
 
 
-def mosi_baseline():
-    wanted = graph.settings("mosi_baseline", seeds=[0, 1, 2, 3, 4])
-    return mosi_table(
-        "mosi_baseline", *(mosi_transfer(seed, s) for seed in wanted["seeds"] for s in STARTS)
-    )
+def tuned(row, column, seeds, start=None, **changed):
+    """A cell of fine-tunings, of the row's own start or another one."""
+    start = STARTS[row] if start is None else start
+    runs = [transfer(seed, start, **changed) for seed in seeds]
+    return Cell(row, column, runs, "scratch_" if start == "scratch" else "mosi_")
 
 
-def mosi_lowshot():
-    wanted = graph.settings(
-        "mosi_lowshot", seeds=[0, 1, 2, 3, 4], videos_per_class=[5, 10, 20, 40]
-    )
-    finished = [
-        mosi_transfer(seed, start, videos)
-        for videos in wanted["videos_per_class"]
-        for seed in wanted["seeds"]
-        for start in ("scratch", "xy")
-    ]
-    return mosi_table("mosi_lowshot", *finished)
+def headline_seeds():
+    return graph.settings("mosi_baseline", seeds=[0, 1, 2, 3, 4])["seeds"]
 
 
-SWEEPS = {  # tables of pretrainings and of what they are worth after fine-tuning
-    "mosi_speeds": ["k1", "xy", "k3", "k4"],
-    "mosi_frames": ["n4", "xy", "n12", "n16"],
-    "mosi_mask": ["mask0.1", "mask0.3", "mask0.5", "unmasked", "xy", "abrupt"],
-    "mosi_stills": [*STILLS, "xy"],
+def labelled(seeds, number=LABELS, rows=tuple(STARTS)):
+    """A column of so many labelled videos a class, with the yardsticks fitted on them."""
+    column = number or "all"
+    cells = [tuned(row, column, seeds, videos_per_class=number) for row in rows]
+    return [*cells, *yardsticks(column, [transfer(seed, "scratch", number) for seed in seeds])]
+
+
+def swept(seeds, variants, row="MoSI"):
+    """Columns of a sweep: each variant's accuracy in the pretext task and after fine-tuning."""
+    cells = []
+    for column, variant in variants.items():
+        made = sorted({*seeds, *(headline_seeds() if variant == "xy" else ())})
+        runs = [pretrain(seed, variant) for seed in made]
+        cells.append(Cell(row, column, runs, metrics={"pretext_accuracy": "pretext_accuracy"}))
+        cells.append(tuned(row, column, seeds, variant, steps=BRIEF))
+        cells.append(tuned("scratch", column, seeds, steps=BRIEF))
+    return cells
+
+
+SWEEP = {
+    "measured": "accuracy (%)",
+    "panels": {"pretext_accuracy": "pretext task", "top1_accuracy": "after fine-tuning"},
 }
 
 
-def mosi_sweep(table):
-    seeds = graph.settings(table, seeds=[0, 1, 2])["seeds"]
-    starts = ("scratch", *SWEEPS[table])
-    finished = [mosi_transfer(seed, start, steps=BRIEF) for start in starts for seed in seeds]
-    return mosi_table(table, *finished)
+def sweep(name, setting, variants, usual, expected=1):
+    """A table of pretrainings; ``usual``: the column that is held against the others."""
+    seeds = graph.settings(name, seeds=[0, 1, 2])["seeds"]
+    others = [column for column in variants if column != usual]
+    claims = in_each(variants, "MoSI", "scratch")
+    for metric in SWEEP["panels"]:
+        named = {} if metric == "top1_accuracy" else {"metric": metric, "unit": " (pretext)"}
+        claims += [compare(("MoSI", usual), ("MoSI", c), expected, **named) for c in others]
+    return Question(swept(seeds, variants), claims, setting, [name], **SWEEP)
 
 
-def mosi_comparison():
-    return mosi_table("mosi_comparison", mosi_baseline())
+@graph.target
+def mosi_pseudo_motion():
+    """How a pseudo motion and its static mask are made, as a figure and moving."""
+    return graph.run("10_mosi_pseudo_motion", "mosi_pseudo_motion", priority=1)
 
 
+@graph.table("15_mosi_tables")
+def mosi_baseline():
+    """Pretraining on both axes, on one, and none (the paper's table 1)."""
+    column = LABELS or "all"
+    claims = [compare((row, column), ("scratch", column)) for row in list(STARTS)[1:]]
+    claims += [compare(("MoSI", column), (row, column)) for row in list(STARTS)[2:]]
+    setting = "labelled videos a class"
+    return Question(labelled(headline_seeds()), claims, setting, ["mosi_baseline"])
+
+
+@graph.table("15_mosi_tables")
+def mosi_lowshot():
+    """Fine-tuning on few labelled videos: MoSI against from scratch (table 3)."""
+    wanted = graph.settings(
+        "mosi_lowshot", seeds=[0, 1, 2, 3, 4], videos_per_class=[5, 10, 20, 40]
+    )
+    numbers, rows = wanted["videos_per_class"], ("scratch", "MoSI")
+    cells = [cell for number in numbers for cell in labelled(wanted["seeds"], number, rows)]
+    claims = in_each([number or "all" for number in numbers], "MoSI", "scratch")
+    return Question(cells, claims, "labelled videos a class", ["mosi_lowshot"])
+
+
+@graph.target
+def demo():
+    """MoSI end to end: a picture, pretraining, transfer beside a twin from scratch, a figure."""
+    return [mosi_pseudo_motion(), mosi_lowshot()]
+
+
+@graph.table("15_mosi_tables")
+def mosi_speeds():
+    """Number of speeds an axis (table 2)."""
+    return sweep("mosi_speeds", "speeds an axis", {3: "k1", 5: "xy", 7: "k3", 9: "k4"}, 5)
+
+
+@graph.table("15_mosi_tables")
+def mosi_frames():
+    """Frames of a pseudo motion at one distance a frame (table 2)."""
+    frames = {4: "n4", 8: "xy", 12: "n12", 16: "n16"}
+    return sweep("mosi_frames", "frames of a pseudo motion", frames, 8, expected=0)
+
+
+@graph.table("15_mosi_tables")
+def mosi_mask():
+    """Size of the moving square, drawn, fixed or none, with and without curriculum (figure 7)."""
+    sides = {"0.1": "mask0.1", "0.3": "mask0.3", "0.5": "mask0.5", "none": "unmasked"}
+    drawn = {"0.3-0.5": "xy", "0.3-0.5 at once": "abrupt"}
+    return sweep("mosi_mask", "side of the moving square", {**sides, **drawn}, "0.3-0.5")
+
+
+@graph.table("15_mosi_tables")
+def mosi_stills():
+    """Photographs and dead leaves as the source (table 4)."""
+    seeds, own = graph.settings("mosi_stills", seeds=[0, 1, 2])["seeds"], "own videos"
+    rows = {"photographs": "photographs", "dead leaves": "dead_leaves"}
+    counts = (32, 128, 512)
+    cells = swept(seeds, {own: "xy"}, "frames of videos")
+    for row, source in rows.items():
+        cells += swept(seeds, {count: f"{source}{count}" for count in counts}, row)
+    cells = list({(c.row, c.column, *c.metrics): c for c in cells}.values())  # scratch once
+    claims = [compare(("frames of videos", own), ("scratch", own))]
+    for row in rows:
+        claims += in_each(counts, row, "scratch")
+        claims += [compare(("frames of videos", own), (row, 512), 0)]
+    claims += in_each(counts, "photographs", "dead leaves", 0)
+    return Question(cells, claims, "still images", ["mosi_stills"], **SWEEP)
+
+
+@graph.table("15_mosi_tables")
 def mosi_frozen():
+    """Fine-tuning with the first stages frozen: how deep the features reach (figure 6)."""
     seeds = graph.settings("mosi_frozen", seeds=[0, 1, 2])["seeds"]
-    stages = ("stem", "conv2", "conv3", "conv4", "conv5")
-    finished = [
-        mosi_transfer(seed, start, frozen=stages[:depth], steps=BRIEF)
-        for depth in (0, 2, 3, 4, 5)
-        for start in STARTS
-        for seed in seeds
+    stages, depths = ("stem", "conv2", "conv3", "conv4", "conv5"), (0, 2, 3, 4, 5)
+    cells = [
+        tuned(row, depth, seeds, frozen=stages[:depth], steps=BRIEF)
+        for depth in depths
+        for row in STARTS
     ]
-    return mosi_table("mosi_frozen", *finished)
+    claims = [c for row in list(STARTS)[1:] for c in in_each(depths, row, "scratch")]
+    return Question(cells, claims, "frozen stages, of stem and four")
 
 
+@graph.table("15_mosi_tables")
+def mosi_comparison():
+    """Our rows beside those that the papers print (table 5)."""
+    cells = labelled(headline_seeds(), rows=("scratch", "MoSI"))
+    claims = in_each([LABELS or "all"], "MoSI", "scratch")
+    setting = "labelled videos a class"
+    return Question(cells, claims, setting, ["mosi_comparison"], draw="beside printed")
+
+
+@graph.table("15_mosi_tables")
 def mosi_attention():
-    """Where four networks look, for each seed; the first seed's pictures are published."""
+    """Where four networks look, against where the sprite is, and pictures of it (figures 4 and 8)."""
     seeds = graph.settings("mosi_attention", seeds=[0, 1, 2])["seeds"]
-    return mosi_table("mosi_attention", *map(mosi_gradcam, seeds))
+    looked = [gradcam(seed) for seed in seeds]  # the first seed's pictures are published
+    measures = {
+        "energy inside": "energy_inside_score",
+        "pointing game": "pointing_game_accuracy",
+        "energy in the pretext square": "square_energy_inside_score",
+    }
+    rows = {"MoSI": "mosi_", "unmasked MoSI": "mosi_unmasked_", "scratch": "scratch_",
+            "supervised": "supervised_"}  # fmt: skip
+    cells = [
+        Cell(row, column, looked, prefix, {metric: metric})
+        for column, metric in measures.items()
+        for row, prefix in rows.items()
+    ]
+    pairs = {("MoSI", "scratch"): 1, ("MoSI", "supervised"): 0, ("MoSI", "unmasked MoSI"): 1,
+             ("unmasked MoSI", "scratch"): 0}  # fmt: skip
+    claims = [
+        compare((first, column), (second, column), expected, metric=metric)
+        for (first, second), expected in pairs.items()
+        for column, metric in measures.items()
+    ]
+    return Question(cells, claims, "measure", measured="share (%)")
 
 
-def mosi_gradcam(seed):
-    masked, unmasked = mosi_pretrain(seed), mosi_pretrain(seed, "unmasked")
-    supervised = supervised_baseline(seed, 0)
+def gradcam(seed):
+    masked, unmasked = pretrain(seed), pretrain(seed, "unmasked")
+    labelled_alone = supervised.baseline(seed, 0)
     return graph.run(
         "13_mosi_gradcam",
         f"mosi_gradcam-s{seed}",
-        after=[masked, unmasked, supervised],
+        after=[masked, unmasked, labelled_alone],
         publish=seed == 0,  # the notebook publishes unless it is told not to
         mosi_weights=graph.path(masked.file("backbone.pt")),
         mosi_unmasked_weights=graph.path(unmasked.file("backbone.pt")),
-        supervised_weights=graph.path(supervised.file("backbone.pt")),
+        supervised_weights=graph.path(labelled_alone.file("backbone.pt")),
         seed=seed,
     )
 
 
+@graph.target
 def mosi_clusters():
-    unmasked = mosi_pretrain(0, "unmasked")
+    """Clusters of unmasked features, with film strips (figure 5)."""
+    unmasked = pretrain(0, "unmasked")
     return graph.run(
         "14_mosi_clusters",
         "mosi_clusters",
@@ -164,92 +271,3 @@ def mosi_clusters():
         publish=True,
         pretrained=graph.path(unmasked.file("backbone.pt")),
     )
-
-
-def mosi_picture():
-    return graph.run("10_mosi_pseudo_motion", "mosi_pseudo_motion", priority=1)
-
-
-def mosi_tables():
-    return [
-        mosi_picture(),
-        mosi_baseline(),
-        mosi_lowshot(),
-        *map(mosi_sweep, SWEEPS),
-        mosi_frozen(),
-        mosi_comparison(),
-        mosi_attention(),
-        mosi_clusters(),
-    ]
-
-
-rule mosi:
-    """Every table and figure of MoSI."""
-    input:
-        graph.target("mosi", *mosi_tables()),
-
-
-rule mosi_pseudo_motion:
-    """How a pseudo motion and its static mask are made, as a figure and moving."""
-    input:
-        graph.target("mosi_pseudo_motion", mosi_picture()),
-
-
-rule mosi_baseline:
-    """Pretraining on both axes, on one, and none (the paper's table 1)."""
-    input:
-        graph.target("mosi_baseline", mosi_baseline()),
-
-
-rule mosi_lowshot:
-    """Fine-tuning on few labelled videos: MoSI against from scratch (table 3)."""
-    input:
-        graph.target("mosi_lowshot", mosi_lowshot()),
-
-
-rule mosi_speeds:
-    """Number of speeds an axis (table 2)."""
-    input:
-        graph.target("mosi_speeds", mosi_sweep("mosi_speeds")),
-
-
-rule mosi_frames:
-    """Frames of a pseudo motion at one distance a frame (table 2)."""
-    input:
-        graph.target("mosi_frames", mosi_sweep("mosi_frames")),
-
-
-rule mosi_mask:
-    """Size of the moving square, drawn, fixed or none, with and without curriculum (figure 7)."""
-    input:
-        graph.target("mosi_mask", mosi_sweep("mosi_mask")),
-
-
-rule mosi_frozen:
-    """Fine-tuning with the first stages frozen (figure 6)."""
-    input:
-        graph.target("mosi_frozen", mosi_frozen()),
-
-
-rule mosi_comparison:
-    """Our rows beside those that the papers print (table 5)."""
-    input:
-        graph.target("mosi_comparison", mosi_comparison()),
-
-
-rule mosi_stills:
-    """Photographs and dead leaves as the source (table 4)."""
-    input:
-        graph.target("mosi_stills", mosi_sweep("mosi_stills")),
-
-
-rule mosi_attention:
-    """Where four networks look, against where the sprite is, and pictures of it (figures 4 and 8)."""
-    input:
-        graph.target("mosi_attention", mosi_attention()),
-
-
-rule mosi_clusters:
-    """Clusters of unmasked features, with film strips (figure 5)."""
-    input:
-        graph.target("mosi_clusters", mosi_clusters()),

@@ -1,7 +1,11 @@
-# TimeBalance: teachers, temporal similarities, students and baselines, tables. Names of runs say
-# what they vary, and 34_timebalance_tables finds them by these names. Shares are texts in per cent.
+"""Every table and figure of TimeBalance. Teachers, similarities, students and baselines, tables.
 
-import itertools
+Names of runs say what they vary. Shares are texts in per cent.
+"""
+
+from vidssl.core import one_of
+from vidssl.runs.cells import Cell, Claim, Question, compare, in_each, yardsticks
+from vidssl.runs.graph import published
 
 # start: what teachers and baselines begin with, a variant of MoSI's pretraining; empty: from scratch.
 # percent: the one labelled share of tables and figures that vary something else.
@@ -23,7 +27,7 @@ VARIANTS = {  # what a student changes, by the name that its runs carry
 }
 
 
-def timebalance_settings():
+def main_settings():
     """Seeds of all rows and of the headline rows, the labelled shares teachers learn, the rows
     beside the headline ones."""
     return graph.settings(
@@ -35,10 +39,10 @@ def timebalance_settings():
     )
 
 
-def timebalance_start(seed):
+def first_weights(seed):
     """The job behind `START` and the parameter that points at its weights."""
-    first = [mosi_pretrain(seed, START)] if START else []
-    return first, start_from(first)
+    first = [mosi.pretrain(seed, START)] if START else []
+    return first, graph.start_from(first)
 
 
 def times(longer):
@@ -46,9 +50,9 @@ def times(longer):
     return f"-x{longer}" if longer > 1 else ""
 
 
-def timebalance_teacher(seed, objective, longer=1):
-    first, given = timebalance_start(seed)
-    shares = timebalance_settings()["percents"]
+def teacher(seed, objective, longer=1):
+    first, given = first_weights(seed)
+    shares = main_settings()["percents"]
     if longer > 1:
         shares = [PERCENT]
         given["steps"] = longer * graph.parameter("30_timebalance_teachers", "steps")
@@ -63,16 +67,16 @@ def timebalance_teacher(seed, objective, longer=1):
     )
 
 
-def timebalance_teachers(seed, longer=1):
+def teachers(seed, longer=1):
     """Both teachers' runs, and the parameters that point at them."""
-    pair = {name: timebalance_teacher(seed, name, longer) for name in ("invariant", "distinctive")}
+    pair = {name: teacher(seed, name, longer) for name in ("invariant", "distinctive")}
     folders = {name: graph.path(job.file("")) for name, job in pair.items()}
     return list(pair.values()), folders
 
 
-def timebalance_similarity(seed, clips=0, stride=0, longer=1):
+def similarity(seed, clips=0, stride=0, longer=1):
     """s by the notebook's own clips, or by so many of another stride."""
-    teachers, folders = timebalance_teachers(seed, longer)
+    taught, folders = teachers(seed, longer)
     if clips:
         changed = {"clips": clips, "local_stride": stride}
     else:
@@ -80,7 +84,7 @@ def timebalance_similarity(seed, clips=0, stride=0, longer=1):
     return graph.run(
         "31_timebalance_similarity",
         f"timebalance_similarity{times(longer)}{f'-clips{clips}' if clips else ''}-s{seed}",
-        after=teachers,
+        after=taught,
         fraction=float(PERCENT) / 100,
         seed=seed,
         **folders,
@@ -88,13 +92,13 @@ def timebalance_similarity(seed, clips=0, stride=0, longer=1):
     )
 
 
-def timebalance_weights(seed, share, longer=1):
-    teachers, folders = timebalance_teachers(seed, longer)
-    scores = timebalance_similarity(seed, longer=longer)
+def weights(seed, share, longer=1):
+    taught, folders = teachers(seed, longer)
+    scores = similarity(seed, longer=longer)
     return graph.run(
         "33_timebalance_weights",
         f"timebalance_weights{times(longer)}-f{share}-s{seed}",
-        after=[*teachers, scores],
+        after=[*taught, scores],
         similarities=graph.path(scores.file("similarities.npz")),
         fraction=float(share) / 100,
         seed=seed,
@@ -103,15 +107,15 @@ def timebalance_weights(seed, share, longer=1):
     )
 
 
-def timebalance_student(seed, share, variant="timebalance", clips=0, stride=0, longer=1):
+def student(seed, share, variant="timebalance", clips=0, stride=0, longer=1):
     """A student of both teachers, started from TCLR's backbone; s by so many clips, if given."""
-    teachers, given = timebalance_teachers(seed, longer)
-    start = timebalance_teacher(seed, "tclr")
-    after = [*teachers, start]
+    taught, given = teachers(seed, longer)
+    start = teacher(seed, "tclr")
+    after = [*taught, start]
     given = {**given, "pretrained": graph.path(start.file("backbone.pt")), **VARIANTS[variant]}
     name = f"clips{clips}" if clips else variant
     if "blend" not in VARIANTS[variant]:
-        scores = timebalance_similarity(seed, clips, stride, longer)
+        scores = similarity(seed, clips, stride, longer)
         after.append(scores)
         given["similarities"] = graph.path(scores.file("similarities.npz"))
     usual = name == "timebalance" and share == PERCENT and longer == 1
@@ -126,9 +130,9 @@ def timebalance_student(seed, share, variant="timebalance", clips=0, stride=0, l
     )
 
 
-def timebalance_baseline(seed, share, method):
+def baseline(seed, share, method):
     """A baseline from `START`; the supervised one brings the linear classifiers."""
-    first, given = timebalance_start(seed)
+    first, given = first_weights(seed)
     return graph.run(
         "32_timebalance_student",
         f"timebalance_student-{method}-f{share}-s{seed}",
@@ -141,12 +145,12 @@ def timebalance_baseline(seed, share, method):
     )
 
 
-def timebalance_motionfit(seed, share):
+def from_motionfit(seed, share):
     """MotionFit with the same labels and network: a motion model of them teaches all videos."""
-    first, _ = timebalance_start(seed)
+    first, _ = first_weights(seed)
     few = {"label_fraction": float(share) / 100, "videos_per_class": 0}
     backbone = graph.parameter("32_timebalance_student", "backbone")
-    taught = motionfit_student(seed, model=few, start=first, backbone=backbone)
+    taught = motionfit.student(seed, model=few, start=first, backbone=backbone)
     return graph.run(
         "32_timebalance_student",
         f"timebalance_student-motionfit-f{share}-s{seed}",
@@ -154,110 +158,183 @@ def timebalance_motionfit(seed, share):
         method="supervised",
         fraction=float(share) / 100,
         seed=seed,
-        **start_from([taught]),
+        **graph.start_from([taught]),
     )
 
 
-def timebalance_row(seed, share, method):
+def row_of(seed, share, method):
     """One run of a row of the main table beside the headline rows."""
     one_of("methods", method, METHODS)
     if method == "motionfit":
-        return timebalance_motionfit(seed, share)
-    kind = timebalance_student if method in VARIANTS else timebalance_baseline
+        return from_motionfit(seed, share)
+    kind = student if method in VARIANTS else baseline
     return kind(seed, share, method)
 
 
-def timebalance_table(table, *finished, **parameters):
-    return graph.run(
-        "34_timebalance_tables",
-        table,
-        after=finished,
-        table=table,
-        records=graph.path("records"),
-        **parameters,
-    )
+# --- tables --------------------------------------------------------------------------------------
+
+STUDENTS = {  # rows of students and baselines: what their runs are called
+    "supervised": "supervised",
+    "Pseudo-Label": "pseudo_label",
+    "Mean Teacher": "mean_teacher",
+    "FixMatch": "fixmatch",
+    "TG-FixMatch": "tg_fixmatch",
+    "MotionFit": "motionfit",
+    "average": "average",
+    "TimeBalance": "timebalance",
+}
+TEACHERS = {"TCLR": "tclr", "invariant": "invariant", "distinctive": "distinctive"}
+HEADLINE = ("supervised", "TCLR", "invariant", "distinctive", "average", "TimeBalance", "chance")
+GROUPS = {"ordered": 1, "repetitive": -1, "appearance": -1}  # expected: f_D minus f_I
 
 
+def seeds_of(row, *own):
+    """The main table's seeds of a row, and one's own."""
+    wanted = main_settings()
+    usual = "seeds" if STUDENTS.get(row) in wanted["methods"] else "headline_seeds"
+    return sorted({*wanted[usual], *(seed for each in own for seed in each)})
+
+
+def at_share(row, share, seeds, column=None, longer=1):
+    """A cell with a share of the labels: a fine-tuned teacher, a student or a baseline."""
+    if row in TEACHERS:
+        runs = [teacher(seed, TEACHERS[row], longer) for seed in seeds]
+        return Cell(row, column or share, runs, f"finetuned_{share}_")
+    name, run = STUDENTS[row], {"timebalance": student, "supervised": baseline}
+    if longer > 1:
+        runs = [student(seed, share, name, longer=longer) for seed in seeds]
+    else:
+        runs = [run.get(name, row_of)(seed, share, name) for seed in seeds]
+    return Cell(row, column or share, runs)
+
+
+def beside(column, share=None):
+    """The yardsticks fitted on a share of the labels."""
+    seeds = seeds_of("supervised")
+    return yardsticks(column, [baseline(seed, share or column, "supervised") for seed in seeds])
+
+
+def frozen(column, share, seeds, longer=1, groups=("all",)):
+    """Linear classifiers on both teachers' frozen features, over all classes or a group of them."""
+    runs = [weights(seed, share, longer) for seed in seeds]
+    return [
+        Cell(
+            f"{kind}, frozen{'' if group == 'all' else f', {group}'}",
+            column,
+            runs,
+            f"frozen_{kind}_{group}_",
+            {"accuracy": "accuracy"},
+        )
+        for group in groups
+        for kind in ("invariant", "distinctive")
+    ]
+
+
+def told_apart(column, seeds, longer=1):
+    """How well s tells repetitive videos from ordered ones, by both teachers or by one."""
+    runs = [similarity(seed, longer=longer) for seed in seeds]
+    named = {"both teachers": "both_teachers_", "invariant alone": "invariant_alone_",
+             "distinctive alone": "distinctive_alone_"}  # fmt: skip
+    only = {"auc_score": "auc_score"}
+    return [Cell(f"s, {row}", column, runs, prefix, only) for row, prefix in named.items()]
+
+
+def hypotheses(column, unit):
+    """f_D minus f_I of frozen features, in each group of classes and between two of them."""
+    at = {g: [(f"{k}, frozen, {g}", column) for k in ("distinctive", "invariant")] for g in GROUPS}
+    about = {"metric": "accuracy", "column": column}
+    claims = [
+        Claim(f"f_D - f_I, frozen, {g}, {column}{unit}", at[g][:1], at[g][1:], expected, **about)
+        for g, expected in GROUPS.items()
+    ]
+    (d_ordered, i_ordered), (d_repeated, i_repeated) = at["ordered"], at["repetitive"]
+    name = f"f_D - f_I, frozen, ordered - repetitive, {column}{unit}"
+    return [*claims, Claim(name, [d_ordered, i_repeated], [i_ordered, d_repeated], **about)]
+
+
+@graph.table("34_timebalance_tables")
 def timebalance_main():
-    wanted = timebalance_settings()
-    finished = [timebalance_teacher(seed, "tclr") for seed in wanted["headline_seeds"]]
-    for share in wanted["percents"]:
-        for seed in wanted["headline_seeds"]:
-            finished += [timebalance_student(seed, share)]
-            finished += [timebalance_baseline(seed, share, "supervised")]
-        for seed in wanted["seeds"]:
-            finished += [timebalance_row(seed, share, method) for method in wanted["methods"]]
-    return timebalance_table("timebalance_main", *finished, percents=wanted["percents"])
+    """Accuracy with few labels: TimeBalance beside supervised and semi-supervised baselines."""
+    wanted = main_settings()
+    rows = ["supervised", "TCLR", "invariant", "distinctive", "TimeBalance"]
+    chosen = [one_of("methods", name, METHODS) for name in wanted["methods"]]
+    rows[1:1] = [row for row, name in STUDENTS.items() if name in chosen and name != "average"]
+    rows[-1:-1] = ["average"] if "average" in chosen else []
+    shares = wanted["percents"]
+    cells = [at_share(row, share, seeds_of(row)) for row in rows for share in shares]
+    cells += [cell for share in shares for cell in beside(share)]
+    rivals = [row for row in rows[1:-1] if row in STUDENTS and row != "average"]
+    claims = [c for row in rows[:-1] for c in in_each(shares, "TimeBalance", row, unit=" %")]
+    claims += [c for row in rivals for c in in_each(shares, row, "supervised", unit=" %")]
+    printed = ["timebalance_ucf101", "timebalance_hmdb51", "timebalance_kinetics"]
+    return Question(cells, claims, "labelled videos (%)", printed, shown=HEADLINE)
 
 
+@graph.table("34_timebalance_tables")
 def timebalance_ablation():
+    """Whom the student listens to: each teacher, their average, their blend; MSE or KL."""
     wanted = graph.settings(
         "timebalance_ablation", seeds=[0, 1, 2], other_clips=4, other_stride=2
     )
-    other = wanted["other_clips"], wanted["other_stride"]
-    finished = []
-    for seed in wanted["seeds"]:
-        finished += [timebalance_student(seed, PERCENT, variant) for variant in VARIANTS]
-        finished += [timebalance_student(seed, PERCENT, clips=other[0], stride=other[1])]
-        finished += [timebalance_baseline(seed, PERCENT, "supervised")]
-    return timebalance_table(
-        "timebalance_ablation", *finished, percent=PERCENT, other_clips=other[0]
-    )
+    clips, stride = wanted["other_clips"], wanted["other_stride"]
+    columns = {"invariant": "invariant", "distinctive": "distinctive", "average": "average",
+               "s": "timebalance", "s, ranked": "ranked", "s, min-max": "minmax", "s, KL": "kl",
+               "average, KL": "average_kl"}  # fmt: skip
+    seeds = [wanted["seeds"], seeds_of("TimeBalance", wanted["seeds"])]
+    cells = [
+        Cell("student", column, [student(seed, PERCENT, variant) for seed in seeds[column == "s"]])
+        for column, variant in columns.items()
+    ]
+    other = f"s of {clips} clips"
+    runs = [student(seed, PERCENT, clips=clips, stride=stride) for seed in wanted["seeds"]]
+    cells.insert(6, Cell("student", other, runs))
+    expected = {"invariant": 1, "distinctive": 1, "average": 1}
+    claims = [
+        compare(("student", "s"), ("student", c), expected.get(c, 0), name=f"s - {c}")
+        for c in [cell.column for cell in cells if cell.column != "s"]
+    ]
+    blended, plain = ("student", "s, KL"), ("student", "average, KL")
+    claims.append(compare(blended, plain, name="s, KL - average, KL"))
+    cells += [cell for column in [*columns, other] for cell in beside(column, PERCENT)]
+    return Question(cells, claims, "target of the student")
 
 
+@graph.table("34_timebalance_tables")
 def timebalance_classwise():
-    wanted = graph.settings("timebalance_classwise", seeds=[0, 1, 2, 3, 4])
-    finished = []
-    for seed in wanted["seeds"]:
-        finished += [*timebalance_teachers(seed)[0], timebalance_similarity(seed)]
-        finished += [timebalance_weights(seed, PERCENT)]
-        finished += [timebalance_baseline(seed, PERCENT, "supervised")]
-    shares = timebalance_settings()["percents"]
-    return timebalance_table("timebalance_classwise", *finished, percents=shares, percent=PERCENT)
-
-
-def timebalance_length():
-    wanted = graph.settings("timebalance_length", seeds=[0, 1, 2], longer=3)
-    finished = []
-    for seed, longer in itertools.product(wanted["seeds"], (1, wanted["longer"])):
-        finished += [timebalance_weights(seed, PERCENT, longer)]
-        for variant in ("timebalance", "average"):
-            finished += [timebalance_student(seed, PERCENT, variant, longer=longer)]
-    return timebalance_table(
-        "timebalance_length", *finished, percent=PERCENT, longer=wanted["longer"]
-    )
-
-
-def timebalance_tables():
-    finished = [timebalance_main(), timebalance_ablation(), timebalance_classwise()]
-    return [*finished, timebalance_length()]
-
-
-rule timebalance:
-    """Every table and figure of TimeBalance."""
-    input:
-        graph.target("timebalance", *timebalance_tables()),
-
-
-rule timebalance_main:
-    """Accuracy with few labels: TimeBalance beside supervised and semi-supervised baselines."""
-    input:
-        graph.target("timebalance_main", timebalance_main()),
-
-
-rule timebalance_ablation:
-    """Whom the student listens to: each teacher, their average, their blend; MSE or KL."""
-    input:
-        graph.target("timebalance_ablation", timebalance_ablation()),
-
-
-rule timebalance_classwise:
     """Which classes each teacher is better at, and whether s tells them apart."""
-    input:
-        graph.target("timebalance_classwise", timebalance_classwise()),
+    seeds = graph.settings("timebalance_classwise", seeds=[0, 1, 2, 3, 4])["seeds"]
+    shares = main_settings()["percents"]
+    cells = [
+        at_share(row, share, seeds) for share in shares for row in ("invariant", "distinctive")
+    ]
+    cells += [cell for share in shares for cell in beside(share)]
+    probed = f"{100 * graph.parameter('33_timebalance_weights', 'probe_fraction'):g}"
+    cells += frozen(probed, PERCENT, seeds, groups=GROUPS) + told_apart(PERCENT, seeds)
+    return Question(cells, hypotheses(probed, " %"), "labelled videos (%)")
 
 
-rule timebalance_length:
+@graph.table("34_timebalance_tables")
+def timebalance_length():
     """Whether teachers that were pretrained longer give other answers."""
-    input:
-        graph.target("timebalance_length", timebalance_length()),
+    wanted = graph.settings("timebalance_length", seeds=[0, 1, 2], longer=3)
+    looked = graph.settings("timebalance_classwise", seeds=[0, 1, 2, 3, 4])["seeds"]
+    rows, cells, claims = ("invariant", "distinctive", "average", "TimeBalance"), [], []
+    columns = {"1": 1, f"{wanted['longer']}": wanted["longer"]}
+    for column, longer in columns.items():
+        own = wanted["seeds"]
+        every = sorted({*own, *looked}) if longer == 1 else own
+        for row in rows:
+            seeds = seeds_of(row, own) if longer == 1 else own
+            cells.append(at_share(row, PERCENT, seeds, column, longer))
+        cells += frozen(column, PERCENT, every, longer, ("all", *GROUPS))
+        cells += [*told_apart(column, every, longer), *beside(column, PERCENT)]
+        claims += [compare(("TimeBalance", column), (r, column), unit="x") for r in rows[:-1]]
+    first, last = columns
+    for row in rows:
+        claims.append(compare((row, last), (row, first), 0, unit="x"))
+    for row in ("invariant, frozen", "distinctive, frozen"):
+        claims.append(compare((row, last), (row, first), 0, unit="x", metric="accuracy"))
+    claims += [claim for column in columns for claim in hypotheses(column, "x")]
+    shown = (*HEADLINE, "invariant, frozen", "distinctive, frozen")
+    note = f"{PERCENT} % labels; frozen: linear, all"
+    return Question(cells, claims, "relative length of both pretrainings", shown=shown, note=note)

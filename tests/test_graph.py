@@ -2,51 +2,31 @@
 
 import json
 import os
-import re
 import textwrap
 
 import pytest
-from tiny_project import REPOSITORY
+from tiny_project import REPOSITORY, make_project
 
-from vidssl import cli, runs
+from vidssl import runs
+from vidssl.runs.cells import question_of
 from vidssl.runs.promises import figures_of, files_of
 
-HOME = REPOSITORY / "papermill_runs"
 SCALES = runs.scale_names(REPOSITORY)
 
 
-def load(path, names):
-    """Run a Snakefile as Python: its own code, and of a rule its input."""
-    text = path.read_text(encoding="utf-8")
-    for block in re.split(r"^(?=include:|rule |onerror:)", text, flags=re.MULTILINE):
-        if block.startswith("include:"):
-            _, file, rest = block.split('"', 2)
-            if file != "rules.smk":
-                load(path.parent / file, names)
-            exec(rest, names)
-        elif block.startswith("rule "):
-            exec(textwrap.dedent(block.split("input:\n")[1]), names)
-        else:
-            exec(compile(block, str(path), "exec"), names)
-
-
 def graph_of(scale, tmp_path, **overrides):
-    config = {"scale": scale, "runs_root": str(tmp_path), "overrides": overrides}
-    names = {"config": config}
-    load(HOME / "Snakefile", names)
-    return names["graph"]
+    return runs.load_graph(scale, {"runs_root": str(tmp_path), "overrides": overrides}, REPOSITORY)
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_target_of_every_scale_promises_what_its_parameters_make(scale, tmp_path):
     graph = graph_of(scale, tmp_path)
-    assert set(graph.targets) == set(cli.targets(HOME))
     for target in graph.targets:
         graph.note_results(target)  # refuses a file that is not made, a figure of two runs
         jobs = graph.behind(target)
         promised = [figure.name for job in jobs for figure in job.figures if figure.made]
         assert len(promised) == len(set(promised))
-        if any(job.log for job in graph.targets[target]) and target != "supervised_baseline":
+        if target != "supervised_baseline":
             assert promised, f"{target} shows nothing"
 
 
@@ -61,13 +41,15 @@ def named(figures):
 def test_a_gallery_of_neighbours_is_promised_where_neighbours_are_looked_for(
     scale, gallery, tmp_path
 ):
-    job = graph_of(scale, tmp_path).jobs["motionfit_transfer_motionfit-s0"]
+    behind = graph_of(scale, tmp_path).behind("motionfit_transfer")
+    [job] = [job for job in behind if job.name == "motionfit_transfer_motionfit-s0"]
     prefix = "" if scale == "mini" else f"{scale}_"
     assert named(job.figures).get(f"{prefix}motionfit_retrieval_gallery") == gallery
 
 
 def test_what_a_user_switches_off_is_not_promised(tmp_path):
     graph = graph_of("smoke", tmp_path, publish="false", retrieval_clips="0")
+    graph.behind("reproduce")
     for name in ("mosi_gradcam-s0", "mosi_clusters", "motionfit_transfer_motionfit-s0"):
         assert graph.jobs[name].figures == ()
     graph.note_results("motionfit_transfer")
@@ -84,6 +66,59 @@ def test_what_does_not_fit_is_said_before_anything_runs(overrides, message, tmp_
     graph = graph_of("smoke", tmp_path, **overrides)
     with pytest.raises(ValueError, match=message):
         graph.note_results("reproduce")
+
+
+def test_a_method_s_own_file_is_all_that_it_takes(tmp_path):
+    project = make_project(tmp_path / "project")
+    home = project / "papermill_runs"
+    (home / "another.smk").write_text(ANOTHER)
+    graph = runs.load_graph("smoke", project=project)
+    assert [job.name for job in graph.behind("another")] == ["c", "second", "first"]
+    assert graph.targets["another"].about == "All of it."
+    assert {job.name for job in graph.behind("reproduce")} == {"first", "second", "c"}
+    assert graph.jobs["c"].inputs == ("smoke/second/run.json",), "made by the other file's function"
+    (home / "tiny2.smk").write_text(ANOTHER)
+    with pytest.raises(ValueError, match=r"tiny2\.smk: target third stands in another.smk, too"):
+        runs.load_graph("smoke", project=project)
+
+
+ANOTHER = """\
+'''All of it. And more.'''
+
+@graph.target
+def third():
+    return graph.run("90_tiny", "c", after=[tiny.pair()], seed=5)
+
+@graph.target
+def fourth():
+    return third()
+"""
+
+
+def test_unknown_targets_and_settings_name_the_nearest(tmp_path):
+    project = make_project(tmp_path / "project")
+    graph = runs.load_graph("smoke", project=project)
+    with pytest.raises(ValueError, match="did you mean 'pair'"):
+        graph.behind("pari")
+    (project / "papermill_runs" / "own.yaml").write_text("targets: {pari: {seeds: [1]}}\n")
+    with pytest.raises(ValueError, match=r"own\.yaml, targets='pari' is .*mean 'pair'"):
+        runs.load_graph("own", project=project)
+
+
+def test_a_table_waits_for_the_runs_in_its_cells_and_is_handed_their_ids(tmp_path):
+    graph = graph_of("smoke", tmp_path)
+    question = graph.question("mosi_lowshot")
+    ids = ["smoke-mosi_transfer-scratch-n2-s0", "smoke-mosi_transfer-xy-n2-s0"]
+    assert sorted(question.runs) == ids
+    assert question.about.startswith("Fine-tuning on few labelled videos")
+    [table] = graph.targets["mosi_lowshot"].jobs
+    assert sorted(table.inputs) == [f"smoke/{name[6:]}/run.json" for name in ids]
+    graph.note_results("mosi_lowshot")
+    path = tmp_path / "smoke" / "mosi_lowshot" / "cells.json"
+    assert json.loads(table.params)["cells"] == str(path)
+    assert question_of(path.read_text()).text() == question.text()
+    with pytest.raises(ValueError, match="table='mosi_lowsoth' is unknown; did you mean"):
+        graph.question("mosi_lowsoth")
 
 
 def written(tmp_path, code):

@@ -7,7 +7,7 @@ import time
 import pytest
 from tiny_project import REPOSITORY, make_project
 
-from vidssl import cli, runs
+from vidssl import runs
 from vidssl.runs.notebooks import notebook_cells
 from vidssl.runs.pages import MAP_PAGE, MARKS, page_head
 
@@ -79,7 +79,7 @@ def test_three_ways_in_of_at_most_five_steps():
 
 def test_the_map_names_targets_and_options_that_exist():
     text = (REPOSITORY / "notebooks" / f"{MAP_PAGE}.py").read_text()
-    known = cli.targets(REPOSITORY / "papermill_runs")
+    known = runs.load_graph(project=REPOSITORY).targets
     named = re.findall(r"`vidssl run (\w+)", text)
     assert named
     assert set(named) <= set(known)

@@ -47,22 +47,15 @@ plt.close(figure)
 run.finish({"loss": 1 / 3, "curve": [0.1] * 9}, seeds=[seed], failed=["a.mp4"] * 5)
 """
 
-SNAKEFILE = """\
-from vidssl.runs import Graph
-
-graph = Graph(config)
+METHOD = """\
 wanted = graph.settings("pair", seeds=[3])
-first = graph.run("90_tiny", "first", seed=wanted["seeds"][0])
-second = graph.run("90_tiny", "second", after=[first], publish=True, seed=4)
 
 
-rule pair:
+@graph.target
+def pair():
     \"\"\"Two runs, one after the other.\"\"\"
-    input:
-        graph.target("pair", second),
-
-
-include: "rules.smk"
+    first = graph.run("90_tiny", "first", seed=wanted["seeds"][0])
+    return graph.run("90_tiny", "second", after=[first], publish=True, seed=4)
 """
 
 
@@ -72,9 +65,9 @@ def make_project(folder: Path) -> Path:
     (folder / "notebooks").mkdir(parents=True)
     home.mkdir()
     (folder / "notebooks" / "90_tiny.py").write_text(NOTEBOOK)
-    (home / "Snakefile").write_text(SNAKEFILE)
+    (home / "tiny.smk").write_text(METHOD)
     (home / "smoke.yaml").write_text("common: {lr: 1e-3}\n90_tiny: {sizes: [9]}\n")
-    shutil.copy(REPOSITORY / "papermill_runs" / "rules.smk", home)
+    shutil.copy(REPOSITORY / "papermill_runs" / "Snakefile", home)
     shutil.copytree(REPOSITORY / "papermill_runs" / "profiles", home / "profiles")
     name = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
     (folder / ".gitignore").write_text(

@@ -18,8 +18,6 @@ from vidssl.runs import listing
 
 REFUSALS = (ValueError, OSError, runs.RunFailed, runs.RunLocked)
 MINI_SIDE = 40  # short_side of the notebooks
-TARGET = re.compile(r'^rule (\w+):\n\s+"""(.*?)"""', re.MULTILINE | re.DOTALL)
-
 
 READER_LEFT = 141  # 128 + SIGPIPE, as a shell reports other programs that `head` has cut off
 
@@ -195,20 +193,11 @@ def _lift_parameters(arguments: Sequence[str]) -> tuple[list[str], dict[str, str
     return rest, given
 
 
-def targets(home: Path) -> dict[str, str]:
-    """Name and description of each target: the rules with a docstring, in the Snakefile and in
-    the methods' files beside it."""
-    text = "".join(
-        p.read_text(encoding="utf-8") for p in (home / "Snakefile", *sorted(home.glob("*.smk")))
-    )
-    return {name: " ".join(about.split()) for name, about in TARGET.findall(text)}
-
-
 def _run(args: argparse.Namespace) -> int:
     project = runs.find_project()
-    known = targets(project / "papermill_runs")
+    known = runs.load_graph(project=project).targets
     if args.target is None:
-        print(*(f"{name:22} {text}" for name, text in known.items()), sep="\n")
+        print(*(f"{name:22} {target.about}" for name, target in known.items()), sep="\n")
         return 0
     one_of("target", args.target, list(known))
     own_scale = args.target if args.target in runs.scale_names(project) else "mini"

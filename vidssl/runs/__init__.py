@@ -16,6 +16,7 @@ from vidssl.runs.execute import RunFailed, RunLocked, execute
 from vidssl.runs.figures import figure_files, save_figure
 from vidssl.runs.given import Given
 from vidssl.runs.graph import Graph, Job
+from vidssl.runs.graph import load as load_graph
 from vidssl.runs.inputs import embedded_data
 from vidssl.runs.launch import run_target
 from vidssl.runs.notebooks import notebook_code, notebook_names, notebook_path, write_pairs
@@ -62,6 +63,7 @@ __all__ = [
     "fill_map",
     "find_project",
     "find_records",
+    "load_graph",
     "load_records",
     "no_records",
     "notebook_code",

@@ -1,22 +1,29 @@
 """The graph of runs that the Snakefile hands to Snakemake: one `Job` for each execution.
 
-Snakemake works in the folder of all runs, with paths relative to it. A job reruns when its
+The files ``papermill_runs/*.smk``, one a method, are plain Python: functions that add runs to
+``graph``, targets among them (`Graph.target`, `Graph.table`). `load` reads them, with Snakemake or
+without. Snakemake works in the folder of all runs, with paths relative to it. A job reruns when its
 parameters, the code of its notebook, the rooms of vidssl that this uses, or the jobs before it
 changed; the visualize room counts for jobs that publish figures only.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from vidssl.core import one_of
 from vidssl.runs import provenance
+from vidssl.runs.cells import Question
 from vidssl.runs.figures import figure_files
 from vidssl.runs.given import Given
 from vidssl.runs.notebooks import notebook_code, notebook_path
@@ -31,6 +38,7 @@ from vidssl.runs.parameters import (
 from vidssl.runs.promises import Promise, figures_of, files_of
 
 RESULTS = ".results.json"  # in the folder of all runs: the jobs behind the last target
+CELLS = "cells.json"  # in a table's folder: what it asks, and of which runs
 
 
 @dataclass(frozen=True)
@@ -51,10 +59,33 @@ class Job:
     priority: int = 0
     figures: tuple[Promise, ...] = ()  # published ones, by their paths without suffix
     files: tuple[Promise, ...] = ()  # beside the marker
+    asked: str = ""  # of a table: its `Question`, as text
 
     def file(self, name: str) -> str:
         """A file in the run's folder, relative to the runs' root."""
         return os.path.join(os.path.dirname(self.marker), name)
+
+
+@dataclass
+class Target:
+    """What `vidssl run` can be asked for; its jobs are made when they are first asked for."""
+
+    name: str
+    make: Callable[[], Any]  # one job, or several
+    origin: str  # the file that it stands in
+    _jobs: list[Job] = field(default_factory=list)
+
+    @property
+    def about(self) -> str:
+        """What it makes: the function's docstring, on one line."""
+        return " ".join((self.make.__doc__ or "").split())
+
+    @property
+    def jobs(self) -> list[Job]:
+        if not self._jobs:
+            made = self.make()
+            self._jobs = [made] if isinstance(made, Job) else list(made)
+        return self._jobs
 
 
 class Graph:
@@ -75,7 +106,8 @@ class Graph:
         self.threads = max(1, (os.cpu_count() or 1) // int(config.get("jobs", 1)))
         self.sections = scale_file(self.scale, self.project)
         self.jobs: dict[str, Job] = {}
-        self.targets: dict[str, list[Job]] = {}
+        self.targets: dict[str, Target] = {}
+        self.questions: dict[str, Callable[[], Question]] = {}  # of tables, by their names
         self._hashed: dict[tuple, str] = {}
         self._asked: dict[str, Job] = {}
 
@@ -91,10 +123,58 @@ class Graph:
         given = parameters_for(notebook, self.scale, self.given.of(notebook), self.project)
         return {**declared, **given}[name]
 
-    def target(self, name: str, *jobs: Job) -> list[str]:
-        """The input of the Snakefile's rule ``name``, which `vidssl run` can be asked for."""
-        self.targets[name] = list(jobs)
-        return [job.marker for job in jobs]
+    def target(self, make: Callable[[], Any]) -> Callable[[], Any]:
+        """Decorate a function that returns jobs: `vidssl run` can be asked for its name.
+
+        Its docstring is what the list of targets says of it. ValueError for a name that is taken.
+        """
+        name, origin = make.__name__, inspect.unwrap(make).__globals__["__file__"]
+        if name in self.targets:
+            there = self.targets[name].origin
+            raise ValueError(f"{origin}: target {name} stands in {there}, too: rename one")
+        self.targets[name] = Target(name, make, origin)
+        return make
+
+    def table(self, page: str) -> Callable[[Callable[[], Question]], Callable[[], Job]]:
+        """Decorate a function that returns a `Question`: a target of its name, made by ``page``.
+
+        The job depends on every run in the table's cells and is handed their ids. The docstring is
+        the question that the page puts above the table.
+        """
+
+        def decorate(ask: Callable[[], Question]) -> Callable[[], Job]:
+            name = ask.__name__
+
+            @self.target
+            @functools.wraps(ask)
+            def make() -> Job:
+                return self._table(page, name)
+
+            self.questions[name] = ask
+            return make
+
+        return decorate
+
+    def question(self, name: str) -> Question:
+        """What a table asks, with the ids of the runs that answer. ValueError: no such table."""
+        one_of("table", name, list(self.questions))
+        ask = self.questions[name]
+        return ask().named(name, ask.__doc__ or "", self.run_id)
+
+    def _table(self, page: str, name: str) -> Job:
+        if name not in self.jobs:
+            jobs, cells = self.questions[name]().runs, self.path(self.scale, name, CELLS)
+            job = self.run(page, name, after=jobs, table=name, cells=cells)
+            self.jobs[name] = replace(job, asked=self.question(name).text())
+        return self.jobs[name]
+
+    def run_id(self, job: Job) -> str:
+        """The name of a job's record."""
+        return f"{self.scale}-{job.name}"
+
+    def start_from(self, jobs: Sequence[Job]) -> dict[str, str]:
+        """The parameter that points at the weights of a job, of which there is one or none."""
+        return {"pretrained": self.path(jobs[0].file("backbone.pt"))} if jobs else {}
 
     def run(
         self,
@@ -130,10 +210,13 @@ class Graph:
         parameters: dict[str, Any],
     ) -> Job:
         path = notebook_path(notebook, self.project)
-        after = [*after, *self._root(path, parameters, data, priority)]
         chosen = overlaid(parameters, self.given.of(path.stem))
-        folder = f"{self.scale}/{name}"
         given = parameters_for(path.stem, self.scale, chosen, self.project)
+        made = self._embedded(path, given, data, priority)
+        after = [*after, *made]
+        for job in made:
+            chosen["root"] = given["root"] = self.path(os.path.dirname(job.marker))
+        folder = f"{self.scale}/{name}"
         figures = [f for f in figures_of(path, given) if f.made is not False and f.published]
         without = ("runs", "cli") if figures else ("runs", "cli", "visualize")
         return Job(
@@ -198,10 +281,15 @@ class Graph:
         ]
         if not self.dry_run:
             provenance.write_atomic(self.root / RESULTS, json.dumps(told))
+            for job in (job for job in jobs if job.asked):
+                path = self.root / job.file(CELLS)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                provenance.write_atomic(path, job.asked)
 
     def behind(self, target: str) -> list[Job]:
-        """The jobs that a target needs, itself first."""
-        waiting, found = list(self.targets[target]), {}
+        """The jobs that a target needs, itself first. ValueError for an unknown target."""
+        one_of("target", target, list(self.targets))
+        waiting, found = list(self.targets[target].jobs), {}
         markers = {job.marker: job for job in self.jobs.values()}
         while waiting:
             job = waiting.pop(0)
@@ -216,7 +304,8 @@ class Graph:
             for path in _texts(json.loads(job.params)):
                 folder, file = os.path.split(path)
                 maker = folders.get(folder)
-                if maker and file not in [f.name for f in maker.files if f.made is not False]:
+                made = [f.name for f in maker.files if f.made is not False] if maker else []
+                if maker not in (None, job) and file not in made:
                     raise ValueError(
                         f"{job.name} reads {path}, which {maker.name} does not make with its "
                         "parameters"
@@ -233,18 +322,16 @@ class Graph:
                         f"{os.path.basename(figure.name)}: leave publish to the graph"
                     )
 
-    def _root(self, path: Path, parameters: dict, scale: str, priority: int) -> list[Job]:
-        """Put the embedded data's folder into ``parameters``; the job that makes it, if any."""
+    def _embedded(self, path: Path, given: Mapping, scale: str, priority: int) -> list[Job]:
+        """The job that makes the embedded data, where a page reads it and no other is given."""
         declared = declared_parameters(path)
         own = self.given.of(path.stem)
         if not scale or "root" not in declared or {"root", "dataset"} & set(own):
             return []
-        given = parameters_for(path.stem, self.scale, overlaid(parameters, own), self.project)
         if given.get("root") or given.get("dataset", "embedded") != "embedded":
             return []
-        job = self.data(scale, given.get("data_seed", declared.get("data_seed", 0)), priority)
-        parameters["root"] = self.path(os.path.dirname(job.marker))
-        return [job]
+        data_seed = given.get("data_seed", declared.get("data_seed", 0))
+        return [self.data(scale, data_seed, priority)]
 
     def _hashes(self, source: Path | str, without: tuple[str, ...] = ()) -> str:
         """Hashes of the code behind a notebook or a module, made once for all the jobs."""
@@ -272,6 +359,50 @@ class Graph:
         if (there.params, there.inputs) != (job.params, job.inputs):
             raise ValueError(f"two different runs are called {job.name!r}: rename one")
         return there
+
+
+def load(
+    scale: str = "mini", config: Mapping[str, Any] | None = None, project: Path | None = None
+) -> Graph:
+    """The graph of the project's ``papermill_runs/*.smk`` at a scale; see `Graph` for ``config``.
+
+    The files are run as Python, each as a module that holds ``graph`` and, by their names, the
+    other files: ``mosi.pretrain(0)``. One with several targets is a target of all of them, and
+    "reproduce" is every target of every file.
+    """
+    graph = Graph({**(config or {}), "scale": scale}, project)
+    paths = sorted((graph.project / "papermill_runs").glob("*.smk"))
+    files = {path.stem: ModuleType(path.stem) for path in paths}
+    for path, module in zip(paths, files.values()):
+        vars(module).update(files, graph=graph, __file__=path.name)
+        before = set(graph.targets)
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), vars(module))
+        own = [target for name, target in graph.targets.items() if name not in before]
+        if len(own) > 1:
+            _all_of(graph, path.stem, module.__doc__ or "", path.name, own)
+    every = list(graph.targets.values())
+    _all_of(graph, "reproduce", "All tables and figures.", "", every)
+    for name in graph.sections.get("targets", {}):
+        one_of(f"{scale}.yaml, targets", name, list(graph.targets))
+    return graph
+
+
+def _all_of(graph: Graph, name: str, about: str, origin: str, targets: Sequence[Target]) -> None:
+    """Add the target of all ``targets``, which the first sentence of ``about`` describes."""
+
+    def make() -> list[Job]:
+        return list(dict.fromkeys(job for target in targets for job in target.jobs))
+
+    make.__doc__ = about.partition(".")[0] + "." if about else ""
+    graph.targets.setdefault(name, Target(name, make, origin))
+
+
+def published(seed: int, usual: bool = True) -> dict[str, bool]:
+    """Of runs that differ by their seed, the first one's figures go among the project's.
+
+    ``usual``: whether they are the runs that such figures show, not a variant of them.
+    """
+    return {"publish": True} if seed == 0 and usual else {}
 
 
 def results(root: Path, project: Path) -> dict[str, list[str]]:

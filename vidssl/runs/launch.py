@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, TextIO
 
 from vidssl.runs.execute import RunFailed, holder_of, is_held, locked, this_process
 from vidssl.runs.given import Given
-from vidssl.runs.graph import Graph, results
+from vidssl.runs.graph import load, results
 from vidssl.runs.provenance import short
 
 CONFIG = ".config.json"  # a file: --config would turn numbers into words
@@ -61,7 +61,7 @@ def run_target(
     config = {"target": target, "scale": scale, "jobs": jobs, "overrides": dict(given)}
     config |= {"project": str(project), "folder": os.getcwd()}  # Snakemake works in `root`
     config |= {"runs_root": str(root), "dry_run": dry_run}
-    Graph(config, project)  # refuses what is unknown, at once
+    load(scale, config, project)  # refuses what is unknown, at once
     config["settings"] = _settings_of_runs(root, scale, settings)
     if dry_run:
         return _dry_run(target, project, root, config)

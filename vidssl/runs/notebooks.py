@@ -52,8 +52,10 @@ def notebook_path(notebook: str, project: Path | None = None) -> Path:
     """The py:percent file of a notebook's stem; an unknown one is refused with the nearest."""
     project = project or find_project()
     stem = Path(notebook).stem if str(notebook).endswith((".py", ".ipynb")) else str(notebook)
-    one_of("notebook", stem, notebook_names(project))
-    return project / "notebooks" / f"{stem}.py"
+    path = project / "notebooks" / f"{stem}.py"
+    if not path.is_file() or "-Copy" in stem:
+        one_of("notebook", stem, notebook_names(project))
+    return path
 
 
 def notebook_code(path: Path, without: tuple[str, ...] = ("runs", "cli")) -> dict[str, str]:

@@ -269,8 +269,10 @@ def scale_names(project: Path | None = None) -> list[str]:
 def scale_file(scale: str, project: Path | None = None) -> dict[str, dict[str, Any]]:
     """The sections of ``papermill_runs/<scale>.yaml``, each name in them checked."""
     project = project or find_project()
-    one_of("scale", scale, scale_names(project))
-    return _read_scale_file(project / "papermill_runs" / f"{scale}.yaml", project)
+    path = project / "papermill_runs" / f"{scale}.yaml"
+    if not path.is_file():
+        one_of("scale", scale, scale_names(project))
+    return _read_scale_file(path, project)
 
 
 @cache

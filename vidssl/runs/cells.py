@@ -1,0 +1,116 @@
+"""What a table asks: cells with the runs that answer, comparisons, what papers print beside it.
+
+A method's ``.smk`` writes it down, once, with jobs of the graph; the page of tables reads it with
+the ids of their records, see `vidssl.runs.tables`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+Place = tuple[str, Any]  # a row and a column
+ACCURACIES = {"top1_accuracy": "top1_accuracy", "train_accuracy": "train_accuracy"}
+YARDSTICKS = {"static frame": "static_frame_", "frame difference": "frame_difference_"}
+DRAWN = ("settings", "methods", "beside printed")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row in one column: its runs, one a seed, and where their number stands in the records.
+
+    ``metrics``: name in the table -> what the records call it after ``prefix``.
+    """
+
+    row: str
+    column: Any
+    runs: Sequence[Any]  # jobs of the graph; ids of records once they are named
+    prefix: str = ""
+    metrics: Mapping[str, str] = field(default_factory=lambda: dict(ACCURACIES))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A difference in question: the cells ``first`` minus the cells ``second``, seed by seed.
+
+    ``expected``: 1 above zero, -1 below, 0 where nothing is. ``column``: of its row in the table.
+    """
+
+    name: str
+    first: Sequence[Place]
+    second: Sequence[Place]
+    expected: int = 1
+    metric: str = "top1_accuracy"
+    column: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A table. ``setting`` says what its columns are, ``printed`` are keys of papers.yaml.
+
+    ``draw``: "settings" (rows over columns), "methods" (a dot a row, of one column), or "beside
+    printed" (a panel a data set); ``shown``: the rows drawn, all if empty; ``panels``: title of
+    each metric that has a panel of its own, or of each kind of row, "MoSI (clip)".
+    """
+
+    cells: Sequence[Cell]
+    claims: Sequence[Claim] = ()
+    setting: str = ""
+    printed: Sequence[str] = ()
+    draw: str = "settings"
+    measured: str = "top-1 accuracy (%)"
+    shown: Sequence[str] = ()
+    panels: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    name: str = ""
+    about: str = ""
+
+    @property
+    def runs(self) -> list[Any]:
+        """Every run in it, once."""
+        return list(dict.fromkeys(run for cell in self.cells for run in cell.runs))
+
+    def named(self, name: str, about: str, run_id: Callable[[Any], str]) -> Question:
+        """The same table with its name, its question and ids for jobs."""
+        cells = [replace(cell, runs=[run_id(job) for job in cell.runs]) for cell in self.cells]
+        return replace(self, cells=cells, name=name, about=" ".join(about.split()))
+
+    def text(self) -> str:
+        """As JSON, for the page in another process."""
+        return json.dumps(asdict(self))
+
+
+def question_of(text: str) -> Question:
+    """What `Question.text` wrote."""
+    told = json.loads(text)
+    told["cells"] = [Cell(**cell) for cell in told["cells"]]
+    told["claims"] = [Claim(**claim) for claim in told["claims"]]
+    return Question(**told)
+
+
+def yardsticks(column: Any, runs: Sequence[Any]) -> list[Cell]:
+    """What linear classifiers of pictures reach on the labels of ``runs``, which fitted them."""
+    only = {"top1_accuracy": "top1_accuracy"}
+    return [Cell(row, column, runs, prefix, only) for row, prefix in YARDSTICKS.items()]
+
+
+def compare(first: Place, second: Place, expected: int = 1, *, unit: str = "", **about) -> Claim:
+    """The claim that one cell is above another, named by what differs between them."""
+    (row, column), (other_row, other_column) = first, second
+    name = {
+        (False, True): f"{row} - {other_row}, {column}{unit}",
+        (True, False): f"{row}, {column}{unit} - {other_column}{unit}",
+    }.get(
+        (row == other_row, column == other_column),
+        f"{row}, {column}{unit} - {other_row}, {other_column}{unit}",
+    )
+    return Claim(**{"name": name, "first": [first], "second": [second], **about}, expected=expected)
+
+
+def in_each(
+    columns: Iterable[Any], first: str, second: str, expected: int = 1, **about
+) -> list[Claim]:
+    """The claim that one row is above another, column by column."""
+    return [compare((first, c), (second, c), expected, **about) for c in columns]
