@@ -310,7 +310,9 @@ def motionfit_clusters():
         cells.append(tuned("motionfit", k, wanted["seeds"], num_clusters=k))
         others.append(claim(f"{main} clusters beat {k}", "MotionFit", "MotionFit", main, k))
     cells += fitted(sorted([main, *wanted["num_clusters"]]), wanted["seeds"])
-    return Question(cells, others, "number of clusters", ["motionfit_clusters"])
+    printed = ["motionfit_clusters", "motionfit_self_training", "motionfit_heads"]
+    printed.append("motionfit_common_classes")
+    return Question(cells, others, "number of clusters", printed)
 
 
 @graph.table("25_motionfit_tables")
@@ -328,7 +330,7 @@ def motionfit_lambda():
     claims.append(claim("alone it is worse", "motion", "motion", 1.0, 0.0))
     cells += fitted([0.0, *wanted["between"], 1.0], wanted["seeds"])
     setting = "weight of the classes against clip order"
-    return Question(cells, claims, setting, ["motionfit_lambda"])
+    return Question(cells, claims, setting, ["motionfit_lambda", "motionfit_lambda_one"])
 
 
 @graph.table("25_motionfit_tables")
@@ -342,7 +344,9 @@ def motionfit_cliplength():
     cells.append(tuned("scratch", long, wanted["seeds"], frames=long))
     claims = [claim("longer clips help", "MotionFit", "MotionFit", long, usual)]
     cells += fitted([usual, long], wanted["seeds"])
-    return Question(cells, claims, "frames of a clip", ["motionfit_cliplength"])
+    name = "motionfit_cliplength"
+    printed = [name, f"{name}_deviation", f"{name}_scratch"]
+    return Question(cells, claims, "frames of a clip", printed)
 
 
 def seen_longer(seed, frames):
@@ -368,8 +372,9 @@ def motionfit_retrieval():
                 cells.append(Cell(f"{row} ({kind})", k, runs, prefix, recall))
     nearest = [("MotionFit (clip)", 1)], [("appearance (clip)", 1)]
     claims = [Claim("motion beats appearance", *nearest, metric="recall")]
+    printed = ["motionfit_retrieval", "motionfit_retrieval_hmdb51"]
     look = {"panels": {"clip": "clip to clip", "video": "video to video"}, "measured": "recall (%)"}
-    return Question(cells, claims, "neighbours looked at", ["motionfit_retrieval"], **look)
+    return Question(cells, claims, "neighbours looked at", printed, **look)
 
 
 @graph.table("25_motionfit_tables")

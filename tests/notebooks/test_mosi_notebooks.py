@@ -26,7 +26,7 @@ def test_pretrain_transfer_and_table(place):
     for start, name in {"scratch": "scratch", "xy": "mosi"}.items():
         execute("12_mosi_transfer", place, f"mosi_transfer-{start}-n2-s0", **asked,
                 initialisations=[name])  # fmt: skip
-    execute("15_mosi_tables", place, "mosi_lowshot", records=str(place / "records"), data_seed=0)
+    execute("15_mosi_tables", place, "mosi_lowshot")
     table = (place / "figures" / "smoke_mosi_lowshot.csv").read_text().splitlines()
     assert table[0] == "table,row,column,metric,mean,ci95,seeds,scale,dataset,paper"
     for row in ("scratch", "MoSI", "static frame", "chance"):

@@ -49,14 +49,7 @@ def test_motionfit_from_flow_to_tables(place):
     assert "scratch_top1_accuracy" in few["metrics"]
     assert not [name for name in few["metrics"] if "recall" in name], "folds ask for none"
     for table in ("motionfit_transfer", "motionfit_retrieval"):
-        execute(
-            "25_motionfit_tables",
-            place,
-            table,
-            table=table,
-            records=str(place / "records"),
-            data_seed=0,
-        )
+        execute("25_motionfit_tables", place, table, table=table)
         lines = (place / "figures" / f"smoke_{table}.csv").read_text().splitlines()
         assert lines[0] == "table,row,column,metric,mean,ci95,seeds,scale,dataset,paper"
         assert any(line.startswith(f"{table},MotionFit") for line in lines)

@@ -11,7 +11,7 @@ Inside a notebook:
     run.finish({"top1_accuracy": 0.61}, seeds=[seed])
 """
 
-from vidssl.runs.earlier import MissingInput, Need, no_records, teacher_needs
+from vidssl.runs.earlier import MissingInput, Need, teacher_needs
 from vidssl.runs.execute import RunFailed, RunLocked, execute
 from vidssl.runs.figures import figure_files, save_figure
 from vidssl.runs.given import Given
@@ -33,8 +33,6 @@ from vidssl.runs.provenance import code_hashes, find_project
 from vidssl.runs.records import (
     Pooled,
     Run,
-    by_seed,
-    find_records,
     load_records,
     pool_folds,
     records_folder,
@@ -53,7 +51,6 @@ __all__ = [
     "Run",
     "RunFailed",
     "RunLocked",
-    "by_seed",
     "check_parameters",
     "code_hashes",
     "declared_parameters",
@@ -62,10 +59,8 @@ __all__ = [
     "figure_files",
     "fill_map",
     "find_project",
-    "find_records",
     "load_graph",
     "load_records",
-    "no_records",
     "notebook_code",
     "notebook_names",
     "notebook_path",

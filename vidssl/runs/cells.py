@@ -35,7 +35,8 @@ class Cell:
 class Claim:
     """A difference in question: the cells ``first`` minus the cells ``second``, seed by seed.
 
-    ``expected``: 1 above zero, -1 below, 0 where nothing is. ``column``: of its row in the table.
+    ``expected``: 1 above zero, -1 below, 0 where nothing is. ``column``: of its row in the table,
+    told with its ``unit`` behind the name.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Claim:
     expected: int = 1
     metric: str = "top1_accuracy"
     column: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,15 +100,14 @@ def yardsticks(column: Any, runs: Sequence[Any]) -> list[Cell]:
 
 def compare(first: Place, second: Place, expected: int = 1, *, unit: str = "", **about) -> Claim:
     """The claim that one cell is above another, named by what differs between them."""
-    (row, column), (other_row, other_column) = first, second
-    name = {
-        (False, True): f"{row} - {other_row}, {column}{unit}",
-        (True, False): f"{row}, {column}{unit} - {other_column}{unit}",
-    }.get(
-        (row == other_row, column == other_column),
-        f"{row}, {column}{unit} - {other_row}, {other_column}{unit}",
-    )
-    return Claim(**{"name": name, "first": [first], "second": [second], **about}, expected=expected)
+    (row, column), (other, at) = first, second
+    name = f"{row}, {column}{unit} - {other}, {at}{unit}"
+    if column == at:
+        name = f"{row} - {other}, {column}{unit}"
+    elif row == other:
+        name = f"{row}, {column}{unit} - {at}{unit}"
+    told = {"name": name, "expected": expected, **about}
+    return Claim(first=[first], second=[second], **told)
 
 
 def in_each(

@@ -54,12 +54,17 @@ class Job:
     inputs: tuple[str, ...]
     marker: str  # the file that says the job is done
     log: tuple[str, ...]
-    params: str  # what a change of makes it run again
-    code: str
+    params: str  # what a change of makes it run again, as of `code`
+    hashes: Callable[[], str] = field(compare=False)
     priority: int = 0
     figures: tuple[Promise, ...] = ()  # published ones, by their paths without suffix
     files: tuple[Promise, ...] = ()  # beside the marker
     asked: str = ""  # of a table: its `Question`, as text
+
+    @property
+    def code(self) -> str:
+        """Hashes of the code behind it; only rules need them."""
+        return self.hashes()
 
     def file(self, name: str) -> str:
         """A file in the run's folder, relative to the runs' root."""
@@ -226,7 +231,7 @@ class Graph:
             marker=f"{folder}/run.json",
             log=(f"{folder}/{path.stem}.ipynb",),
             params=_text(given),
-            code=self._hashes(path, without),
+            hashes=functools.partial(self._hashes, path, without),
             priority=priority,
             figures=tuple(replace(f, name=self._figure(f.name)) for f in figures),
             files=tuple(files_of(path, given)),
@@ -257,7 +262,7 @@ class Graph:
             marker=os.path.relpath(self.data_root / name / ".made", self.root),
             log=(),
             params=_text(params),
-            code=self._hashes(module),
+            hashes=functools.partial(self._hashes, module),
             priority=priority,
         )
         return self._add(job)
@@ -382,7 +387,7 @@ def load(
             _all_of(graph, path.stem, module.__doc__ or "", path.name, own)
     every = list(graph.targets.values())
     _all_of(graph, "reproduce", "All tables and figures.", "", every)
-    for name in graph.sections.get("targets", {}):
+    for name in graph.sections.get("targets", {}) if paths else ():
         one_of(f"{scale}.yaml, targets", name, list(graph.targets))
     return graph
 

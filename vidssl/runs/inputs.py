@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from vidssl.data import Splits
 
 # parameters that are paths, of what no other page makes
-PATHS = ("root", "dataset_options.annotations", "flow", "records", "label_list", "label_lists")
-PATHS += ("image",)
+PATHS = ("root", "dataset_options.annotations", "flow", "records", "cells", "label_list")
+PATHS += ("label_lists", "image")
 
 
 def embedded_data(

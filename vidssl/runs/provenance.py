@@ -21,6 +21,7 @@ from vidssl.files import write_atomic as write_atomic  # passed on to the rest o
 PACKAGE = Path(__file__).resolve().parents[1]
 CODE_PATHS = ("vidssl", "notebooks", "papermill_runs", "pyproject.toml", "constraints.txt")
 TELLS_ONLY = ("progress",)  # rooms that no result depends on
+TABLES = ("vidssl.runs.tables", "vidssl.runs.cells")  # a room of their own: numbers depend on them
 VERSIONED = ("torch", "torchvision", "numpy", "decord", "av", "accelerate", "matplotlib")
 
 
@@ -227,6 +228,8 @@ def code_hashes(
 
 
 def _room(name: str) -> str:
+    if name in TABLES:
+        return "tables"
     parts = name.split(".")
     return parts[min(1, len(parts) - 1)]
 
