@@ -8,7 +8,7 @@ import pytest
 from tiny_project import REPOSITORY, make_project
 
 from vidssl import runs
-from vidssl.runs.cells import question_of
+from vidssl.runs.cells import Cell, Question, in_each, question_of
 from vidssl.runs.promises import figures_of, files_of
 
 SCALES = runs.scale_names(REPOSITORY)
@@ -93,6 +93,22 @@ def third():
 def fourth():
     return third()
 """
+
+
+def test_a_method_adds_its_rows_to_another_s_table(tmp_path):
+    graph = graph_of("smoke", tmp_path)
+    alone = graph.question("mosi_comparison")
+
+    @graph.adds_to("mosi_comparison")
+    def own_row():
+        job = graph.run("02_supervised_baseline", "own_transfer-s0", seed=0)
+        return Question([Cell("mine", 20, [job], "own_")], in_each([20], "mine", "scratch"))
+
+    asked = graph.question("mosi_comparison")
+    assert set(asked.runs) - set(alone.runs) == {"smoke-own_transfer-s0"}
+    assert asked.claims[-1].name == "mine - scratch, 20"
+    [table] = graph.targets["mosi_comparison"].jobs
+    assert "smoke/own_transfer-s0/run.json" in table.inputs
 
 
 def test_unknown_targets_and_settings_name_the_nearest(tmp_path):

@@ -79,6 +79,12 @@ class Question:
         cells = [replace(cell, runs=[run_id(job) for job in cell.runs]) for cell in self.cells]
         return replace(self, cells=cells, name=name, about=" ".join(about.split()))
 
+    def joined(self, other: Question) -> Question:
+        """The same table with another one's cells and claims; rows that are drawn stay so."""
+        shown = [*self.shown, *(cell.row for cell in other.cells)] if self.shown else ()
+        cells, claims = [*self.cells, *other.cells], [*self.claims, *other.claims]
+        return replace(self, cells=cells, claims=claims, shown=shown)
+
     def text(self) -> str:
         """As JSON, for the page in another process."""
         return json.dumps(asdict(self))

@@ -113,6 +113,7 @@ class Graph:
         self.jobs: dict[str, Job] = {}
         self.targets: dict[str, Target] = {}
         self.questions: dict[str, Callable[[], Question]] = {}  # of tables, by their names
+        self.additions: list[tuple[str, Callable[[], Question]]] = []  # to the tables of others
         self._hashed: dict[tuple, str] = {}
         self._asked: dict[str, Job] = {}
 
@@ -160,15 +161,28 @@ class Graph:
 
         return decorate
 
+    def adds_to(self, table: str) -> Callable[[Callable[[], Question]], Callable[[], Question]]:
+        """Decorate a function whose `Question` has further cells and claims for another's table."""
+
+        def decorate(ask: Callable[[], Question]) -> Callable[[], Question]:
+            self.additions.append((table, ask))
+            return ask
+
+        return decorate
+
     def question(self, name: str) -> Question:
         """What a table asks, with the ids of the runs that answer. ValueError: no such table."""
-        one_of("table", name, list(self.questions))
-        ask = self.questions[name]
-        return ask().named(name, ask.__doc__ or "", self.run_id)
+        return self._whole(name).named(name, self.questions[name].__doc__ or "", self.run_id)
+
+    def _whole(self, name: str) -> Question:
+        asked = self.questions[one_of("table", name, list(self.questions))]()
+        for ask in (ask for table, ask in self.additions if table == name):
+            asked = asked.joined(ask())
+        return asked
 
     def _table(self, page: str, name: str) -> Job:
         if name not in self.jobs:
-            jobs, cells = self.questions[name]().runs, self.path(self.scale, name, CELLS)
+            jobs, cells = self._whole(name).runs, self.path(self.scale, name, CELLS)
             job = self.run(page, name, after=jobs, table=name, cells=cells)
             self.jobs[name] = replace(job, asked=self.question(name).text())
         return self.jobs[name]
@@ -389,6 +403,8 @@ def load(
     _all_of(graph, "reproduce", "All tables and figures.", "", every)
     for name in graph.sections.get("targets", {}) if paths else ():
         one_of(f"{scale}.yaml, targets", name, list(graph.targets))
+    for table, _ in graph.additions:
+        one_of("table", table, list(graph.questions))
     return graph
 
 
