@@ -11,7 +11,6 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
-    FAINT,
     PAGE_WIDTH,
     add_note,
     method_name,
@@ -22,7 +21,10 @@ from vidssl.visualize.style import (
 from vidssl.visualize.tables import (
     CHANCE_ROW,
     _as_rows,
+    _data_and_scale,
     _in_order,
+    _mark_chance,
+    _measured,
     _number,
     _only,
 )
@@ -33,7 +35,6 @@ def accuracy_by_method(
     *,
     metric: str = "top-1 accuracy (%)",
     note: str | None = None,
-    width: float = COLUMN_WIDTH,
 ) -> Figure:
     """A dot a method (``row``) with its 95 % interval, the best on top.
 
@@ -42,19 +43,17 @@ def accuracy_by_method(
             a row named "chance" becomes the dashed line.
         metric: label of the x axis.
         note: the grey line at the bottom right; by default the table's data set and scale.
-        width: of the figure, in inches.
 
     Raises:
         ValueError: nothing to plot, a method twice, or rows of several scales or data sets.
     """
-    rows = [row for row in _as_rows(table) if _number(row.get("mean")) is not None]
+    rows = _measured(table)
     names = [str(row["row"]) for row in rows if row["row"] != CHANCE_ROW]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"table must have one row with a mean for each method, got {names}")
-    if note is None:
-        note = " · ".join(_only(rows, key) for key in ("dataset", "scale") if _only(rows, key))
+    note = _data_and_scale(rows) if note is None else note
     with paper_style():
-        figure = new_figure(width, 0.19 * len(names) + 0.5 + 0.15 * bool(note))
+        figure = new_figure(COLUMN_WIDTH, 0.19 * len(names) + 0.5 + 0.15 * bool(note))
         axis = figure.subplots()
         _draw_methods(axis, rows, "mean")
         axis.set_xlabel(metric)
@@ -62,22 +61,19 @@ def accuracy_by_method(
     return figure
 
 
-def accuracy_beside_printed(
-    table: Iterable[Mapping], *, metric: str = "accuracy (%)", width: float = PAGE_WIDTH
-) -> Figure:
+def accuracy_beside_printed(table: Iterable[Mapping], *, metric: str = "accuracy (%)") -> Figure:
     """Our own rows, and apart from them those that papers print: a panel a data set.
 
     Args:
         table: rows as in `accuracy_by_setting`; own ones have a ``mean`` and are of one data set
             and scale, quoted ones have ``paper``, a fraction. "chance" becomes the dashed line.
         metric: label of the x axes, which differ from panel to panel.
-        width: of the figure, in inches.
 
     Raises:
         ValueError: without an own or without a quoted row.
     """
     rows = _as_rows(table)
-    own = [row for row in rows if _number(row.get("mean")) is not None]
+    own = _measured(rows)
     quoted = [row for row in rows if _number(row.get("paper")) is not None]
     if not own or not quoted:
         raise ValueError(f"table has {len(own)} own and {len(quoted)} quoted rows; it needs both")
@@ -86,7 +82,7 @@ def accuracy_beside_printed(
         panels[f"as printed: {name}"] = [row for row in quoted if row["dataset"] == name]
     longest = max(len(part) for part in panels.values())
     with paper_style():
-        figure = new_figure(width, 0.19 * longest + 0.7)
+        figure = new_figure(PAGE_WIDTH, 0.19 * longest + 0.7)
         axes = figure.subplots(1, len(panels))
         for axis, (title, part) in zip(axes, panels.items()):
             _draw_methods(axis, part, "mean" if part is own else "paper")
@@ -109,11 +105,7 @@ def _draw_methods(axis: Axes, rows: list[Mapping], value: str) -> None:
     )
     for row in rows:
         if row["row"] == CHANCE_ROW:
-            axis.axvline(100 * float(row[value]), color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
-            edge = axis.get_xaxis_transform()
-            axis.text(
-                100 * float(row[value]), 1.01, "chance", color=FAINT, fontsize=7, transform=edge
-            )
+            _mark_chance(axis, float(row[value]))
     axis.set_yticks(range(len(named)), [method_name(row["row"]) for row in named])
     axis.set(xlim=(0, 1.08 * axis.dataLim.x1), ylim=(-0.6, len(named) - 0.4))
     axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -126,14 +118,12 @@ def accuracy_by_cost(
     seconds: Mapping[str, float],
     *,
     note: str = "",
-    width: float = COLUMN_WIDTH,
 ) -> Figure:
     """What a right answer costs: a dot a method, time on a logarithmic axis.
 
     Args:
         accuracy: method -> fraction in [0, 1]. seconds: the same methods -> seconds a video.
         note: a grey line at the bottom right.
-        width: of the figure, in inches.
     """
     if not accuracy or set(accuracy) != set(seconds):
         raise ValueError(
@@ -141,7 +131,7 @@ def accuracy_by_cost(
             f"{sorted(seconds)}"
         )
     with paper_style():
-        figure = new_figure(width, 2.0 + 0.15 * bool(note))
+        figure = new_figure(COLUMN_WIDTH, 2.0 + 0.15 * bool(note))
         axis = figure.subplots()
         for place, name in enumerate(sorted(accuracy, key=accuracy.get, reverse=True)):
             label = method_name(name)
