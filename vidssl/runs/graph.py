@@ -172,7 +172,10 @@ class Graph:
 
     def question(self, name: str) -> Question:
         """What a table asks, with the ids of the runs that answer. ValueError: no such table."""
-        return self._whole(name).named(name, self.questions[name].__doc__ or "", self.run_id)
+        return self._named(name, self._whole(name))
+
+    def _named(self, name: str, asked: Question) -> Question:
+        return asked.named(name, self.questions[name].__doc__ or "", self.run_id)
 
     def _whole(self, name: str) -> Question:
         asked = self.questions[one_of("table", name, list(self.questions))]()
@@ -182,9 +185,9 @@ class Graph:
 
     def _table(self, page: str, name: str) -> Job:
         if name not in self.jobs:
-            jobs, cells = self._whole(name).runs, self.path(self.scale, name, CELLS)
-            job = self.run(page, name, after=jobs, table=name, cells=cells)
-            self.jobs[name] = replace(job, asked=self.question(name).text())
+            asked, cells = self._whole(name), self.path(self.scale, name, CELLS)
+            job = self.run(page, name, after=asked.runs, table=name, cells=cells)
+            self.jobs[name] = replace(job, asked=self._named(name, asked).text())
         return self.jobs[name]
 
     def run_id(self, job: Job) -> str:
