@@ -71,7 +71,7 @@ lint: setup
 	$(bin)/ruff format --check .
 
 bench: setup
-	$(bin)/pytest -s -m bench tests/benchmarks
+	$(bin)/pytest -s -m bench tests/benchmarks tests/browser
 
 lab: setup
 	$(bin)/jupyter lab notebooks \

@@ -4,6 +4,9 @@
 # **Question.** Can a video network learn to name the direction and speed of pseudo motions, on
 # images it has never seen?
 #
+# [10](10_mosi_pseudo_motion.ipynb) made the motions; here a network learns from them, without a
+# label and, where the source is a folder of photographs, without a video (section 3.3).
+#
 # | | |
 # | --- | --- |
 # | needs | videos or still images, without labels (`dataset`, `root`) |
@@ -27,15 +30,18 @@ axes = "xy"
 motion = "integer"  # or "subpixel"
 mask_ratio = [0.3, 0.5]  # side of the moving square relative to size; [0.4] fixes it, []: no mask
 mask_curriculum = 0.7  # share of the training over which the mask closes; 0: as in the paper
-jitter = {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5, "hue": 0.25, "grey": 0.3}  # {}: no
-jitter_per = "frame"  # or "clip"
+augmentation = {
+    "color": [0.5, 0.5, 0.5, 0.25],
+    "grey": 0.3,
+}  # what is not named is off
+colors_per = "frame"  # or "clip"
 mask_order = "mask_first"  # or "jitter_first", as in the authors' release
 flip = "none"  # or "mirror_label", or "release": mirrored under an unchanged label
 max_images = 0  # train on so many videos or images, drawn by seed; 0: all
 epochs = 2
 batch_images = 8
 lr = 0.002
-warmup_epochs = 0.2
+warmup = 0.1  # share of the training
 weight_decay = 1e-4
 accumulate = 1  # steps that share one update of the weights
 precision = "no"  # bf16 on a GPU
@@ -51,33 +57,10 @@ from vidssl import runs
 run = runs.start("11_mosi_pretrain", globals())
 
 # %%
-import numpy as np
-import torch
-from sklearn.metrics import confusion_matrix as count_confusions
-
-from vidssl import models, visualize
-from vidssl.core import derive_seed
-from vidssl.data import ColorJitter, ImageDataset, collate
 from vidssl.methods import mosi
-from vidssl.models.pretrained import save_pretrained
-from vidssl.motion import label_pool
-from vidssl.training import TrainConfig, fit
-from vidssl.visualize.widgets import progress_report
 
 splits = run.open_dataset()
-config = mosi.MoSIConfig(
-    frames=frames,
-    size=size,
-    k=k,
-    axes=axes,
-    motion=motion,
-    mask_ratio=mask_ratio or None,
-    mask_curriculum=mask_curriculum,
-    jitter=ColorJitter(**jitter) if jitter else None,
-    jitter_per=jitter_per,
-    mask_order=mask_order,
-    flip=flip,
-)
+config = mosi.MoSIConfig.of(run.params)
 print(f"{len(splits.train)} source videos or images, of {config.source_side} px")
 
 # %% [markdown]
@@ -87,6 +70,11 @@ print(f"{len(splits.train)} source videos or images, of {config.source_side} px"
 # videos, or, where a data set has none, the last tenth of the images.
 
 # %%
+import numpy as np
+
+from vidssl.core import derive_seed
+from vidssl.data import ImageDataset, collate
+
 kept = splits.test or splits.train[-max(1, len(splits.train) // 10) :]
 training = splits.train if splits.test else splits.train[: -len(kept)]
 if max_images:
@@ -99,61 +87,82 @@ batch = collate(list(ImageDataset(chosen, side=config.source_side, store=store))
 held_out, unreadable = batch["image"], batch["failed"]
 print(f"{len(held_out)} held-out images, {len(training)} for training")
 
+# %% [markdown]
+# ## What one step sees
+#
+# All $4K + 1$ sequences of an image are in the same batch, each with its own window, square and
+# colours. They show the same thing, so only their motion tells them apart.
+
 # %%
+import torch
+
+from vidssl import visualize
+from vidssl.motion import label_pool
+
 clips, labels = mosi.pretext_batch(held_out[:1], config, torch.Generator().manual_seed(seed))
 pool = label_pool(k, axes)
 figure = visualize.film_strip(
     list(clips),
     titles=["{}: ({:+d}, {:+d})".format(label, *pool[label]) for label in labels.tolist()],
     every=max(1, frames // 8),
-    note=f"one step's clips of one image: {mask_order.replace('_', ' ')}, colours per {jitter_per}",
+    note=f"one step's clips of one image: {mask_order.replace('_', ' ')}, colours per {colors_per}",
 )
 figure
 
 # %% [markdown]
+# The colours of neighbouring frames differ on purpose (appendix): a network that compares pixel
+# with pixel finds no match, so it has to follow what is shown.
+#
 # ## Before training
 
 
 # %%
-def pretext_accuracy(model):
-    predicted, true = mosi.pretext_predictions(model, held_out, config, seed=seed)
+from vidssl import protocol
+
+
+def pretext_accuracy(network):
+    predicted, true = mosi.pretext_predictions(network, held_out, config, seed=seed)
     return (predicted == true).float().mean().item(), predicted, true
 
 
-torch.manual_seed(derive_seed(seed, "weights"))
-model = models.build(backbone, num_classes=config.num_classes, width=width)
+network, _ = protocol.start_network(
+    "", backbone=backbone, width=width, num_classes=config.num_classes, seed=seed
+)
 chance = 1 / config.num_classes
-before, _, _ = pretext_accuracy(model)
+before, _, _ = pretext_accuracy(network)
 print(f"held-out pretext accuracy before training {before:.1%}, chance {chance:.1%}")
 
 # %% [markdown]
 # ## Training
+#
+# The cross-entropy of the label $i$ of every sequence $\tilde{\mathbf{u}}^{(b, i)}$ of each of $B$
+# images:
+#
+# $$L = \frac{1}{B\,|\mathbb{L}|} \sum_{b=1}^{B} \sum_{i \in \mathbb{L}}
+# -\log p_\theta\!\left(i \mid \tilde{\mathbf{u}}^{(b, i)}\right)$$
+#
+# The step that the loop calls on each batch of images; `pretext_batch` makes what was shown above:
 
 # %%
-result = fit(
-    model,
+import inspect
+
+from IPython.display import Code
+
+Code(inspect.getsource(mosi.training_step), language="python")
+
+# %%
+from vidssl.models.pretrained import save_pretrained
+
+result = protocol.train(
+    network,
     ImageDataset(training, side=config.source_side, seed=seed, store=store),
     mosi.training_step(config),
-    TrainConfig(
-        epochs=epochs,
-        batch_size=batch_images,
-        lr=lr,
-        warmup_epochs=warmup_epochs,
-        weight_decay=weight_decay,
-        accumulate=accumulate,
-        precision=precision,
-        seed=seed,
-        num_workers=num_workers,
-    ),
-    folder=run.checkpoint_folder,
-    processes=processes,
-    launcher=launcher,
-    collate=collate,
-    report=progress_report(),
-    log=run.log,
+    protocol.Tuning.of(run.params, batch_size=batch_images),
+    seed=seed,
+    **run.outputs(),
 )
 weights = save_pretrained(
-    model, run.folder / "backbone.pt", method="mosi", backbone=backbone, width=width,
+    network, run.folder / "backbone.pt", method="mosi", backbone=backbone, width=width,
     dataset=splits.name, seed=seed,
 )  # fmt: skip
 print(
@@ -174,12 +183,17 @@ run.save_figure(
 figure
 
 # %% [markdown]
+# Two things happen at once: the network learns, and, with `mask_curriculum`, the square closes. So
+# the curve may sag while the task gets harder; what counts is where it ends.
+#
 # ## After training
 #
 # Which labels are confused? Neighbouring speeds of one direction, if any: they look most alike.
 
 # %%
-after, predicted, true = pretext_accuracy(model)
+from sklearn.metrics import confusion_matrix as count_confusions
+
+after, predicted, true = pretext_accuracy(network)
 names = [f"({x:+d}, {y:+d})" for x, y in pool]
 figure = visualize.confusion_matrix(
     count_confusions(true, predicted, labels=range(config.num_classes)), names, note=note
@@ -196,16 +210,9 @@ figure
 # ever confused; a smoke run only shows that every step works. With `flip = "release"` left and
 # right are confused for ever, because half of their clips carry the other's label. Other settings than
 # these may leave the network at chance (a small mask, no curriculum, few images): that is a finding,
-# not a fault, and is only said.
+# not a fault.
 
 # %%
-assert np.isfinite([row["loss"] for row in result.history]).all()
-if scale != "smoke" and after <= 2 * chance:
-    own_task = (frames, k, mask_ratio) == (8, 2, [0.3, 0.5]) and mask_curriculum
-    hint = f"pretext accuracy {after:.1%} is near chance: train longer, or let the mask show more"
-    assert dataset != "embedded" or not own_task, hint
-    print(hint)
-
 run.finish(
     {
         "pretext_accuracy": after,
@@ -219,4 +226,19 @@ run.finish(
     seeds=[seed],
     failed=failed,
     data_hash=splits.fingerprint,
+    expectations=[
+        runs.Expectation("names motions of unseen images", after, chance, len(held_out)),
+        runs.Expectation("learned in training", after, before, len(held_out)),
+    ],
 )
+
+# %% [markdown]
+# ## What to try next
+#
+# - `mask_curriculum = 0.0`: the paper's own task from the first step. Does so small a network begin?
+# - `mask_ratio = []`: everything moves. Higher accuracy, and is it worth more in
+#   [03_transfer](03_transfer.ipynb)?
+# - `flip = "release"`: the bound of 77.8 % that the release's flip sets.
+# - `dataset = "folder"`, `root` a folder of photographs: no video at all.
+# - [03_transfer](03_transfer.ipynb): what the weights are worth with a few labels;
+#   [13_mosi_gradcam](13_mosi_gradcam.ipynb): where the network looks.

@@ -5,7 +5,7 @@
 # teachers, blended video by video?
 #
 # `method` is *timebalance*, or one of the baselines on the same network, data and number of steps:
-# *supervised* (labels alone), *pseudo_label*, *mean_teacher*, *fixmatch*, *tg_fixmatch*. `blend`
+# *supervised* (labels alone), *pseudo_label*, *mean_teacher*, *fixmatch*, *tg_fixmatch*, *s4l*. `blend`
 # tells which teachers the student listens to: both by *similarity*, their *average*, or one alone.
 #
 # | | |
@@ -23,7 +23,7 @@ dataset_options = {}  # annotations, split, group_pattern, test_groups, missing,
 data_seed = 0
 validation = 0.0  # share of the training videos tested on instead of the test set, by whole groups
 seed = 0
-method = "timebalance"  # timebalance, supervised, pseudo_label, mean_teacher, fixmatch, tg_fixmatch
+method = "timebalance"  # supervised, pseudo_label, mean_teacher, fixmatch, tg_fixmatch, s4l
 fraction = 0.1  # labelled share of the training videos
 label_list = ""  # file of labelled videos, lines of: path frames label; empty: drawn with seed
 pretrained = ""  # backbone.pt to start from (TCLR, MoSI, MotionFit); empty: from scratch
@@ -46,9 +46,26 @@ frames = 8
 frame_stride = 7
 size = 32  # px
 short_side = 40  # px
-flip = 0.5
-weak_strong = False  # timebalance: teachers see the weak view, the student the strong one
+augmentation = {
+    "flip": 0.5,
+    "color": [0.5, 0.5, 0.5, 0.25],
+    "grey": 0.3,
+}  # of labelled clips; what is not named is off
+weak_augmentation = {
+    "flip": 0.5,
+    "color": [0.1, 0.1, 0.1, 0.02],
+}  # of clips without label, where the network labels them itself
+strong_augmentation = {
+    "scale": [0.5, 1.0],
+    "flip": 0.5,
+    "color": [0.5, 0.5, 0.5, 0.25],
+    "grey": 0.175,
+    "erase": 0.7,
+}  # of their other view, which is learned (fixmatch)
+weak_strong = False  # timebalance: teachers see the weak view, the student the strong one; else one
 steps = 1000  # as many as the teachers' fine-tuning: one budget for all rows
+epochs = 0  # or so many epochs
+epoch_of = "unlabelled"  # the videos that an epoch passes over: unlabelled, labelled
 batch_size = 16  # labelled videos a step, and as many without label
 lr = 0.001
 warmup = 0.03  # share of the training
@@ -79,46 +96,30 @@ pretrained, invariant, distinctive, similarities = run.inputs(
     ),
 )
 
+# %% [markdown]
+# ## Few labels, many videos
+#
+# A class without a label keeps its place in the classifier and in every denominator.
+
 # %%
-from dataclasses import replace
+from vidssl import protocol, visualize
+from vidssl.core import one_of
+from vidssl.data import labelled_videos
+from vidssl.methods import semi_supervised
 
-import numpy as np
-import torch
-
-from vidssl import models, visualize
-from vidssl.core import derive_seed, one_of
-from vidssl.data import (
-    ClipDataset,
-    MultiClipDataset,
-    PairedDataset,
-    TestTransform,
-    TrainTransform,
-    ViewTransform,
-    WeakStrong,
-    collate,
-    label_fraction,
-    read_label_list,
-)
-from vidssl.inference import predict, report
-from vidssl.methods import semi_supervised, supervised, timebalance
-from vidssl.methods.baselines import linear_baseline
-from vidssl.models.pretrained import load_pretrained
-from vidssl.training import TrainConfig, fit
-from vidssl.visualize.widgets import progress_report
-
-METHODS = (
-    "timebalance", "supervised", "pseudo_label", "mean_teacher", "fixmatch", "tg_fixmatch",
-)  # fmt: skip
-one_of("method", method, METHODS)
+METHODS = {
+    "timebalance": semi_supervised.SemiSupervised(
+        step=None, views=("weak", "strong") if weak_strong else ("labelled",)
+    ),
+    **semi_supervised.METHODS,
+}
+chosen = METHODS[one_of("method", method, METHODS)]
 splits = run.open_dataset(labelled=True)
-labelled = (
-    read_label_list(label_list, splits)
-    if label_list
-    else label_fraction(splits.train, fraction, seed)
-)
+asked = {"label_list": label_list} if label_list else {"fraction": fraction}
+labelled = labelled_videos(splits, seed=seed, **asked)
 known_ids = {record.video_id for record in labelled}
 unlabelled = [record for record in splits.train if record.video_id not in known_ids]
-if not unlabelled and method != "supervised":
+if chosen.views and not unlabelled:
     raise runs.ParameterError("every training video has a label, so none is left without")
 print(
     f"{method}: {len(labelled)} labelled and {len(unlabelled)} unlabelled videos of "
@@ -126,35 +127,33 @@ print(
 )
 
 # %% [markdown]
-# ## Clips
+# A sample is a clip of a labelled video and, beside it, the views of a clip without label that the
+# method asks for: *weak* ones are there to be labelled, *strong* ones to be learned, and *labelled*
+# means changed as the labelled clips are. A mini weak view moves a pixel by 3 % of its range, a strong
+# one by 21 %.
 
 # %%
-seen = unlabelled if method != "supervised" else []
+from vidssl.core import derive_seed
+from vidssl.data import Augmentation, PairedDataset, TwoViews
+
+seen = unlabelled if chosen.views else []
 store = run.open_frames([*labelled, *seen, *splits.test], short_side)
-clip_settings = {"frames": frames, "stride": frame_stride, "store": store}
-augmented = TrainTransform(size=size, short_side=short_side, flip=flip)
-two_views = method in ("mean_teacher", "fixmatch", "tg_fixmatch") or weak_strong
-strong = augmented if method == "mean_teacher" else ViewTransform(size=size, short_side=short_side)
-views = WeakStrong(augmented, strong) if two_views else augmented
-plain = TestTransform(size=size, short_side=short_side)
-known = ClipDataset(labelled, **clip_settings, transform=augmented, seed=seed)
-training = known
-if method != "supervised":
-    others = ClipDataset(
-        unlabelled,
-        **clip_settings,
-        transform=views,
-        seed=derive_seed(seed, "unlabelled"),
-    )
-    training = PairedDataset(known, others)
-labelled_set = MultiClipDataset(labelled, **clip_settings, count=train_clips, transform=plain)
-test_set = MultiClipDataset(splits.test, **clip_settings, count=test_clips, transform=plain)
+clips = protocol.Clips.of(run.params, store=store)
+changes = {
+    "labelled": augmentation,
+    "weak": weak_augmentation,
+    "strong": strong_augmentation,
+}
+training = clips.training(labelled, seed)
+if chosen.views:
+    views = [clips.augmented(Augmentation.of(changes[name])) for name in chosen.views]
+    transform = TwoViews(*views) if len(views) == 2 else views[0]
+    others = clips.training(unlabelled, derive_seed(seed, "unlabelled"), transform=transform)
+    training = PairedDataset(training, others, epoch_of)
 sample = training[0]
-shown = {"labelled": sample["clip"]}
-if two_views:
-    shown |= dict(zip(("unlabelled, first view", "unlabelled, second"), sample["unlabelled"]))
-elif method != "supervised":
-    shown |= {"unlabelled": sample["unlabelled"]}
+shown = {"labelled": sample["clips"][0]}
+for place, view in enumerate(sample.get("unlabelled", ())):
+    shown[f"unlabelled, {chosen.views[place]} ({place + 1})"] = view
 figure = visualize.film_strip(
     list(shown.values()), titles=list(shown), note="one draw of the augmentation a clip"
 )
@@ -163,85 +162,119 @@ figure
 # %% [markdown]
 # ## What is learned from
 #
-# A TimeBalance student listens to the fine-tuned teachers, which are frozen; the weight of each
-# video is its temporal similarity.
-
+# With labels alone (*supervised*) the loss is the cross-entropy $H$ of the $B$ labelled clips. The
+# others add, with a weight $w$, something about the unlabelled clip $u$ in a weak view $\alpha(u)$, a
+# second weak view $\alpha'(u)$ or a strong one $A(u)$; $p$ are class probabilities:
+#
+# | | |
+# | --- | --- |
+# | *pseudo_label* | $\mathbb{1}[\max p(\alpha(u)) \ge \theta] \; H(\arg\max p(\alpha(u)),\, p(\alpha(u)))$ |
+# | *fixmatch* | $\mathbb{1}[\max p(\alpha(u)) \ge \theta] \; H(\arg\max p(\alpha(u)),\, p(A(u)))$ |
+# | *tg_fixmatch* | the same for two networks, on RGB and on frame differences, that share one label |
+# | *s4l* | $H(r,\, q(r(u)))$: by how many quarters $r$ the clip was turned, by a second classifier $q$ |
+# | *mean_teacher* | $\lVert p(\alpha(u)) - \bar p(\alpha'(u)) \rVert^2$, $\bar p$ of the averaged weights |
+#
+# The student of *timebalance* listens to two frozen teachers instead. A video's temporal similarity
+# $s_i$ is the weight of the invariant one,
+#
+# $$p^T_i = s_i \, p^I_i + (1 - s_i) \, p^D_i$$
+#
+# and labelled and unlabelled clips are drawn towards the blend, with $D$ the squared difference
+# (*mse*) or the divergence (*kl*):
+#
+# $$L = H(y, p) + w_l \, D_{\text{labelled}}(p, p^T) + w_u \, D_{\text{unlabelled}}(p, p^T)$$
 
 # %%
-def new_network(name="weights"):
-    torch.manual_seed(derive_seed(seed, name))
-    network = models.build(backbone, num_classes=splits.num_classes, width=width)
-    if pretrained:
-        load_pretrained(network, pretrained)
-    return network
+models = []
+for index in range(chosen.networks):
+    network, about = protocol.start_network(
+        pretrained,
+        backbone=backbone,
+        width=width,
+        num_classes=splits.num_classes,
+        seed=derive_seed(seed, "network", index) if index else seed,
+    )
+    models.append(network)
+model = chosen.wrap(*models)
+tested = chosen.network(model)
+config = semi_supervised.SemiSupervisedConfig(
+    threshold=threshold,
+    weight=baseline_weight,
+    decay=decay,
+    ramp=ramp if chosen.ramped else 0.0,
+)
+if about:
+    print(f"begins with {about.get('method', 'weights')} of {about['dataset']}")
 
+# %% [markdown]
+# Where the student is taught, the weights of all training videos are looked at before they are used:
+# if they are all alike, the blend is a fixed mixture.
 
-def video_weights():
-    """video_id -> s of all training videos, and whether they are all alike."""
-    if blend != "similarity":
-        return {}, False
+# %%
+import numpy as np
+
+from vidssl.methods import timebalance
+
+scores, degenerate = {}, False
+if taught:
+    teachers = timebalance.load_finetuned(invariant, distinctive, fraction, splits.num_classes)
+    taught_by = timebalance.StudentConfig(blend, distance, labelled_weight, unlabelled_weight)
+if taught and blend == "similarity":
     video_ids = [record.video_id for record in [*labelled, *unlabelled]]
     raw = timebalance.load_similarities(similarities).of(video_ids).scores(similarity_clips)
     s = timebalance.calibrate(raw, calibration)
+    scores = dict(zip(video_ids, s.astype(np.float32).tolist()))
+    degenerate = timebalance.warn_if_alike(s)
     print(f"s from {s.min():.2f} to {s.max():.2f}, mean {s.mean():.2f}")
-    return dict(zip(video_ids, s.astype(np.float32).tolist())), timebalance.warn_if_alike(s)
-
-
-model, network, degenerate = new_network(), None, False
-semi = semi_supervised.SemiSupervisedConfig(
-    threshold=threshold, weight=baseline_weight, decay=decay,
-    ramp=ramp if method in ("pseudo_label", "mean_teacher") else 0.0,
-)  # fmt: skip
-if method == "timebalance":
-    teachers = timebalance.load_finetuned(invariant, distinctive, fraction, splits.num_classes)
-    scores, degenerate = video_weights()
-    config = timebalance.StudentConfig(blend, distance, labelled_weight, unlabelled_weight)
-    step = timebalance.student_step(teachers, scores, config)
-elif method == "supervised":
-    step = supervised.training_step
-elif method == "pseudo_label":
-    step = semi_supervised.pseudo_label_step(semi)
-elif method == "mean_teacher":
-    model = semi_supervised.MeanTeacher(model)
-    step, network = semi_supervised.mean_teacher_step(semi), model.teacher
-elif method == "fixmatch":
-    step = semi_supervised.fixmatch_step(semi)
-else:
-    model = semi_supervised.TwoStreams(model, new_network("gradient weights"))
-    step, network = semi_supervised.gradient_fixmatch_step(semi), model.rgb
-network = network or model  # what is tested
 
 # %% [markdown]
+# Both equations for a few clips, and the method's own answer beside them.
+
+# %%
+import pandas as pd
+import torch
+from torch.nn.functional import cross_entropy
+
+from vidssl.core import normalise
+from vidssl.data import collate
+from vidssl.inference import place
+
+table = None
+if taught:
+    batch = collate([training[i] for i in range(min(4, len(training)))])
+    known, weak, seen = batch["clips"][:, 0], batch["unlabelled"][:, 0], batch["unlabelled"][:, -1]
+    p_i, p_d = (p.float().cpu() for p in teachers.predict(normalise(torch.cat([known, weak]))))
+    s = timebalance.blend_weights([*batch["video_id"], *batch["unlabelled_id"]], scores, blend)
+    target = s[:, None] * p_i + (1 - s[:, None]) * p_d
+    with torch.no_grad():
+        logits = model(normalise(torch.cat([known, seen])).to(place(model))).float().cpu()
+    p, number = logits.softmax(dim=1), len(known)
+    if distance == "mse":
+        apart = (p - target).square().mean(dim=1)
+    else:
+        apart = (torch.xlogy(target, target) - target * p.log()).sum(dim=1)
+    by_hand = cross_entropy(logits[:number], batch["label"])
+    by_hand += labelled_weight * apart[:number].mean() + unlabelled_weight * apart[number:].mean()
+    loss, _ = timebalance.student_loss(logits, batch["label"], target, taught_by)
+    torch.testing.assert_close(by_hand, loss, rtol=1e-4, atol=1e-4)
+    says = {"invariant": p_i, "distinctive": p_d, "blend": target, "student": p}
+    table = {
+        name: [splits.class_names[k] for k in q[number:].argmax(1)] for name, q in says.items()
+    }
+    table = pd.DataFrame({"s": s[number:].numpy().round(2), **table}, index=batch["unlabelled_id"])
+table
+
+# %% [markdown]
+# What teachers, blend and the untrained student take a few unlabelled clips for. Where the teachers
+# agree, $s$ changes how sure the blend is; where they do not, $s$ decides.
+#
 # ## Training
 
 # %%
-result = fit(
-    model,
-    training,
-    step,
-    TrainConfig.for_steps(
-        steps,
-        len(training),
-        batch_size=batch_size,
-        processes=processes,
-        lr=lr,
-        warmup=warmup,
-        weight_decay=weight_decay,
-        precision=precision,
-        seed=seed,
-        num_workers=num_workers,
-    ),
-    folder=run.checkpoint_folder,
-    processes=processes,
-    launcher=launcher,
-    collate=collate,
-    report=progress_report(),
-    log=run.log,
-)
-print(
-    f"{result.steps} steps in {result.seconds:.0f} s, {result.waiting_share:.0%} of it waiting "
-    "for clips"
-)
+step = timebalance.student_step(teachers, scores, taught_by) if taught else chosen.step(config)
+tuning = protocol.Tuning.of(run.params)
+result = protocol.train(model, training, step, tuning, seed=seed, **run.outputs())
+print(result.summary())
 
 # %%
 percent = f"{100 * fraction:g}"
@@ -259,23 +292,33 @@ run.save_figure(
 figure
 
 # %% [markdown]
-# ## Multi-clip evaluation
+# *student follows* is the share of clips on which student and blend name one class, *confident* the
+# share of unlabelled clips whose label was sure enough to be learned. A student that follows early
+# and fits its labels late has learned more from the teachers than from the labels.
+#
+# ## Test videos
 
 # %%
-reports = {method: report(predict(network, test_set), splits.class_names)}
-tested = reports[method]
-train_accuracy = report(predict(network, labelled_set), splits.class_names).top1_accuracy
-print(f"{method}: {tested.summary()}; labelled videos {train_accuracy:.1%}")
+judged = protocol.judge(
+    tested, splits, labelled, clips, test_clips=test_clips, train_clips=train_clips
+)
+print(f"{method}: {judged.summary()}")
+yardsticks = {}
 if baselines:
-    for kind in ("static_frame", "frame_difference"):
-        outputs = linear_baseline(kind, labelled_set, test_set, splits.num_classes)
-        reports[kind] = report(outputs, splits.class_names)
-        print(f"{kind}: {reports[kind].summary()}")
+    yardsticks = protocol.yardsticks(
+        splits, labelled, clips, test_clips=test_clips, train_clips=train_clips
+    )
+for name, report in yardsticks.items():
+    print(f"{name.replace('_', ' ')}: {report.summary()}")
 chance = 1 / splits.num_classes
 
 # %%
 figure = visualize.per_class_accuracy(
-    tested.per_class_accuracy, splits.class_names, chance=chance, note=note
+    judged.test.per_class_accuracy,
+    splits.class_names,
+    groups=protocol.class_groups(splits.class_names),
+    chance=chance,
+    note=note,
 )
 figure
 
@@ -283,27 +326,31 @@ figure
 # ## What one should see
 #
 # The student fits the labelled videos and follows the blend more and more; where the teachers know
-# more than the labels alone teach, it ends above the supervised network.
+# more than the labels alone teach, it ends above the supervised network, which is a run of this page
+# of its own (`34_timebalance_tables` puts them side by side, seed by seed).
 
 # %%
-assert np.isfinite([row["loss"] for row in result.history]).all()
-for each in reports.values():
-    assert each.num_videos == len(splits.test), "a test video is missing from the denominator"
-
-metrics = {
-    "top1_accuracy": tested.top1_accuracy,
-    "top5_accuracy": tested.top5_accuracy,
-    "train_accuracy": train_accuracy,
-    "per_class": np.round(tested.per_class_accuracy, 3).tolist(),
-}
-metrics |= {f"{k}_top1_accuracy": reports[k].top1_accuracy for k in reports if k != method}
-logged = {name for row in result.history for name in row}
-metrics |= {name: result.mean(name) for name in sorted(logged) if name.endswith("_score")}
+metrics = judged.metrics()
+metrics |= {f"{name}_top1_accuracy": report.top1_accuracy for name, report in yardsticks.items()}
+logged = sorted({name for row in result.history for name in row if name.endswith("_score")})
+metrics |= {name: result.mean(name) for name in logged}
+accuracy, number = judged.test.top1_accuracy, len(splits.test)
+expectations = [runs.Expectation(f"{method} is ahead of chance", accuracy, chance, number)]
+expectations += [
+    runs.Expectation(
+        f"{method} is ahead of {name.replace('_', ' ')}", accuracy, report.top1_accuracy, number
+    )
+    for name, report in yardsticks.items()
+]
+if taught:
+    first = result.history[0]["student_follows_score"]
+    follows = metrics["student_follows_score"]
+    expectations.append(runs.Expectation("the student comes to follow the blend", follows, first))
 run.finish(
     {
         **metrics,
         "chance": chance,
-        "test_videos": len(splits.test),
+        "test_videos": number,
         "labelled": len(labelled),
         "unlabelled": len(unlabelled),
         "degenerate": degenerate,
@@ -312,6 +359,15 @@ run.finish(
         "waiting_share": result.waiting_share,
     },
     seeds=[seed],
-    failed=result.failed + list(tested.failed),
-    data_hash=replace(splits, train=labelled).fingerprint if label_list else splits.fingerprint,
+    failed=[*result.failed, *judged.failed],
+    data_hash=runs.data_hash(splits, labelled, label_list),
+    expectations=expectations,
 )
+
+# %% [markdown]
+# ## What to try next
+#
+# - `blend = "average"`, then *invariant* and *distinctive* alone: what is the weighting worth?
+# - `calibration = "rank"`: $s$ spread over all of [0, 1], where its own values lie close together.
+# - `method = "fixmatch"` with `threshold = 0.5`: more labels that are learned, more of them wrong.
+# - `weak_strong = True`: the student sees a harder view than its teachers.

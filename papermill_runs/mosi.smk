@@ -47,23 +47,22 @@ def stills(source, count):
     images = graph.stills(source, count)
     epochs = 3200 // count
     root = graph.path(os.path.dirname(images.marker))
-    changed = {"dataset": "folder", "root": root, "epochs": epochs, "warmup_epochs": epochs / 10}
-    return changed, [images]
+    return {"dataset": "folder", "root": root, "epochs": epochs}, [images]
 
 
 def transfer(seed, start="xy", videos_per_class=LABELS, frozen=(), steps=0):
     """One fine-tuning from ``start``: a variant of the pretraining, or "scratch"."""
     pretrained = [] if start == "scratch" else [pretrain(seed, start)]
-    given = graph.start_from(pretrained)
+    weights = {"mosi": graph.path(job.file("backbone.pt")) for job in pretrained}
+    given = {"starts": weights or {"scratch": ""}}
     depth = f"-frozen{len(frozen)}" if frozen else ""
     brief = "-brief" if steps else ""
     if steps:
         given |= {"steps": steps, "test_clips": SETTINGS["brief_clips"]}
     return graph.run(
-        "12_mosi_transfer",
+        "03_transfer",
         f"mosi_transfer-{start}-n{videos_per_class or 'all'}{depth}{brief}-s{seed}",
         after=pretrained,
-        initialisations=["mosi" if pretrained else "scratch"],
         videos_per_class=videos_per_class,
         frozen_stages=list(frozen),
         baselines=start == "scratch" and not frozen and not steps,

@@ -40,10 +40,10 @@ def pretend():
     torch.cuda.manual_seed_all = lambda seed: None
     torch.optim.Optimizer._accelerator_graph_capture_health_check = lambda self: None
     torch.Tensor.pin_memory = lambda self, *_: self
-    torch.Tensor.to = _tensor_to(torch.Tensor.to)
+    torch.Tensor.to = _to(torch.Tensor.to, _crossed)
     torch.Tensor.cpu = lambda self, **_: self.to("cpu")
     torch.Tensor.cuda = lambda self, *_, **__: self.to("cuda")
-    torch.nn.Module.to = _module_to(torch.nn.Module.to)
+    torch.nn.Module.to = _to(torch.nn.Module.to, _all_crossed)
     torch.nn.Module.cpu = lambda self: self.to("cpu")
     torch.nn.Module.cuda = lambda self, *_: self.to("cuda")
     for name in FACTORIES:
@@ -71,24 +71,17 @@ def _crossed(tensor, side):
     return tensor.type(new) if tensor.dtype == old else tensor
 
 
-def _tensor_to(real):
+def _all_crossed(module, side):
+    return module._apply(lambda tensor: _crossed(tensor, side))
+
+
+def _to(real, crossed):
     @functools.wraps(real)
     def to(self, *words, **named):
         side = _side(*words, **named)
         words, named = _without_devices(words, named)
         moved = real(self, *words, **named) if words or named.keys() - {"non_blocking"} else self
-        return _crossed(moved, side) if side else moved
-
-    return to
-
-
-def _module_to(real):
-    @functools.wraps(real)
-    def to(self, *words, **named):
-        side = _side(*words, **named)
-        words, named = _without_devices(words, named)
-        moved = real(self, *words, **named) if words or named.keys() - {"non_blocking"} else self
-        return moved._apply(lambda tensor: _crossed(tensor, side)) if side else moved
+        return crossed(moved, side) if side else moved
 
     return to
 

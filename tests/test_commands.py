@@ -1,4 +1,4 @@
-"""Every command of the README and of `vidssl --help` is run, at a size that fits.
+"""Every command of the README, of docs/ and of `vidssl --help` is run, at a size that fits.
 
 They run as they stand there, in a copy of the project whose scale files are cut: only folders are
 put in, and numbers of steps.
@@ -20,12 +20,13 @@ from tiny_project import REPOSITORY
 from vidssl import cli
 from vidssl.data import write_video
 
-README, RESULTS = (
-    (REPOSITORY / name).read_text(encoding="utf-8") for name in ("README.md", "docs/results.md")
+TOLD = "".join(
+    path.read_text(encoding="utf-8")
+    for path in [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]
 )
-BLOCKS = [block.strip() for block in re.findall(r"```sh\n(.*?)```", README + RESULTS, re.DOTALL)]
+BLOCKS = [block.strip() for block in re.findall(r"```sh\n(.*?)```", TOLD, re.DOTALL)]
 FEWER = (  # what smoke's numbers replace in another scale's file
-    *("steps", "epochs", "batch_images", "batch_size", "held_out_images", "warmup_epochs"),
+    *("steps", "epochs", "batch_images", "batch_size", "held_out_images"),
     *("num_clusters", "dense_step", "tsne_clips", "test_clips", "tuning_steps"),
 )
 
@@ -53,7 +54,6 @@ def cut(scale):
         if section[0].isdigit():
             few = {name: value for name, value in small.items() if name in FEWER}
             sections[section] = {**sections.get(section, {}), **few}
-    sections["11_mosi_pretrain"]["warmup_epochs"] = 0.0
     return sections
 
 
@@ -77,7 +77,7 @@ def block_with(words):
 
 
 def shell(script, project, **replaced):
-    """Run a block of the README in the project; what it printed."""
+    """Run a block of the README or of docs in the project; what it printed."""
     for words, others in replaced.values():
         assert words in script
         script = script.replace(words, others)
@@ -132,14 +132,14 @@ def test_copies_and_flow_of_own_videos(videos, project, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_own_videos_by_plain_papermill(videos, project):
-    few = "-p epochs 1 -p batch_images 2 -p held_out_images 2 -p warmup_epochs 0 -p root"
+    few = "-p epochs 1 -p batch_images 2 -p held_out_images 2 -p root"
     short = "-p steps 2 -p batch_size 2 -p test_clips 1 -p videos_per_class 2 -p root"
     first, second = block_with("papermill notebooks/").splitlines()
     shell(first.replace("-p root", few), project, own=("/my/videos", quoted(videos)))
     shell(second.replace("-p root", short), project, own=("/my/videos", quoted(videos)))
     pattern = "-y \"dataset_options: {group_pattern: '_(\\d+)_'}\""
-    assert pattern in README
-    assert "`test_groups: ['9']`" in README
+    assert pattern in TOLD
+    assert "`test_groups: ['9']`" in TOLD
     grouped = pattern.replace("}", ", test_groups: ['1', '2']}")
     own = f"-p dataset folder {few} {quoted(videos)} {grouped}"
     shell(f"papermill notebooks/11_mosi_pretrain.ipynb my_runs/groups.ipynb {own}", project)

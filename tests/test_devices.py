@@ -22,7 +22,7 @@ class Clips(torch.utils.data.Dataset):
         index = key[1] if isinstance(key, tuple) else key
         clips, times = torch.rand(2, 3, 4, 12, 12), torch.tensor([[0, 4], [4, 8]])
         about = {{"label": index % 2, "video_id": str(index), "failed": []}}
-        return {{"clips": clips, "clip": clips[0], "times": times, **about}}
+        return {{"clips": clips, "times": times, **about}}
 
 model = models.build("r3d_10_dilated", num_classes=2, width=0.0625)
 data = Clips()
@@ -42,7 +42,7 @@ print(inference.apply(teacher, torch.rand(3, 3, 4, 12, 12), forward, batch=2).sh
 from vidssl.data import collate
 from vidssl.methods import supervised
 config = training.TrainConfig(epochs=1, batch_size=2)
-training.fit(model, data, supervised.training_step, config, collate=collate)
+training.fit(model, data, supervised.training_step(), config, collate=collate)
 print(inference.predict(model, data, progress=False).values.shape)
 """,
     "pretext": """

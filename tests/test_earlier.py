@@ -3,10 +3,9 @@
 import json
 import os
 import re
-import shutil
 
 import pytest
-from tiny_project import REPOSITORY
+from tiny_project import REPOSITORY, empty_project
 
 from vidssl import models, runs
 from vidssl.models.pretrained import save_pretrained
@@ -14,7 +13,7 @@ from vidssl.runs.earlier import located
 from vidssl.runs.explore import explore_folder
 from vidssl.runs.notebooks import notebook_cells
 
-PRETRAIN, TRANSFER = "11_mosi_pretrain", "12_mosi_transfer"
+PRETRAIN, BASELINE, TRANSFER = "11_mosi_pretrain", "02_supervised_baseline", "03_transfer"
 TEACHERS, SIMILARITY = "30_timebalance_teachers", "31_timebalance_similarity"
 WEIGHTS = runs.Need("pretrained", PRETRAIN, ("backbone.pt",))
 
@@ -22,11 +21,7 @@ WEIGHTS = runs.Need("pretrained", PRETRAIN, ("backbone.pt",))
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """The project's own pages and scales, nothing run yet; a kernel stands in notebooks/."""
-    made = tmp_path / "project"
-    shutil.copytree(REPOSITORY / "notebooks", made / "notebooks")
-    (made / "papermill_runs").mkdir()
-    for path in (REPOSITORY / "papermill_runs").glob("*.yaml"):
-        shutil.copy(path, made / "papermill_runs")
+    made = empty_project(tmp_path / "project")
     monkeypatch.chdir(made / "notebooks")
     return made
 
@@ -58,7 +53,7 @@ def later(folder, seconds):
         os.utime(path, (path.stat().st_mtime + seconds,) * 2)
 
 
-def found(*needs, page=TRANSFER, **params):
+def found(*needs, page=BASELINE, **params):
     return runs.start(page, params).inputs(*needs)
 
 
@@ -66,7 +61,7 @@ def test_nothing_run_names_the_page_and_the_command(project):
     with pytest.raises(runs.MissingInput) as refused:
         found(WEIGHTS)
     assert str(refused.value).splitlines() == [
-        "12_mosi_transfer needs pretrained: no run of 11_mosi_pretrain has left backbone.pt",
+        "02_supervised_baseline needs pretrained: no run of 11_mosi_pretrain has left backbone.pt",
         "  by hand:    open 11_mosi_pretrain.ipynb, run all its cells, then this page again",
         "  by command: vidssl execute 11_mosi_pretrain papermill_runs/mine/11_mosi_pretrain "
         "-p data_seed 0",
@@ -191,7 +186,7 @@ def test_a_path_that_is_not_there_names_both_places(project):
         {"dataset": "ucf101", "root": ".", "dataset_options": {"annotations": "lists"}},
     ):
         with pytest.raises(runs.MissingInput, match="there is no such file or folder"):
-            runs.start(TRANSFER, dict(parameters))
+            runs.start(BASELINE, dict(parameters))
     for parameters, message in (
         ({"dataset": "folder"}, "needs root"),
         ({"dataset": "hmdb51", "root": "."}, "needs dataset_options.annotations"),
@@ -202,7 +197,7 @@ def test_a_path_that_is_not_there_names_both_places(project):
         ),
     ):
         with pytest.raises(ValueError, match=message):
-            runs.start(TRANSFER, dict(parameters))
+            runs.start(BASELINE, dict(parameters))
 
 
 def test_a_folder_that_lacks_a_file_says_what_it_has(project):
@@ -224,14 +219,14 @@ def test_another_network_than_the_page_builds_is_refused_at_once(project):
 
 def test_what_is_found_stands_in_the_parameters_and_the_rest_stays_empty(project, capsys):
     weights = explored(PRETRAIN, "backbone.pt") / "backbone.pt"
-    run = runs.start("24_motionfit_transfer", {"pretrained": {"mosi": ""}})
-    entry = runs.Need("pretrained.mosi", PRETRAIN, ("backbone.pt",))
+    run = runs.start("24_motionfit_retrieval", {"starts": {"mosi": ""}})
+    entry = runs.Need("starts.mosi", PRETRAIN, ("backbone.pt",))
     optional = runs.Need("teacher_features", "22_motionfit_pseudo_labels", ("features.npz",),
                          required=False)  # fmt: skip
     skipped = runs.Need("motion_predictions", PRETRAIN, ("none",), when=False)
     assert run.inputs(entry, optional, skipped) == [str(weights), "", ""]
-    assert run.params["pretrained"] == {"mosi": str(weights)}
-    assert "24_motionfit_transfer, left out: teacher_features" in capsys.readouterr().out
+    assert run.params["starts"] == {"mosi": str(weights)}
+    assert "24_motionfit_retrieval, left out: teacher_features" in capsys.readouterr().out
 
 
 def test_a_recorded_run_looks_for_nothing_optional(project, tmp_path):
@@ -244,11 +239,11 @@ def test_a_recorded_run_looks_for_nothing_optional(project, tmp_path):
 # --- every page --------------------------------------------------------------------------------
 
 AT_FIRST = {  # page -> the pages that it names at once where nothing has been run
-    "12_mosi_transfer": [PRETRAIN],
+    TRANSFER: [PRETRAIN],
     "14_mosi_clusters": [PRETRAIN],
     "22_motionfit_pseudo_labels": ["21_motionfit_motion_model"],
     "23_motionfit_self_training": ["22_motionfit_pseudo_labels"],
-    "24_motionfit_transfer": ["23_motionfit_self_training"],
+    "24_motionfit_retrieval": ["23_motionfit_self_training"],
     SIMILARITY: [TEACHERS, TEACHERS],
     "32_timebalance_student": [TEACHERS, TEACHERS, SIMILARITY],
     "33_timebalance_weights": [TEACHERS, TEACHERS, SIMILARITY],
@@ -288,7 +283,8 @@ def test_a_page_opened_on_its_own_stops_in_its_first_cell_or_needs_nothing(proje
 def test_no_later_cell_looks_for_an_earlier_run(page):
     path = REPOSITORY / "notebooks" / f"{page}.py"
     code = [cell.source for cell in notebook_cells(path.read_text()) if cell.kind == "code"]
-    assert not any("run.inputs" in source or "explored(" in source for source in code[2:])
+    asking = ("run.inputs", "run.starts", "explored(")
+    assert not any(each in source for source in code[2:] for each in asking)
 
 
 def test_pages_without_a_trained_network_say_so_loudly(project, capsys):
@@ -304,18 +300,31 @@ def test_pages_without_a_trained_network_say_so_loudly(project, capsys):
     assert found["mosi_unmasked_weights"].endswith("backbone.pt")
 
 
-def test_initialisations_name_what_is_looked_for(project):
+def test_mars_needs_the_teacher_s_features_and_retrieval_alone_does_not(project):
+    page = "24_motionfit_retrieval"
     with pytest.raises(runs.MissingInput) as refused:
-        first_cells("24_motionfit_transfer", initialisations=["mosi", "mars", "appearance"],
-                    pretrained={"appearance": ""})  # fmt: skip
-    told = str(refused.value)
-    assert "needs pretrained.mosi: no run of 11_mosi_pretrain" in told
-    assert "needs pretrained.appearance: give it the path of a file" in told
-    assert "needs teacher_features: no run of 22_motionfit_pseudo_labels" in told
-    with pytest.raises(ValueError, match="did you mean 'motionfit'"):
-        first_cells("24_motionfit_transfer", initialisations=["motionfti"])
+        first_cells(page, starts={"scratch": ""})
+    assert "needs teacher_features: no run of 22_motionfit_pseudo_labels" in str(refused.value)
+    assert first_cells(page, starts={}, mars=False)["rgb_predictions"] == ""
 
 
 def test_labels_alone_need_no_teacher(project):
     assert first_cells("32_timebalance_student", method="supervised")["similarities"] == ""
-    assert first_cells(TRANSFER, initialisations=["scratch"])["pretrained"] == ""
+    assert first_cells(TRANSFER, starts={"scratch": ""})["starts"] == {"scratch": ""}
+
+
+def test_starts_are_found_by_the_method_s_name(project, tmp_path):
+    with pytest.raises(runs.MissingInput, match=r"needs starts\.motionfit: no run of 23_motionfit"):
+        first_cells(TRANSFER, starts={"scratch": "", "motionfit": ""})
+    weights = explored(PRETRAIN, "backbone.pt") / "backbone.pt"
+    about = {"backbone": "r2plus1d_10", "width": 0.125, "dataset": "none", "seed": 0}
+    save_pretrained(models.build("r2plus1d_10", num_classes=0, width=0.125), weights, **about)
+    found = first_cells(TRANSFER)
+    assert found["starts"] == {"scratch": "", "mosi": str(weights)}
+    assert found["run"].params["starts"] == found["starts"], "the record says what was used"
+    own = first_cells(TRANSFER, starts={"mine": str(weights)})
+    assert own["starts"] == {"mine": str(weights)}
+    with pytest.raises(runs.ParameterError, match=r"no page makes weights of 'mine'; give their"):
+        first_cells(TRANSFER, starts={"mine": ""})
+    with pytest.raises(runs.MissingInput, match=r"starts\.mine='none\.pt': there is no such file"):
+        first_cells(TRANSFER, starts={"mine": "none.pt"})

@@ -189,9 +189,9 @@ def test_a_folder_above_is_named_too(tmp_path):
     root = tmp_path / ODD
     (root / "wave").mkdir(parents=True)
     (root / "wave" / "a.mp4").write_bytes(b"")
-    for dataset in ("folder", "kinetics"):
+    for dataset, options in (("folder", {}), ("kinetics", {"annotations": tmp_path})):
         with pytest.raises(ValueError, match=r"1 file name is not UTF-8: .*caf\\xe9"):
-            open_dataset(dataset, root, annotations=tmp_path)
+            open_dataset(dataset, root, **options)
 
 
 @pytest.mark.parametrize("command", ["prepare", "flow"])

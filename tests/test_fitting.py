@@ -69,6 +69,11 @@ def test_as_many_images_pass_as_of_the_embedded_data(tmp_path, videos, epochs):
     assert only == {"epochs": 800}
 
 
+def test_a_schedule_of_steps_stays_one(tmp_path):
+    """Pages that train in steps have epochs = 0."""
+    assert fit_to_data({**OWN, "epochs": 0}, splits(tmp_path, {"a": 9}), ()) == {}
+
+
 @pytest.mark.parametrize(
     ("labels", "steps"), [(1, 1000), (8, 1000), (12, 1500), (20, 2000), (0, 2000)]
 )
@@ -167,7 +172,7 @@ def test_one_class_is_enough_for_images_and_too_few_to_tell_apart(tmp_path):
 @pytest.mark.parametrize("folder", ["ut_interaction_set1", "utd_mhad_depth", "ucf101_six/videos"])
 def test_real_sets_keep_what_fits_them(shared_data, folder):
     """Each class has five training videos, and clips of 50 frames fit into nearly all."""
-    page = runs.declared_parameters(REPOSITORY / "notebooks" / "12_mosi_transfer.py")
+    page = runs.declared_parameters(REPOSITORY / "notebooks" / "03_transfer.py")
     params = {**page, **OWN, "root": f"{shared_data}/{folder}"}
     changed = fit_to_data(params, open_inputs(params, labelled=True), ()).keys()
     assert changed <= {"steps"}

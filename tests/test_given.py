@@ -1,5 +1,6 @@
 """Parameters given by -p: taken as they are, from the command line down to the notebook."""
 
+import dataclasses
 import inspect
 import json
 import os
@@ -11,7 +12,7 @@ import pytest
 from tiny_project import NOTEBOOK, REPOSITORY, make_project
 
 from vidssl import cli, runs
-from vidssl.data import open_dataset
+from vidssl.data import Augmentation, open_dataset
 from vidssl.runs.given import PATHS
 from vidssl.runs.parameters import ENTRIES, read_value, text_of
 
@@ -32,7 +33,7 @@ TEXTS = (
         "--scale",
     ),
 )
-LABELLED = "12_mosi_transfer"
+LABELLED = "03_transfer"
 PATTERN = "dataset_options.group_pattern"
 
 
@@ -42,11 +43,11 @@ def test_a_text_arrives_as_it_was_given(text, tmp_path):
     assert words == ["execute", LABELLED, "x"]
     assert runs.Given(given, [LABELLED]).of(LABELLED) == {PATTERN: text}
     config = {"overrides": given, "runs_root": str(tmp_path), "scale": "smoke"}
-    job = runs.Graph(config, REPOSITORY).run(LABELLED, "x", initialisations=["scratch"])
+    job = runs.Graph(config, REPOSITORY).run(LABELLED, "x", starts={"scratch": ""})
     assert json.loads(job.params)["dataset_options"] == {"group_pattern": text}
     _, again = cli._lift_parameters(shlex.split(job.arguments))
     arrived = runs.Given(again, [LABELLED]).of(LABELLED)
-    assert (arrived[PATTERN], arrived["initialisations"]) == (text, ["scratch"])
+    assert (arrived[PATTERN], arrived["starts"]) == (text, {"scratch": ""})
 
 
 @pytest.mark.parametrize(
@@ -97,15 +98,17 @@ def test_what_cannot_be_read_is_one_line(text, default):
 @pytest.mark.parametrize(
     ("name", "text", "taken"),
     [
-        ("flip", "0.25", {"12_mosi_transfer": 0.25, "11_mosi_pretrain": None}),
-        ("flip", "mirror", {"12_mosi_transfer": None, "11_mosi_pretrain": "mirror"}),
         ("neighbours", "5", {"02_supervised_baseline": 5, "23_motionfit_self_training": None}),
         (
             "neighbours",
             "true",
             {"02_supervised_baseline": None, "23_motionfit_self_training": True},
         ),
-        ("pretrained", "/a.pt", {"12_mosi_transfer": "/a.pt", "24_motionfit_transfer": None}),
+        (
+            "pretrained",
+            "/a.pt",
+            {"02_supervised_baseline": "/a.pt", "24_motionfit_retrieval": None},
+        ),
     ],
 )
 def test_where_notebooks_declare_other_types_those_take_a_value_that_can(name, text, taken):
@@ -137,9 +140,9 @@ def test_relative_paths_start_where_the_user_stands(tmp_path):
     assert placed("root", "/a/../set #2", LABELLED) == "/a/../set #2", "as it is"
     assert placed("root", "", LABELLED) == ""
     assert placed(PATTERN, "a/b", LABELLED) == "a/b", "no path"
-    assert placed("pretrained", "{mosi: a.pt}", "24_motionfit_transfer") == {
-        "mosi": f"{tmp_path}/a.pt"
-    }
+    starts = placed("starts", "{scratch: '', mosi: a.pt}", LABELLED)
+    assert starts == {"scratch": "", "mosi": f"{tmp_path}/a.pt"}
+    assert placed("starts.mine", "a.pt", LABELLED) == f"{tmp_path}/a.pt"
     assert placed("label_lists", "[a, /b]", "30_timebalance_teachers") == [f"{tmp_path}/a", "/b"]
     inside = os.path.relpath(REPOSITORY / "papermill_runs/x", tmp_path)
     assert placed("root", inside, LABELLED) == "papermill_runs/x", "as records tell it"
@@ -151,11 +154,11 @@ def test_every_parameter_that_is_a_path_is_known_as_one():
     for notebook in runs.notebook_names(REPOSITORY):
         declared = runs.declared_parameters(runs.notebook_path(notebook, REPOSITORY))
         empty |= {name for name, value in declared.items() if value in ("", [], {})}
-        assert set(PATHS) & set(declared) <= empty | {"pretrained", "compare"}
+        assert set(PATHS) & set(declared) <= empty | {"pretrained", "compare", "starts"}
     others = {"run_folder", "dataset_options", "frozen_stages", "milestones", "video"}
     others |= {"launcher"}
     known = set(PATHS) - {"dataset_options.annotations"}
-    assert empty - others - {"trackers", "jitter"} == known
+    assert empty - others - {"trackers"} == known - {"starts"}
 
 
 @pytest.mark.parametrize("words", [["-p"], ["-p", "seed"], ["--jobs", "-p", "seed"]])
@@ -228,19 +231,18 @@ def test_one_entry_goes_on_top_of_what_the_scale_gives():
 
 
 def test_any_dictionary_takes_an_entry_by_name(tmp_path):
-    page, given = "24_motionfit_transfer", {"pretrained.mers": "a #1.pt", "jitter.hue": "0"}
+    page, given = "24_motionfit_retrieval", {"starts.mers": "a #1.pt", "augmentation.flip": "0"}
     read = runs.Given(given, folder=tmp_path, project=REPOSITORY)
-    assert read.of(page) == {"pretrained.mers": f"{tmp_path}/a #1.pt"}
-    assert read.of(LABELLED) == {}, "its pretrained is one path"
-    assert read.of(PAGE) == {"jitter.hue": 0.0}
+    assert read.of(page) == {"starts.mers": f"{tmp_path}/a #1.pt", "augmentation.flip": 0.0}
+    assert read.of("14_mosi_clusters") == {}, "it has no starts"
     job = runs.Graph({"overrides": given, "folder": tmp_path}, REPOSITORY).run(
-        page, "x", pretrained={"motionfit": "", "mosi": "b.pt"}
+        page, "x", starts={"motionfit": "", "mosi": "b.pt"}
     )
     expected = {"motionfit": "", "mosi": "b.pt", "mers": f"{tmp_path}/a #1.pt"}
-    assert json.loads(job.params)["pretrained"] == expected
+    assert json.loads(job.params)["starts"] == expected
     _, again = cli._lift_parameters(shlex.split(job.arguments))
     arrived = runs.parameters_for(page, "mini", runs.Given(again, [page]).of(page))
-    assert arrived["pretrained"] == expected
+    assert arrived["starts"] == expected
 
 
 def test_a_section_adds_an_entry_to_the_common_ones(tmp_path):
@@ -269,6 +271,8 @@ def test_a_section_adds_an_entry_to_the_common_ones(tmp_path):
         ({"dataset_options": "{spilt: 2}"}, "no entry 'spilt' in dataset_options; did you mean"),
         ({"dataset_options": "2"}, "parameter dataset_options must be of type dict"),
         ({"dataset_options.test_groups": "9"}, r"test_groups must be of type list like \[\], writ"),
+        ({"augmentation.flop": "1"}, "no entry 'flop' in augmentation; did you mean 'flip'"),
+        ({"augmentation.flip": "often"}, r"augmentation\.flip must be of type float"),
         ({"seed.x": "1"}, "no parameter 'seed.x': seed is no dictionary"),
     ],
 )
@@ -283,6 +287,11 @@ def test_the_options_are_those_of_open_dataset():
     taken = inspect.signature(open_dataset).parameters
     own = {n: p.default for n, p in taken.items() if n not in ("dataset", "root", "data_seed")}
     assert ENTRIES["dataset_options"] == own | {"test_groups": []}
+
+
+def test_the_augmentation_s_entries_are_its_fields():
+    own = {f.name: f.default for f in dataclasses.fields(Augmentation)}
+    assert ENTRIES["augmentation"] == {k: list(v) if v == () else v for k, v in own.items()}
 
 
 def test_paths_among_the_options_start_where_the_user_stands(tmp_path):

@@ -1,6 +1,6 @@
 """Imports inside the package point one way; rooms of one level do not know each other."""
 
-import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -17,8 +17,9 @@ LEVELS = {
     **dict.fromkeys(["data", "models", "losses", "evaluation", "visualize", "training"], 2),
     **dict.fromkeys(["motion", "inference"], 3),
     "methods": 4,
-    "runs": 5,
-    "cli": 6,
+    "protocol": 5,
+    "runs": 6,
+    "cli": 7,
 }
 WITHOUT_EXTRAS = ["decord", "av", "papermill", "jupytext", "nbval", "anywidget", "ipywidgets"]
 WITHOUT_EXTRAS += ["snakemake", "matplotlib", "cv2", "skimage", "pandas", "seaborn", "captum"]
@@ -31,9 +32,12 @@ def wrong_arrows(package: Path) -> list[str]:
         parts = path.relative_to(package).with_suffix("").parts
         is_package = parts[-1] == "__init__"
         module = ".".join(["vidssl", *(parts[:-1] if is_package else parts)])
-        for name in imported_names(path.read_text(), module, is_package):
+        text = path.read_text()
+        for name in imported_names(text):
             if module_file(name, package) and not _allowed(module, name):
                 wrong.append(f"{module} imports {name}")
+        if re.search(r"^\s*from \.", text, re.MULTILINE):
+            wrong.append(f"{module} imports from a relative place: provenance does not follow it")
     return wrong
 
 
@@ -53,22 +57,12 @@ def test_arrows_point_one_way():
     assert wrong_arrows(PACKAGE) == []
 
 
-PASSES_ON = (ast.Import, ast.ImportFrom, ast.Assign, ast.If, ast.Expr)
-
-
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=lambda p: p.parent.name)
-def test_packages_only_pass_names_on(path):
-    """Provenance looks through them: code of their own would be in no run's hashes."""
-    own = [node for node in ast.parse(path.read_text()).body if not isinstance(node, PASSES_ON)]
-    assert [node.name for node in own if node.name != "__getattr__"] == [], path
-
-
 @pytest.mark.parametrize(
     ("file", "line", "told"),
     [
         ("core.py", "from vidssl.data import records", "vidssl.core imports vidssl.data"),
         ("data/records.py", "import vidssl.models", "vidssl.data.records imports vidssl.models"),
-        ("data/__init__.py", "from ..models import x", "vidssl.data imports vidssl.models"),
+        ("data/__init__.py", "from ..models import x", "vidssl.data imports from a relative"),
         ("motion/__init__.py", "from vidssl import methods", "vidssl.motion imports"),
         ("training.py", "def f():\n    from vidssl.runs import start", "vidssl.training imports"),
     ],

@@ -8,24 +8,18 @@ from torch.nn.functional import interpolate
 
 from vidssl import models
 from vidssl.core import VideoRecord, normalise
-from vidssl.data import (
-    ClipDataset,
-    MultiClipDataset,
-    TestTransform,
-    TrainTransform,
-    collate,
-    open_dataset,
-)
+from vidssl.data import collate, open_dataset
 from vidssl.inference import extract_features, grad_cam, predict, report
 from vidssl.methods import supervised
 from vidssl.methods.baselines import linear_baseline
+from vidssl.protocol import Clips
 from vidssl.training import TrainConfig, fit
 
-PLAIN = TestTransform(size=24, short_side=28)
+CLIPS = Clips(frames=6, stride=2, size=24, short_side=28)
 
 
 def clips_of(records):
-    return MultiClipDataset(records, frames=6, stride=2, count=3, transform=PLAIN)
+    return CLIPS.even(records, 3)
 
 
 @pytest.fixture(scope="module")
@@ -81,17 +75,11 @@ def test_nothing_readable_is_an_error(tmp_path):
 def test_supervised_training_learns_what_moves_where(splits):
     """Left and right look alike in every frame: chance before, nearly all videos after."""
     model = small_model()
-    data = ClipDataset(
-        splits.train,
-        frames=6,
-        stride=2,
-        transform=TrainTransform(size=24, short_side=28, flip=0.0),
-    )
     before = predict(model, clips_of(splits.train), progress=False)
     fit(
         model,
-        data,
-        supervised.training_step,
+        CLIPS.training(splits.train, seed=0),
+        supervised.training_step(),
         TrainConfig(epochs=80, batch_size=6, lr=3e-3, warmup_epochs=2),
         collate=collate,
         report=lambda step, metrics: None,
@@ -106,8 +94,8 @@ def test_half_precision_convolutions_are_refused_on_a_cpu(splits):
     with pytest.raises(ValueError, match="precision='bf16' needs a GPU"):
         fit(
             small_model(),
-            ClipDataset(splits.train, frames=6, stride=2, transform=TrainTransform(24, 28)),
-            supervised.training_step,
+            CLIPS.training(splits.train, seed=0),
+            supervised.training_step(),
             TrainConfig(epochs=1, batch_size=6, precision="bf16"),
             collate=collate,
         )

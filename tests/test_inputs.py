@@ -47,3 +47,27 @@ def test_held_out_training_videos_are_not_those_of_the_test_list(root):
     assert splits.caveats["missing"].keys() == {"train"}
     assert splits.caveats["missing"]["train"]["listed"] == 8
     assert missing_files(splits.test) == []
+
+
+def test_a_source_may_be_the_other_side(root):
+    splits = open_inputs(params(root, source_side="test"))
+    assert splits.name == "ucf101 without 1 of 8 test videos, its test videos"
+    assert (len(splits.train), len(splits.test)) == (7, 0)
+    assert splits.caveats["missing"]["train"]["absent"] == 1
+    held_out = open_inputs(params(root, source_side="test", validation=0.25))
+    sides = [{record.video_id for record in side} for side in (held_out.train, held_out.test)]
+    assert sides[0] | sides[1] == {record.video_id for record in splits.train}
+    assert not sides[0] & sides[1]
+    with pytest.raises(ValueError, match="source_side='tset' is unknown; did you mean 'test'"):
+        open_inputs(params(root, source_side="tset"))
+
+
+def test_a_source_may_lack_classes(root, tmp_path):
+    (named := tmp_path / "common.txt").write_text("yo-yo\n\n")
+    splits = open_inputs(params(root, without_classes=str(named)))
+    assert {record.class_name for record in [*splits.train, *splits.test]} == {"Archery"}
+    assert splits.name.endswith("without 4 videos of named classes")
+    assert splits.class_names == ["Archery", "YoYo"], "labels stay what they were"
+    named.write_text("archery\nYoYos\n")
+    with pytest.raises(ValueError, match=r"line 2: no class 'YoYos'; did you mean 'YoYo'"):
+        open_inputs(params(root, without_classes=str(named)))

@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from tiny_project import REPOSITORY, make_project
+from tiny_project import REPOSITORY, leave_record, make_project
 
 from vidssl import runs
 from vidssl.runs.notebooks import notebook_cells
@@ -120,14 +120,14 @@ def put(path, content):
 def test_the_overview_counts_by_page(project):
     home = project / "papermill_runs"
     for seed, scale, day in ((0, "mini", "2026-01-02"), (1, "mini", "2026-01-03"), (0, "gpu", "")):
-        record = {"run": f"{scale}-a-s{seed}", "notebook": "90_tiny", "scale": scale}
-        put(home / "records" / f"{scale}-a-s{seed}.json", record | {"finished": day})
+        leave_record(home, f"{scale}-a-s{seed}", finished=day)
     put(home / "records" / "old.json", {"run": "old"})
     put(home / "records" / "cut.json", "{")
-    put(home / "records" / "gone.json", {"run": "x", "notebook": "80_gone"})
-    put(home / "mini" / "half" / "90_tiny.ipynb", {})
+    leave_record(home, "mini-gone", notebook="80_gone")
+    for name in ("half", "whole"):
+        put(home / "mini" / name / ".attempt.json", {})
+        put(home / "mini" / name / "90_tiny.ipynb", {})
     put(home / "mini" / "half" / ".90_tiny.source.ipynb", {})  # of a run that was killed
-    put(home / "mini" / "whole" / "90_tiny.ipynb", {})
     put(home / "mini" / "whole" / "run.json", {})
     runs.start("90_tiny", {})
     tiny, *others = runs.overview(project)

@@ -48,11 +48,44 @@ def test_a_first_step_at_the_paper_s_size(official, tmp_path):
     }
     few = {"epochs": 1, "max_images": 1, "batch_images": 1, "held_out_images": 1}
     first = tmp_path / "smoke" / "first"
-    execute_short("11_mosi_pretrain", first, warmup_epochs=0.0, **place, **few)
+    execute_short("11_mosi_pretrain", first, **place, **few)
     few = {"steps": 1, "batch_size": 2, "test_clips": 1, "train_clips": 1, "videos_per_class": 1}
-    few |= {"baselines": False, "initialisations": ["mosi"]}
-    weights = str(first / "backbone.pt")
+    few |= {"baselines": False, "starts": {"mosi": str(first / "backbone.pt")}}
     second = tmp_path / "smoke" / "second"
-    done = execute_short("12_mosi_transfer", second, pretrained=weights, **place, **few)
+    done = execute_short("03_transfer", second, **place, **few)
     assert done["parameters"]["size"] == 112
     assert done["metrics"]["test_videos"] == 8
+
+
+MOTIONFIT_TRAINING = {  # section 4.2; epochs, batch and milestones of self-training apart
+    "optimizer": "sgd",
+    "schedule": "step",
+    "lr": 0.001,
+    "weight_decay": 0.0005,
+    "warmup": 0.0,
+    "augmentation": {},
+}
+
+
+@pytest.mark.parametrize("scale", [s for s in PAPER_SCALES if s != "paper-imagenet"])
+def test_motionfit_trains_as_its_paper_prints(scale):
+    model = runs.parameters_for("21_motionfit_motion_model", scale, {})
+    student = runs.parameters_for("23_motionfit_self_training", scale, {})
+    for given in (model, student):
+        assert {name: given[name] for name in MOTIONFIT_TRAINING} == MOTIONFIT_TRAINING
+        assert (given["frames"], given["frame_stride"], given["size"]) == (16, 1, 112)
+    assert (model["epochs"], model["batch_size"], model["milestones"]) == (120, 8, [40, 60, 80])
+    assert (student["epochs"], student["batch_size"], student["milestones"]) == (45, 16, [20, 40])
+    labels = runs.parameters_for("22_motionfit_pseudo_labels", scale, {})
+    assert labels["num_clusters"] == 1000
+    assert {given["flow_method"] for given in (model, labels)} == {"reference"}, "TV-L1"
+
+
+def test_motionfit_fine_tunes_by_the_schedule_of_its_first_step():
+    graph = runs.load_graph("paper-motionfit", project=REPOSITORY)
+    jobs = {job.name: json.loads(job.params) for job in graph.behind("motionfit_transfer")}
+    given = jobs["motionfit_transfer_motionfit-s0"]
+    assert {name: given[name] for name in MOTIONFIT_TRAINING} == MOTIONFIT_TRAINING
+    assert (given["epochs"], given["batch_size"], given["clips_per_video"]) == (120, 8, 3)
+    assert given["frozen_stages"] == ["stem", "conv2", "conv3"], "conv4, conv5 and the classifier"
+    assert (given["dataset"], given["videos_per_class"]) == ("ucf101", 0)

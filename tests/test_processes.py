@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from vidssl import processes
+from vidssl.core import is_alive
 from vidssl.processes import LaunchFailed
 
 TWO_HERE = f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node 2"
@@ -147,9 +148,9 @@ processes.run(work, 1)
     caller.send_signal(signal.SIGKILL)
     caller.wait()
     deadline = time.monotonic() + 60
-    while processes._is_alive(worker) and time.monotonic() < deadline:
+    while is_alive(worker) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert not processes._is_alive(worker)
+    assert not is_alive(worker)
 
 
 def test_an_interrupted_caller_ends_its_processes(tmp_path):
@@ -163,7 +164,7 @@ def test_an_interrupted_caller_ends_its_processes(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         processes.run(work, 1, follow=interrupt, folder=tmp_path / "exchange")
-    assert not processes._is_alive(int((tmp_path / "worker").read_text()))
+    assert not is_alive(int((tmp_path / "worker").read_text()))
     assert not (tmp_path / "exchange").exists()
 
 

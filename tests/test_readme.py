@@ -1,5 +1,5 @@
-"""What the README and the page of results say is found in what the repository holds, and the
-README's commands run. Those of runs, folds and own videos are in tests of their own."""
+"""What the README and the pages of docs/ say is found in what the repository holds, and their
+commands run. Those of runs, folds and own videos are in tests of their own."""
 
 import csv
 import json
@@ -19,7 +19,9 @@ from vidssl.runs.provenance import file_hash
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = ROOT / "docs" / "results.md"
-PAGES = [ROOT / "README.md", RESULTS]
+GUIDES = [ROOT / "docs" / "own_data.md", ROOT / "docs" / "batches.md"]
+PAGES = [ROOT / "README.md", RESULTS, *GUIDES]
+TOLD = README + "".join(path.read_text(encoding="utf-8") for path in GUIDES)
 INTERVAL = re.compile(r"(-?\d+(?:\.\d+)?) ± (\d+(?:\.\d+)?)")
 
 
@@ -56,12 +58,12 @@ def untraced(text):
 
 
 def blocks(kind):
-    """The README's blocks of code of one language."""
-    return re.findall(rf"^```{kind}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    """The blocks of code of one language, in the README and the guides."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", TOLD, re.MULTILINE | re.DOTALL)
 
 
 def commands(name):
-    """The README's shell lines that begin with ``name``, as lists of words; comments left out."""
+    """Their shell lines that begin with ``name``, as lists of words; comments left out."""
     lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
     return [shlex.split(line, comments=True) for line in lines if line.split()[:1] == [name]]
 
@@ -84,13 +86,18 @@ def test_what_is_linked_exists(page):
     assert not [link for link in inside if not (page.parent / link).exists()]
 
 
+def test_every_page_of_docs_is_linked():
+    linked = set(re.findall(r"\]\((docs/\w+\.md)\)", README))
+    assert linked == {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+
+
 def test_every_notebook_is_linked():
     linked = set(re.findall(r"\]\(notebooks/(\w+)\.ipynb\)", README))
     assert linked == set(runs.notebook_names(ROOT))
 
 
 def test_it_stays_short():
-    assert len(README.splitlines()) <= 130
+    assert len(README.splitlines()) <= 95
 
 
 def test_the_animation_is_small_and_knows_what_made_it():
@@ -111,7 +118,7 @@ def test_the_library_lines_run():
 
 
 def test_the_make_targets_exist():
-    targets = set(re.findall(r"^(?:.*`|.*`VENV=\S+ )?make ([a-z-]+)", README, re.MULTILINE))
+    targets = set(re.findall(r"^(?:.*`|.*`VENV=\S+ )?make ([a-z-]+)", TOLD, re.MULTILINE))
     assert {"demo", "test", "lab"} <= targets
     for target in sorted(targets):
         words = ["make", "--dry-run", "VENV=nowhere", target]

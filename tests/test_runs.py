@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -216,28 +217,27 @@ def test_code_hashes_follow_imports_by_room():
     assert "visualize" not in runs.code_hashes(source, without=("visualize",))
 
 
-def small_package(folder, **files):
-    for name, text in files.items():
-        path = folder / f"{name.replace('__', '/')}.py"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
-
-
-def test_of_a_package_only_the_modules_that_are_used_count(tmp_path):
-    package = small_package(tmp_path, core="", room__a="from vidssl import core", room__b="x = 1")
-    passes_on = "from vidssl.room.a import f\nfrom vidssl.room.b import x as y\n"
-    (package / "room" / "__init__.py").write_text(passes_on)
-    (package / "__init__.py").write_text("")
-
-    def modules(source):
-        return sorted(provenance.modules_used(provenance.used_names(source), package))
-
-    assert modules("from vidssl.room import f") == ["vidssl.core", "vidssl.room.a"]
-    assert modules("from vidssl.room import y") == ["vidssl.room.b"]
-    assert modules("from vidssl import room\nroom.y") == ["vidssl.room.b"]
-    assert modules("from vidssl import room") == []
-    assert modules("from vidssl.room import b") == ["vidssl.room.b"]
+@pytest.mark.parametrize(
+    ("source", "file", "counts"),
+    [
+        ("from vidssl.methods import mosi", "methods/mosi.py", True),
+        ("from vidssl.methods import mosi", "methods/timebalance.py", False),
+        ("from vidssl.methods import mosi", "motion/pseudo_motion.py", True),
+        ("from vidssl.data.sampling import spaced_indices", "data/stills.py", False),
+        ("from vidssl import data\ndata.stills", "data/decode.py", True),
+        ("from vidssl.data import read_frames", "data/decode.py", True),
+        ("from vidssl.data import read_frames", "data/__init__.py", True),
+        ("import vidssl.models\nvidssl.models.build", "models/s3dg.py", True),
+        ("from vidssl.motion import tv_l1", "progress.py", False),
+    ],
+)
+def test_what_a_source_imports_counts_and_what_that_imports(source, file, counts, tmp_path):
+    package = tmp_path / "vidssl"
+    shutil.copytree(provenance.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    before = runs.code_hashes(source, package=package)
+    with open(package / file, "a") as code:
+        code.write("\nchanged = 1\n")
+    assert (runs.code_hashes(source, package=package) != before) == counts
 
 
 def test_a_failing_notebook_stays_to_be_read_and_leaves_no_run_json(executed):

@@ -9,9 +9,10 @@ from tiny_project import REPOSITORY
 
 from vidssl import cli, models, runs
 from vidssl.core import VideoRecord
-from vidssl.data import ClipDataset, TrainTransform, collate, synthetic, write_video
+from vidssl.data import collate, synthetic, write_video
 from vidssl.data.records import open_dataset
 from vidssl.methods import supervised
+from vidssl.protocol import Clips
 from vidssl.runs.stored_frames import frame_store, open_frames
 from vidssl.training import TrainConfig, fit
 
@@ -142,14 +143,12 @@ def test_a_training_learns_the_same_with_a_store(moving_videos, frames_at):
     weights = []
     for gigabytes in (0.0, 1.0):
         store = open_frames({**params, "frame_store_gb": gigabytes}, records, 20)
-        data = ClipDataset(
-            records, frames=4, stride=2, transform=TrainTransform(16, 20), store=store
-        )
+        data = Clips(frames=4, stride=2, size=16, short_side=20, store=store).training(records, 0)
         torch.manual_seed(0)
         model = models.build("r2plus1d_10", num_classes=2, width=0.125)
         config = TrainConfig(epochs=2, batch_size=4)
         quiet = {"collate": collate, "report": lambda *_: None}
-        fit(model, data, supervised.training_step, config, **quiet)
+        fit(model, data, supervised.training_step(), config, **quiet)
         weights.append(model.state_dict())
     assert frames_at.exists()
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())

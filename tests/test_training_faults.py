@@ -16,8 +16,9 @@ import torch
 from torch import nn
 
 from vidssl import models
-from vidssl.data import ClipDataset, TrainTransform, collate, read_folder
+from vidssl.data import Augmentation, collate, read_folder
 from vidssl.methods import supervised
+from vidssl.protocol import Clips
 from vidssl.training import Checkpoints, TrainConfig, TrainResult, fit
 
 CONFIG = TrainConfig(epochs=6, batch_size=4, lr=0.01, warmup_epochs=1, checkpoint_every=3)
@@ -32,13 +33,16 @@ def train(videos, folder, config=CONFIG, progress=None):
     """Supervised training on videos: decoder, augmentation, dropout, batch norm, Adam."""
     torch.manual_seed(0)
     model = models.build("r2plus1d_10", num_classes=2, width=0.125)
-    transform = TrainTransform(size=16, short_side=20)
-    data = ClipDataset(read_folder(videos), frames=4, stride=2, transform=transform)
+    augmentation = Augmentation(flip=0.5, color=(0.5, 0.5, 0.5, 0.25), grey=0.3)
+    data = Clips(4, 2, size=16, short_side=20, augmentation=augmentation).training(
+        read_folder(videos), seed=0
+    )
+    learn = supervised.training_step()
 
     def step(model, batch, context):
         if progress is not None:
             progress.send(context.step)
-        return supervised.training_step(model, batch, context)
+        return learn(model, batch, context)
 
     fit(model, data, step, config, folder=folder, collate=collate, report=lambda *_: None)
     return model

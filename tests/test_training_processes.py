@@ -50,14 +50,12 @@ class Videos(Dataset):
         sample = {"label": index % 3, "video_id": f"v{index}", "failed": []}
         if index == 5:
             sample["failed"] = ["broken.mp4: empty"]
-        if self.kind == "clip":
-            return {**sample, "clip": clips()}
-        if self.kind == "views":
-            return {**sample, "views": clips(2, 3)}
         if self.kind == "semi":
-            return {**sample, "clip": clips(), "unlabelled": clips(2), "unlabelled_id": f"v{index}"}
+            about = {"unlabelled": clips(2), "unlabelled_id": f"v{index}"}
+            return {**sample, "clips": clips(1), **about}
         times = torch.tensor([[0, 4], [4, 8], [8, 12]])
-        return {**sample, "clips": clips(3), "times": times}
+        number = {"clip": 1, "clips": 3, "views": 6}[self.kind]
+        return {**sample, "clips": clips(number), "times": times}
 
 
 def collate(samples):
@@ -97,9 +95,9 @@ def scenarios():
     accumulated = replace(CONFIG, accumulate=2, clip_norm=1.0, optimizer="adamw", lr=1e-3)
     cosine = replace(CONFIG, schedule="cosine", warmup_epochs=0)
     return {
-        "supervised": (network(), "clip", supervised.training_step, CONFIG),
-        "cosine": (network(), "clip", supervised.training_step, cosine),
-        "accumulated": (network(), "clip", supervised.training_step, accumulated),
+        "supervised": (network(), "clip", supervised.training_step(), CONFIG),
+        "cosine": (network(), "clip", supervised.training_step(), cosine),
+        "accumulated": (network(), "clip", supervised.training_step(), accumulated),
         "tclr": (
             timebalance.Teacher(network()),
             "views",
@@ -179,19 +177,20 @@ def test_two_processes_learn_what_one_learns(compared, name):
 
 def killed_once(place, at):
     """A step that kills its process when it first comes to step ``at``."""
+    learn = supervised.training_step()
 
     def step(model, batch, context):
         if context.step == at and processes.rank() == 1 and not place.exists():
             place.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return supervised.training_step(model, batch, context)
+        return learn(model, batch, context)
 
     return step
 
 
 def test_a_killed_process_starts_again_and_ends_with_the_undisturbed_result(tmp_path):
     model, expected = network(), network()
-    alone = fit(expected, Videos("clip"), supervised.training_step, CONFIG, collate=collate,
+    alone = fit(expected, Videos("clip"), supervised.training_step(), CONFIG, collate=collate,
                 log_every=1, report=lambda *_: None)  # fmt: skip
     logged, reported = [], []
     result = fit(
@@ -226,10 +225,10 @@ def assert_goes_on_in_one_process(folder, expected):
     (folder / "checkpoint.pt").unlink()
     model = network()
     with pytest.raises(ValueError, match=r"was made with other settings \(batch_size differ"):
-        fit(model, Videos("clip"), supervised.training_step, replace(CONFIG, batch_size=4),
+        fit(model, Videos("clip"), supervised.training_step(), replace(CONFIG, batch_size=4),
             folder=folder, collate=collate)  # fmt: skip
     rows = []
-    fit(model, Videos("clip"), supervised.training_step, CONFIG, folder=folder, collate=collate,
+    fit(model, Videos("clip"), supervised.training_step(), CONFIG, folder=folder, collate=collate,
         log_every=1, report=lambda step, metrics: rows.append(step))  # fmt: skip
     assert rows == [5, 6]
     for name, value in expected.state_dict().items():
@@ -238,7 +237,7 @@ def assert_goes_on_in_one_process(folder, expected):
 
 def test_too_few_samples_are_refused_before_anything_starts():
     with pytest.raises(ValueError, match="3 samples are too few for 4 processes"):
-        fit(network(), Videos("clip", 3), supervised.training_step, CONFIG, processes=4)
+        fit(network(), Videos("clip", 3), supervised.training_step(), CONFIG, processes=4)
 
 
 def test_shares_of_a_batch_are_the_batch():

@@ -78,6 +78,15 @@ def make_project(folder: Path) -> Path:
     return folder
 
 
+def empty_project(folder: Path) -> Path:
+    """The project's own pages and scales below ``folder``, nothing run or made yet."""
+    shutil.copytree(REPOSITORY / "notebooks", folder / "notebooks")
+    (folder / "papermill_runs").mkdir()
+    for path in (REPOSITORY / "papermill_runs").glob("*.yaml"):
+        shutil.copy(path, folder / "papermill_runs")
+    return folder
+
+
 def leave_record(root: Path, run: str, parameters: dict | None = None, **fields) -> Path:
     """Leave the record of a finished run below a folder of all runs."""
     scale = run.partition("-")[0]

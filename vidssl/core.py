@@ -18,6 +18,7 @@ where a clip is standardised; it is called right before a network sees the clip.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -61,15 +62,15 @@ class VideoRecord:
 
 
 def frames_to_clip(frames: np.ndarray | Tensor) -> Tensor:
-    """(T, H, W, 3) uint8 -> clip (3, T, H, W) float32 in [0, 1]."""
+    """(..., T, H, W, 3) uint8 -> clips (..., 3, T, H, W) float32 in [0, 1]."""
     import torch
 
     frames = torch.as_tensor(frames)
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
+    if frames.ndim < 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
         raise ValueError(
-            f"frames must be uint8 (T, H, W, 3), got {frames.dtype} {tuple(frames.shape)}"
+            f"frames must be uint8 (..., T, H, W, 3), got {frames.dtype} {tuple(frames.shape)}"
         )
-    return frames.permute(3, 0, 1, 2).float().div_(255.0)
+    return frames.movedim(-1, -4).float().div_(255.0)
 
 
 def clip_to_frames(clip: Tensor) -> np.ndarray:
@@ -92,6 +93,7 @@ def normalise(clip: Tensor) -> Tensor:
 def expect_shape(tensor: Tensor, layout: str, name: str, **sizes: int) -> None:
     """Raise ValueError unless ``tensor`` has the axes of ``layout``, e.g. "B C T H W".
 
+    >>> import torch
     >>> expect_shape(torch.zeros(2, 3), "B K", "logits", K=3)
     """
     axes = layout.split()
@@ -143,3 +145,14 @@ def counted(number: int, noun: str) -> str:
     """
     ending = "es" if noun.endswith(("s", "x", "ch", "sh")) else "s"
     return f"{number:,} {noun if number == 1 else noun + ending}"
+
+
+def is_alive(process: int) -> bool:
+    """Whether there is a process of this number on this machine, whoever's."""
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True

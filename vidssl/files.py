@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Write a file so that readers see the old or the new one, never half of it.
-
-    What UTF-8 cannot hold, a byte of a file's name that is none, is written as ``\\udcXX``: an
-    odd name must not cost what was measured. Killed, it leaves a ``.<name>.<process>.part``.
-    """
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A place to write a file to that becomes ``path`` at the end: readers see the old or the new
+    one, never half of it. Killed, it leaves a ``.<name>.<process>.part``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    os.replace(partial, path)
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a text file that is seen whole or not at all, see `whole`.
+
+    What UTF-8 cannot hold, a byte of a file's name that is none, is written as ``\\udcXX``: an
+    odd name must not cost what was measured.
+    """
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def require_utf8(names: Iterable[str | Path], where: str | Path) -> None:

@@ -6,7 +6,9 @@ Inputs come from the CPU and results go back to it; where a network computes is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,7 +46,7 @@ def predict(
 ) -> Outputs:
     """Class probabilities (V, K): the softmax of every clip of a video, averaged.
 
-    With the ten uniform clips and one centre crop of `MultiClipDataset` this is the protocol of
+    With the ten uniform clips and one centre crop this is the protocol of
     all three papers. ``prepare`` makes clips the network's input, RGB by default. ``options`` as
     in `run_videos`.
     """
@@ -73,6 +75,26 @@ def report(outputs: Outputs, class_names: Sequence[str]) -> Report:
         failed=outputs.failed,
         failed_labels=outputs.failed_labels,
     )
+
+
+def save_predictions(path: str | os.PathLike, outputs: Mapping[str, Outputs]) -> None:
+    """Write the class probabilities that networks, by name, gave to the same videos."""
+    [video_ids] = {tuple(found.video_ids) for found in outputs.values()}
+    np.savez(path, video_id=np.array(video_ids), **{name: o.values for name, o in outputs.items()})
+
+
+def load_predictions(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:
+    """Network -> video -> class probabilities (K,), as `save_predictions` wrote them.
+
+    ValueError for a file that holds none.
+    """
+    try:
+        with np.load(path) as file:
+            columns = dict(file)
+        video_ids = columns.pop("video_id").tolist()
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} holds no predictions of networks: {error}") from error
+    return {name: dict(zip(video_ids, values)) for name, values in columns.items()}
 
 
 def place(model: nn.Module, device: str | torch.device | None = None) -> torch.device:
@@ -114,7 +136,7 @@ def run_videos(
     progress: bool = True,
     desc: str = "",
 ) -> Outputs:
-    """``forward(model, clip)`` (B, D) on every clip of a `MultiClipDataset`: values (V, N, D).
+    """``forward(model, clip)`` (B, D) on every clip of a `ClipDataset`: values (V, N, D).
 
     ``clip`` is (B, 3, T, H, W) in [0, 1], all clips of ``batch_videos`` videos. Raises
     RuntimeError when no video can be read.

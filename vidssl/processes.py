@@ -32,6 +32,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from vidssl.core import is_alive
+
 Tell = Callable[[dict[str, Any]], None]
 Work = Callable[[Tell], Any]
 
@@ -290,7 +292,7 @@ def _end_with_caller() -> None:
     host, _, caller = os.environ.get(_CALLER, "").partition(":")
     launcher = os.getppid()
     here = host == socket.gethostname()
-    end_when(lambda: os.getppid() != launcher or (here and not _is_alive(int(caller))))
+    end_when(lambda: os.getppid() != launcher or (here and not is_alive(int(caller))))
 
 
 def end_when(gone: Callable[[], bool]) -> None:
@@ -302,16 +304,6 @@ def end_when(gone: Callable[[], bool]) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 # --- what processes tell each other ---------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How far a long job is: a bar in a terminal, a plain line now and then everywhere else.
+"""How far a long job is: a plain line now and then, in terminals, notebooks and logs alike.
 
 A bar that rewrites itself is a red box in a notebook, freezes in a saved one, and is a page of
 half-bars in a log. Lines survive all three. A job of a few seconds prints nothing.
@@ -11,7 +11,8 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO, TypeVar
+from math import inf
+from typing import TextIO, TypeVar
 
 from vidssl.core import counted
 
@@ -56,7 +57,7 @@ class Lines:
 
     def close(self) -> None:
         """A last line, if there was a first one."""
-        if self.due > self.began + FIRST:
+        if self.began + FIRST < self.due < inf:
             self._print(f"{self._so_far()}, {in_words(time.monotonic() - self.began)}")
 
     def _so_far(self) -> str:
@@ -76,47 +77,18 @@ class Lines:
         print(f"{self.title}: {text}{note}", file=self.file or sys.stdout, flush=True)
 
 
-class Bar:
-    """A terminal's bar, with the same three words as `Lines`."""
-
-    def __init__(self, total: int | None, title: str, unit: str):
-        from tqdm import tqdm
-
-        self.bar = tqdm(total=total, desc=title, unit=unit, mininterval=0.5)
-        self.update, self.close = self.bar.update, self.bar.close
-
-    def set_note(self, note: str) -> None:
-        self.bar.set_postfix_str(note, refresh=False)
-
-
-class Silent:
-    """Nothing at all."""
-
-    def update(self, count: int = 1) -> None: ...
-
-    def set_note(self, note: str) -> None: ...
-
-    def close(self) -> None: ...
-
-
 @contextmanager
 def reporting(
     total: int | None, title: str, unit: str = "video", *, shown: bool = True
-) -> Iterator[Any]:
-    """Something with ``update(count)`` and ``set_note(text)`` for the time of a job.
-
-    In a terminal a bar; in a notebook lines among its output; elsewhere lines on the error
-    stream, so that what a command prints stays what it was asked for.
-    """
-    told: Any = Silent()
-    if shown and sys.stderr.isatty():
-        told = Bar(total, title, unit)
-    elif shown:
-        told = Lines(total, title, unit, sys.stdout if in_notebook() else sys.stderr)
+) -> Iterator[Lines]:
+    """`Lines` for the time of a job: in a notebook among its output, elsewhere on the error stream,
+    so that what a command prints stays what it was asked for. None at all unless ``shown``."""
+    lines = Lines(total, title, unit, sys.stdout if in_notebook() else sys.stderr)
+    lines.due = lines.due if shown else inf
     try:
-        yield told
+        yield lines
     finally:
-        told.close()
+        lines.close()
 
 
 def tracked(
@@ -124,10 +96,10 @@ def tracked(
 ) -> Iterator[Item]:
     """``items``, one after the other, with their progress."""
     total = len(items) if hasattr(items, "__len__") else None
-    with reporting(total, title, unit, shown=shown) as told:
+    with reporting(total, title, unit, shown=shown) as lines:
         for item in items:
             yield item
-            told.update()
+            lines.update()
 
 
 def in_notebook() -> bool:

@@ -16,6 +16,7 @@ import errno
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidssl import processes as workers
 from vidssl.core import derive_seed, one_of
+from vidssl.progress import Lines
 
 Batch = dict[str, Any]
 Metrics = dict[str, float]
@@ -140,6 +142,12 @@ class TrainResult:
         tail = rows[-max(1, round(last * len(rows))) :]
         return sum(row[metric] for row in tail) / len(tail)
 
+    def summary(self) -> str:
+        return (
+            f"{self.steps} steps in {self.seconds:.0f} s, {self.waiting_share:.0%} of it waiting "
+            "for samples"
+        )
+
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, index) keys for a whole training, from ``start`` on.
@@ -227,7 +235,7 @@ def fit(
     settings = {"collate": collate, "log_every": log_every, "trackers": trackers}
     logs = [] if log is None else [log]
     if processes == 1 and not launcher:
-        reporter = PlainLines if report is None else lambda total: report
+        reporter = plain_lines if report is None else lambda total: report
         train = partial(_train, folder=folder, reporter=reporter, logs=logs, **settings)
         return train(model, dataset, training_step, config)
     EpochBatches(len(dataset), config.batch_size * processes, 1, 0, part=(0, processes))  # refuses
@@ -256,7 +264,7 @@ class _Follower:
         if step <= self.step:
             return
         self.step = step
-        self.report = self.report or PlainLines(told["total"])
+        self.report = self.report or plain_lines(told["total"])
         for log in self.logs:
             log(step=step, **metrics)
         self.report(step, metrics)
@@ -634,27 +642,14 @@ class _Meter:
         return {n: sum(part.get(n, 0.0) for part in sums) / steps for n in names}, sum(samples)
 
 
-class PlainLines:
-    """Progress as plain lines, at most one every ``seconds``: for batches and terminals."""
+def plain_lines(total: int) -> Report:
+    """Metrics as plain lines now and then, for batches and terminals."""
+    lines = Lines(total, "training", "step", sys.stdout)
 
-    def __init__(self, total: int, seconds: float = 8.0):
-        self.total, self.seconds = total, seconds
-        self.began = time.perf_counter()
-        self.first: int | None = None
-        self.printed = float("-inf")
+    def report(step: int, metrics: Metrics) -> None:
+        lines.set_note(", ".join(f"{name} {value:.3g}" for name, value in metrics.items()))
+        lines.update(step - lines.done)
+        if step == total:
+            lines.close()
 
-    def __call__(self, step: int, metrics: Metrics) -> None:
-        now = time.perf_counter()
-        if self.first is None:
-            self.first = step
-        if now - self.printed < self.seconds and step < self.total:
-            return
-        self.printed = now
-        left = "" if step == self.first else f"  left {self._left(step, now)}"
-        shown = "  ".join(f"{name} {value:.3g}" for name, value in metrics.items())
-        print(f"step {step}/{self.total}  {shown}{left}", flush=True)
-
-    def _left(self, step: int, now: float) -> str:
-        pace = (now - self.began) / (step - self.first)
-        seconds = round(pace * (self.total - step))
-        return f"{seconds // 60}:{seconds % 60:02d}"
+    return report

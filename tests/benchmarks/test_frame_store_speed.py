@@ -5,16 +5,18 @@ Embedded videos of the mini scale (64 frames of 96 x 128, short side 40), its ne
 """
 
 import time
+from functools import partial
 from statistics import median
 
 import pytest
 import torch
 
 from vidssl import models
-from vidssl.data import ClipDataset, TrainTransform, ViewsDataset, ViewTransform, collate, synthetic
+from vidssl.data import Augmentation, ClipDataset, RGBFrames, collate, synthetic, two_scale_views
 from vidssl.data.frame_store import FrameStore
 from vidssl.data.records import open_dataset
 from vidssl.methods import supervised
+from vidssl.protocol import Clips
 from vidssl.training import TrainConfig, fit
 
 pytest.importorskip("av")
@@ -34,15 +36,20 @@ def embedded(tmp_path_factory):
     return records, store
 
 
+def settings(store):
+    augmentation = Augmentation(flip=0.5, color=(0.5, 0.5, 0.5, 0.25), grey=0.3)
+    return Clips(8, 7, size=32, short_side=SIDE, augmentation=augmentation, store=store)
+
+
 def clips(records, store):
-    transform = TrainTransform(size=32, short_side=SIDE)
-    return ClipDataset(records, frames=8, stride=7, transform=transform, store=store)
+    return settings(store).training(records, seed=0)
 
 
 def views(records, store):
-    transform = ViewTransform(size=32, short_side=SIDE)
-    settings = {"frames": 8, "global_stride": 8, "locals_count": 4, "transform": transform}
-    return ViewsDataset(records, **settings, store=store)
+    choose = partial(two_scale_views, frames=8, global_stride=8, locals_count=4)
+    scaled = Augmentation(scale=(0.5, 1.0), flip=0.5, color=(0.5, 0.5, 0.5, 0.25), erase=0.25)
+    transform = settings(store).augmented(scaled)
+    return ClipDataset(records, RGBFrames(SIDE, store), choose, transform, seed=0)
 
 
 def trained(dataset):
@@ -50,7 +57,7 @@ def trained(dataset):
     model = models.build("r2plus1d_10", num_classes=16, width=0.125)
     config = TrainConfig.for_steps(STEPS, len(dataset), batch_size=BATCH)
     return fit(
-        model, dataset, supervised.training_step, config, collate=collate, report=lambda *_: None
+        model, dataset, supervised.training_step(), config, collate=collate, report=lambda *_: None
     )
 
 

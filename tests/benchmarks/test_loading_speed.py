@@ -17,9 +17,7 @@ import torch
 
 from vidssl.core import derive_seed, frames_to_clip
 from vidssl.data import (
-    ClipDataset,
-    ColorJitter,
-    TrainTransform,
+    Augmentation,
     frame_index,
     random_clip,
     read_folder,
@@ -29,6 +27,7 @@ from vidssl.data import (
 )
 from vidssl.data.prepare import prepare
 from vidssl.data.transforms import flip, random_crop
+from vidssl.protocol import Clips
 
 av = pytest.importorskip("av")
 
@@ -55,10 +54,10 @@ def folders(tmp_path_factory):
     return root, copies
 
 
-def clips_of(folder, jitter=None):
+def clips_of(folder, **colors):
     records = read_folder(folder, labelled=False)
-    transform = TrainTransform(112, 128, jitter=jitter)
-    return ClipDataset(records, frames=FRAMES, stride=STRIDE, transform=transform)
+    augmentation = Augmentation(flip=0.5, **colors)
+    return Clips(FRAMES, STRIDE, 112, 128, augmentation).training(records, seed=0)
 
 
 def drawn(dataset, key):
@@ -93,11 +92,11 @@ def finished(frames, rng):
 def test_all_ways_read_the_same_frames(folders, key, monkeypatch):
     copies = clips_of(folders[1])
     monkeypatch.setenv("VIDSSL_DECODER", "pyav")
-    assert torch.equal(copies[key]["clip"], whole_video(copies, key))
+    assert torch.equal(copies[key]["clips"][0], whole_video(copies, key))
     pytest.importorskip("decord")
     monkeypatch.setenv("VIDSSL_DECODER", "decord")
     _, _, rng = drawn(copies, key)
-    assert torch.equal(copies[key]["clip"], finished(decord_alone(copies, key), rng))
+    assert torch.equal(copies[key]["clips"][0], finished(decord_alone(copies, key), rng))
 
 
 def test_copies_show_what_originals_do_at_the_same_frames(folders):
@@ -240,7 +239,7 @@ def test_memory_over_2000_clips(folders):
 def test_clips_a_second(folders):
     pytest.importorskip("decord")
     originals, copies = (clips_of(folder) for folder in folders)
-    coloured = clips_of(folders[1], ColorJitter())
+    coloured = clips_of(folders[1], color=(0.5, 0.5, 0.5, 0.25), grey=0.3)
     ways = {
         "copies": copies.__getitem__,
         "copies, decord alone": lambda key: decord_alone(copies, key),

@@ -42,7 +42,7 @@ def test_losses_against_a_loop_and_their_share_of_a_step():
     leaves = [part.detach().requires_grad_() for part in embedded]
 
     def whole_step():
-        step(teacher, {"views": views}, None)[0].backward()
+        step(teacher, {"clips": views.flatten(1, 2)}, None)[0].backward()
 
     def losses():
         sum(timebalance.contrastive_terms(timebalance.Views(*leaves), config).values()).backward()
@@ -82,11 +82,11 @@ def test_frozen_teachers_add_their_forward_pass_alone():
 
     teachers = timebalance.FrozenTeachers(network(), network(), 16)
     student = network()
-    clip = {"clip": torch.rand(16, 3, 8, 32, 32), "unlabelled": torch.rand(16, 3, 8, 32, 32)}
+    clip = {name: torch.rand(16, 1, 3, 8, 32, 32) for name in ("clips", "unlabelled")}
     ids = {"video_id": ["a"] * 16, "unlabelled_id": ["b"] * 16}
     batch = {**clip, **ids, "label": torch.arange(16)}
     step = timebalance.student_step(teachers, {}, timebalance.StudentConfig("average"))
-    both = torch.cat(list(clip.values()))
+    both = torch.cat(list(clip.values()))[:, 0]
 
     def student_alone():
         return student(both).logsumexp(1).mean()

@@ -9,7 +9,7 @@ import pytest
 
 from vidssl.motion.playground import pseudo_motion_playground
 from vidssl.visualize.boards import teacher_board
-from vidssl.visualize.clips import image_grid
+from vidssl.visualize.clips import film_strip
 from vidssl.visualize.style import figure_png
 from vidssl.visualize.teachers import temporal_similarity
 from vidssl.visualize.widgets import FramePlayer, Picture, controls
@@ -56,8 +56,7 @@ def test_a_board_of_two_teachers():
 def test_clips_in_a_player():
     player, seen = FramePlayer(), clips(3)
     ours = milliseconds(lambda _: player.show(seen, list("abc")))
-    frames = [frame for clip in seen for frame in clip[::4]]
-    plain = milliseconds(lambda _: figure_png(image_grid(frames, columns=4), dpi=110), times=3)
+    plain = milliseconds(lambda _: figure_png(film_strip(seen, every=4), dpi=110), times=3)
     compare("three clips of 16 frames", ours, plain)
 
 
@@ -70,8 +69,8 @@ def test_a_pseudo_motion():
         across.value = 0.05 * (number + 1)
 
     ours = milliseconds(turn)
-    grid = list(np.random.default_rng(0).integers(0, 256, (12, 112, 112, 3), np.uint8))
-    plain = milliseconds(lambda _: figure_png(image_grid(grid, columns=4), dpi=110), times=3)
+    strips = np.random.default_rng(0).integers(0, 256, (3, 4, 112, 112, 3), np.uint8)
+    plain = milliseconds(lambda _: figure_png(film_strip(strips), dpi=110), times=3)
     compare("a pseudo motion", ours, plain)
 
 

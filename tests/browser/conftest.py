@@ -11,7 +11,12 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import papermill
 import pytest
+
+from vidssl import models, runs
+from vidssl.data import synthetic
+from vidssl.models.pretrained import save_pretrained
 
 REPOSITORY = Path(__file__).parents[2]
 TOKEN = "browser-tests"
@@ -145,6 +150,62 @@ def lab_url(chromium, notebooks) -> str:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+@pytest.fixture(scope="session")
+def smoke_page(notebooks, tmp_path_factory):
+    """``smoke_page("13_mosi_gradcam")`` -> a notebook for `open_notebook`, not executed: the page
+    with its smoke parameters, or others, and given data and what it needs of earlier pages."""
+    place = tmp_path_factory.mktemp("pages")
+    numbers = {"scale": "smoke", **runs.scale_file("smoke").get("data", {})}
+    synthetic.make_dataset(place / "data", **numbers, workers=1, progress=False)
+
+    def asked(notebook: str, **others) -> str:
+        name = "-".join(["page", notebook, *sorted(others)])
+        if not (notebooks / f"{name}.ipynb").exists():
+            _prepare(notebook, place, notebooks, name, **_needs(notebook, place), **others)
+        return f"{name}.ipynb"
+
+    return asked
+
+
+def _needs(notebook: str, place: Path) -> dict[str, str]:
+    """What a page is given of earlier pages, made now."""
+
+    def untrained():
+        about = {"backbone": "r2plus1d_10", "width": 0.25, "dataset": "none", "seed": 0}
+        network = models.build("r2plus1d_10", num_classes=9, width=0.25)
+        return str(save_pretrained(network, place / "untrained.pt", **about))
+
+    def made(page, name, **parameters):
+        return _prepare(page, place, place, name, run=True, **parameters)
+
+    if notebook == "13_mosi_gradcam":
+        return {"mosi_weights": untrained()}
+    if notebook == "14_mosi_clusters":
+        return {"pretrained": untrained()}
+    if notebook == "22_motionfit_pseudo_labels":
+        return {"motion_model": str(made("21_motionfit_motion_model", "model") / "motion_model.pt")}
+    if notebook in ("31_timebalance_similarity", "33_timebalance_weights"):
+        page, both = "30_timebalance_teachers", ("invariant", "distinctive")
+        return {name: str(made(page, f"teacher-{name}", objective=name)) for name in both}
+    return {}
+
+
+def _prepare(notebook, place, where, name, *, run=False, **parameters) -> Path:
+    """The page with its smoke parameters, executed or not; its run is ``<place>/smoke/<name>``."""
+    folder = place / "smoke" / name
+    if (folder / "run.json").exists():
+        return folder
+    parameters["run_folder"] = str(folder)
+    if "root" in runs.declared_parameters(REPOSITORY / "notebooks" / f"{notebook}.py"):
+        parameters.setdefault("root", str(place / "data"))
+    papermill.execute_notebook(
+        str(REPOSITORY / "notebooks" / f"{notebook}.ipynb"), str(where / f"{name}.ipynb"),
+        parameters=runs.parameters_for(notebook, "smoke", parameters), kernel_name="python3",
+        prepare_only=not run, progress_bar=False, cwd=str(place), execution_timeout=300,
+    )  # fmt: skip
+    return folder
 
 
 @pytest.fixture(scope="session")

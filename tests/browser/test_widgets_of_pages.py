@@ -1,15 +1,9 @@
 """Every page with a widget at smoke scale: each control by keyboard, under its name."""
 
-import papermill
 import pytest
-
-from vidssl import models, runs
-from vidssl.data import synthetic
-from vidssl.models.pretrained import save_pretrained
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-NOTEBOOKS = runs.find_project() / "notebooks"
 ARROW, NEXT, TICK = "ArrowRight", "ArrowDown", "Space"
 CONTROLS = {
     "01_data_and_clips": [],
@@ -56,61 +50,9 @@ STRETCHED = """() => [...document.querySelectorAll('.jp-OutputArea img')].filter
 }).map((each) => each.alt)"""
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    root = tmp_path_factory.mktemp("pages")
-    numbers = runs.scale_file("smoke").get("data", {})
-    synthetic.make_dataset(
-        root / "data", **{"scale": "smoke", **numbers}, workers=1, progress=False
-    )
-    return root
-
-
-def prepare(notebook, place, where, name, *, run=False, **parameters):
-    """The page with its smoke parameters, executed or not; its run is ``<place>/smoke/<name>``."""
-    parameters["run_folder"] = str(place / "smoke" / name)
-    if "root" in runs.declared_parameters(NOTEBOOKS / f"{notebook}.py"):
-        parameters.setdefault("root", str(place / "data"))
-    papermill.execute_notebook(
-        str(NOTEBOOKS / f"{notebook}.ipynb"), str(where / f"{name}.ipynb"),
-        parameters=runs.parameters_for(notebook, "smoke", parameters), kernel_name="python3",
-        prepare_only=not run, progress_bar=False, cwd=str(place), execution_timeout=300,
-    )  # fmt: skip
-    return place / "smoke" / name
-
-
-@pytest.fixture(scope="module")
-def needs(place):
-    """What a page is given of earlier pages, made when it is asked for."""
-
-    def untrained():
-        about = {"backbone": "r2plus1d_10", "width": 0.25, "dataset": "none", "seed": 0}
-        network = models.build("r2plus1d_10", num_classes=9, width=0.25)
-        return str(save_pretrained(network, place / "untrained.pt", **about))
-
-    def made(notebook, name, **parameters):
-        return prepare(notebook, place, place, name, run=True, **parameters)
-
-    def teacher(name):
-        return str(made("30_timebalance_teachers", f"teacher-{name}", objective=name))
-
-    return {
-        "13_mosi_gradcam": lambda: {"mosi_weights": untrained()},
-        "14_mosi_clusters": lambda: {"pretrained": untrained()},
-        "22_motionfit_pseudo_labels": lambda: {
-            "motion_model": str(made("21_motionfit_motion_model", "model") / "motion_model.pt")
-        },
-        "31_timebalance_similarity": lambda: {
-            name: teacher(name) for name in ("invariant", "distinctive")
-        },
-    }
-
-
 @pytest.mark.parametrize("notebook", CONTROLS)
-def test_each_control_answers_its_keys(notebook, place, needs, notebooks, open_notebook):
-    given = needs.get(notebook, dict)()
-    prepare(notebook, place, notebooks, f"page-{notebook}", **given)
-    lab = open_notebook(f"page-{notebook}.ipynb")
+def test_each_control_answers_its_keys(notebook, smoke_page, open_notebook):
+    lab = open_notebook(smoke_page(notebook))
     lab.run_all(seconds=300)
     lab.page.locator(".vidssl-live").first.wait_for()
     for role, name, key in CONTROLS[notebook]:

@@ -83,6 +83,29 @@ def test_grey_clips_have_no_colour(clips):
     assert torch.allclose(out[:, 0], out[:, 2], atol=1e-5)
 
 
+def test_a_jitter_by_chance_leaves_the_other_clips_as_they_are():
+    clips = 0.4 + 0.2 * torch.rand(200, 3, 1, 4, 4, generator=torch.Generator().manual_seed(2))
+    some = ColorJitter(grey=0, probability=0.3)(clips, generator=torch.Generator().manual_seed(3))
+    kept = torch.tensor([torch.allclose(a, b, atol=1e-5) for a, b in zip(clips, some)])
+    assert 110 <= kept.sum() <= 170  # 140 expected, standard deviation 6.5
+    assert torch.allclose(ColorJitter(grey=0, probability=0)(clips), clips, atol=1e-5)
+    grey = ColorJitter(grey=1, probability=0)(clips)
+    assert torch.allclose(grey[:, 0], grey[:, 2], atol=1e-5), "greying is drawn apart"
+
+
+def test_a_mild_jitter_is_a_quarter_of_mosis():
+    """What a weak view should be: MoSI's own changes clips by .14 on average."""
+    photo = pytest.importorskip("skimage.data").astronaut()[::8, ::8].copy()
+    clips = torch.from_numpy(photo).permute(2, 0, 1)[None, :, None].expand(60, -1, 2, -1, -1) / 255
+    change = {
+        name: (jitter(clips, generator=torch.Generator().manual_seed(0)) - clips).abs().mean()
+        for name, jitter in {
+            "mosi": ColorJitter(grey=0), "mild": ColorJitter(0.1, 0.1, 0.1, 0.1, grey=0)
+        }.items()
+    }  # fmt: skip
+    assert change["mild"] < 0.4 * change["mosi"]
+
+
 def test_output_stays_in_range_and_input_is_untouched(clips):
     before = clips.clone()
     out = ColorJitter(brightness=1, contrast=1, saturation=1)(clips)

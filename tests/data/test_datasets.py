@@ -7,21 +7,26 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from vidssl.core import VideoRecord
-from vidssl.data.datasets import (
+from vidssl.core import VideoRecord, derive_seed, frames_to_clip
+from vidssl.data import (
+    Augmentation,
     ClipDataset,
-    ClipsDataset,
+    ColorJitter,
     ImageDataset,
-    MultiClipDataset,
+    RGBFrames,
+    TestTransform,
+    TrainTransform,
     collate,
+    random_clips,
+    uniform_clips,
 )
-from vidssl.data.sampling import random_clips
-from vidssl.data.transforms import TestTransform, TrainTransform
 
 pytest.importorskip("av")
-write_video = pytest.importorskip("vidssl.data.decode").write_video
+decode = pytest.importorskip("vidssl.data.decode")
+read_clip, write_video = decode.read_clip, decode.write_video
 
-PLAIN = TrainTransform(16, 24, flip=0, jitter=None)
+PLAIN = TrainTransform(16, 24)
+AUGMENTED = TrainTransform(16, 24, Augmentation(flip=0.5, color=(0.5, 0.5, 0.5, 0.25), grey=0.3))
 CLIP = {"frames": 4, "stride": 2}
 
 
@@ -41,33 +46,45 @@ def records(tmp_path_factory):
     return records
 
 
+def training(records, transform=PLAIN, seed=0, count=1, frames=4, stride=2):
+    choose = partial(random_clips, frames=frames, stride=stride, count=count)
+    return ClipDataset(records, RGBFrames(24), choose, transform, seed=seed)
+
+
+def evaluated(records, count=2):
+    choose = partial(uniform_clips, **CLIP, count=count)
+    return ClipDataset(records, RGBFrames(24), choose, TestTransform(16, 24))
+
+
 def levels(clip, video=0):
     """Frame numbers shown by a clip (3, T, H, W) of video ``video``."""
     return ((clip.mean((0, 2, 3)) * 255 - 10 * video) / 4).round().int().tolist()
 
 
-def test_clip_dataset(records):
-    dataset = ClipDataset(records, **CLIP, transform=PLAIN)
+def test_one_random_clip_of_each_video(records):
+    dataset = training(records)
     assert len(dataset) == 4
     sample = dataset[2]
-    assert sample["clip"].shape == (3, 4, 16, 16)
-    assert sample["clip"].dtype == torch.float32
-    assert sample["clip"].is_contiguous()
+    assert sample["clips"].shape == (1, 3, 4, 16, 16)
+    assert sample["clips"].dtype == torch.float32
+    assert sample["clips"].is_contiguous()
     assert (sample["label"], sample["video_id"], sample["failed"]) == (0, "v2", [])
-    assert np.diff(levels(sample["clip"], 2)).tolist() == [2, 2, 2]
+    shown = levels(sample["clips"][0], 2)
+    assert np.diff(shown).tolist() == [2, 2, 2]
+    assert sample["times"].tolist() == [[shown[0], shown[-1] + 1]]
 
 
 def test_keys_give_the_same_sample_everywhere_and_epochs_differ(records):
-    dataset = ClipDataset(records, **CLIP, transform=TrainTransform(16, 24), seed=5)
-    again = ClipDataset(records, **CLIP, transform=TrainTransform(16, 24), seed=5)
-    assert torch.equal(dataset[(3, 2)]["clip"], again[(3, 2)]["clip"])
-    assert torch.equal(dataset[2]["clip"], dataset[(0, 2)]["clip"])
-    starts = {tuple(levels(dataset[(epoch, 2)]["clip"], 2)) for epoch in range(8)}
+    dataset, again = (training(records, AUGMENTED, seed=5) for _ in range(2))
+    assert torch.equal(dataset[3, 2]["clips"], again[3, 2]["clips"])
+    assert torch.equal(dataset[2]["clips"], dataset[0, 2]["clips"])
+    starts = {tuple(levels(training(records)[epoch, 2]["clips"][0], 2)) for epoch in range(8)}
     assert len(starts) > 3
+    assert not torch.equal(dataset[0, 2]["clips"], training(records, AUGMENTED)[0, 2]["clips"])
 
 
 def test_unreadable_training_video_is_replaced_and_named(records):
-    sample = ClipDataset(records, **CLIP, transform=PLAIN)[1]
+    sample = training(records)[1]
     assert sample["video_id"] == "v2"
     assert sample["label"] == 0
     assert len(sample["failed"]) == 1
@@ -78,49 +95,67 @@ def test_nothing_readable(records):
     with pytest.raises(
         RuntimeError, match=r"none of 20 videos in a row can be read; the first: .*v1"
     ):
-        ClipDataset([records[1]] * 25, **CLIP, transform=PLAIN)[0]
+        training([records[1]] * 25)[0]
 
 
 @pytest.mark.parametrize("index", [4, -5])
 def test_index_out_of_range(records, index):
     with pytest.raises(IndexError, match="outside a data set of 4 videos"):
-        ClipDataset(records, **CLIP, transform=PLAIN)[index]
+        training(records)[index]
 
 
-def test_short_video_is_mirrored(records, tmp_path):
+def test_short_video_is_mirrored(tmp_path):
     frames = np.empty((3, 32, 48, 3), np.uint8)
     frames[:] = 40 * np.arange(3)[:, None, None, None]
     path = write_video(tmp_path / "short.mp4", frames, crf=4)
     record = VideoRecord(str(path), 0, "short")
-    clip = ClipDataset([record], frames=6, stride=1, transform=PLAIN)[0]["clip"]
+    clip = training([record], frames=6, stride=1)[0]["clips"][0]
     assert [level // 10 for level in levels(clip)] == [0, 1, 2, 1, 0, 1]
     one = write_video(tmp_path / "one.mp4", frames[2:], crf=4)
-    multi = MultiClipDataset(
-        [VideoRecord(str(one), 0, "one")], **CLIP, count=2, transform=TestTransform(16, 24)
-    )
-    assert [level // 10 for level in levels(multi[0]["clips"][1])] == [2, 2, 2, 2]
+    several = evaluated([VideoRecord(str(one), 0, "one")])[0]
+    assert [level // 10 for level in levels(several["clips"][1])] == [2, 2, 2, 2]
+    assert several["times"].tolist() == [[0, 1], [0, 1]]
 
 
-def test_clips_dataset(records):
-    sample = partial(random_clips, frames=4, stride=2, count=3)
-    dataset = ClipsDataset(records, sample=sample, transform=PLAIN)
-    clips = dataset[0]["clips"]
-    assert clips.shape == (3, 3, 4, 16, 16)
-    shown = [levels(clip) for clip in clips]
+def test_several_random_clips_do_not_overlap(records):
+    sample = training(records, count=3)[0]
+    assert sample["clips"].shape == (3, 3, 4, 16, 16)
+    shown = [levels(clip) for clip in sample["clips"]]
     assert all(np.diff(frames).tolist() == [2, 2, 2] for frames in shown)
     assert shown[0][-1] < shown[1][0]
     assert shown[1][-1] < shown[2][0]
+    assert sample["times"].tolist() == [[f[0], f[-1] + 1] for f in shown]
 
 
-def test_multi_clip_dataset(records):
-    dataset = MultiClipDataset(records, **CLIP, count=2, transform=TestTransform(16, 24))
+def test_evaluation_fixes_its_clips_and_replaces_no_video(records):
+    dataset = evaluated(records)
     sample = dataset[0]
     assert sample["clips"].shape == (2, 3, 4, 16, 16)
     assert [levels(clip) for clip in sample["clips"]] == [[0, 2, 4, 6], [23, 25, 27, 29]]
+    assert torch.equal(dataset[7, 0]["clips"], sample["clips"]), "epochs differ"
     failed = dataset[1]
-    assert failed["clips"].shape == (0, 3, 4, 16, 16)
-    assert failed["video_id"] == "v1"
+    assert len(failed["clips"]) == len(failed["times"]) == 0
+    assert (failed["video_id"], failed["label"]) == ("v1", 1)
     assert failed["failed"][0].startswith(records[1].path)
+
+
+def test_one_clip_and_its_colours_are_what_they_were_before_clips_came_in_numbers(tmp_path):
+    """MoSI's fine-tuning, R = 1: start, window, mirror and colours follow from these draws in this
+    order, so trainings made before are made again digit for digit."""
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 24, 36, 3), dtype=np.uint8)
+    path = write_video(tmp_path / "noise.mp4", pixels, crf=8)
+    dataset = training([VideoRecord(str(path), 0, "noise")], AUGMENTED, seed=3)
+    for epoch in range(6):
+        rng = np.random.default_rng(derive_seed(3, epoch, 0))
+        start = int(rng.integers(30 - 7 + 1))
+        top, left = rng.integers(24 - 16 + 1), rng.integers(36 - 16 + 1)
+        frames = read_clip(path, lambda _: np.arange(start, start + 7, 2))  # noqa: B023
+        window = frames[:, top : top + 16, left : left + 16]
+        if rng.random() < 0.5:
+            window = window[:, :, ::-1]
+        colors = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        expected = ColorJitter()(frames_to_clip(window.copy()), generator=colors)
+        assert torch.equal(dataset[epoch, 0]["clips"][0], expected)
 
 
 def test_image_dataset(records):
@@ -147,8 +182,8 @@ def test_image_dataset_of_stills(tmp_path):
 def test_data_sets_refuse_to_start_without_their_files(records, tmp_path):
     absent = VideoRecord(str(tmp_path / "gone.mp4"), 0, "gone")
     for make in (
-        partial(ClipDataset, **CLIP, transform=PLAIN),
-        partial(MultiClipDataset, **CLIP, count=2, transform=TestTransform(16, 24)),
+        training,
+        evaluated,
         partial(ImageDataset, side=24),
     ):
         with pytest.raises(FileNotFoundError, match=r"1 of 5 files are missing: .*gone\.mp4"):
@@ -158,7 +193,7 @@ def test_data_sets_refuse_to_start_without_their_files(records, tmp_path):
 
 
 def test_collate_keeps_batches_valid(records):
-    dataset = MultiClipDataset(records, **CLIP, count=2, transform=TestTransform(16, 24))
+    dataset = evaluated(records)
     batch = collate([dataset[i] for i in range(4)])
     assert batch["clips"].shape == (3, 2, 3, 4, 16, 16)
     assert batch["label"].tolist() == [0, 0, 1]
@@ -172,9 +207,9 @@ def test_collate_keeps_batches_valid(records):
 
 
 def test_worker_processes_draw_the_same(records):
-    dataset = ClipDataset(records, **CLIP, transform=TrainTransform(16, 24))
+    dataset = training(records, AUGMENTED)
     keys = [(2, i) for i in (3, 0, 2)]
     loader = DataLoader(dataset, batch_size=3, sampler=keys, num_workers=1, collate_fn=collate)
     batch = next(iter(loader))
-    assert torch.equal(batch["clip"], collate([dataset[key] for key in keys])["clip"])
+    assert torch.equal(batch["clips"], collate([dataset[key] for key in keys])["clips"])
     assert batch["video_id"] == ["v3", "v0", "v2"]

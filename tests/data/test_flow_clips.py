@@ -8,19 +8,22 @@ import pytest
 import torch
 
 from vidssl.core import VideoRecord
-from vidssl.data import TestTransform, TrainTransform, random_clips, uniform_clips, write_video
-from vidssl.data.datasets import collate
-from vidssl.data.flow_clips import (
-    ChosenClipsDataset,
-    FlowTestTransform,
-    FlowTrainTransform,
+from vidssl.data import (
+    Augmentation,
+    ClipDataset,
     RGBFrames,
     StoredFlow,
-    TimedClipsDataset,
+    TestTransform,
+    TrainTransform,
+    collate,
+    random_clips,
+    uniform_clips,
+    write_video,
 )
 from vidssl.data.flow_files import encode_flow, flow_path, write_flow
 
-PLAIN = FlowTestTransform(16, 24)
+PLAIN, CENTRE = TrainTransform(16, 24), TestTransform(16, 24)
+MIRRORED = TrainTransform(16, 24, Augmentation(flip=0.5))
 THREE = partial(random_clips, frames=4, stride=2, count=3)
 EVEN = partial(uniform_clips, frames=4, stride=2, count=2)
 
@@ -57,7 +60,7 @@ def fields(clip):
 
 
 def test_flow_clips_know_their_times_and_do_not_overlap(place, records):
-    sample = TimedClipsDataset(records, stored(place), sample=THREE, transform=PLAIN)[0]
+    sample = ClipDataset(records, stored(place), THREE, PLAIN, seed=0)[0]
     assert sample["clips"].shape == (3, 2, 4, 16, 16)
     assert sample["clips"].dtype == torch.float32
     shown = [fields(clip) for clip in sample["clips"]]
@@ -73,10 +76,8 @@ def test_rgb_and_flow_of_one_key_show_the_same_times(place, records):
     def same(num_frames, rng):
         return THREE(29, rng=rng)
 
-    rgb = TimedClipsDataset(
-        records, RGBFrames(24), sample=same, transform=TrainTransform(16, 24, 0, None)
-    )
-    flow = TimedClipsDataset(records, stored(place), sample=same, transform=PLAIN)
+    rgb = ClipDataset(records, RGBFrames(24), same, PLAIN, seed=0)
+    flow = ClipDataset(records, stored(place), same, PLAIN, seed=0)
     first, second = rgb[(2, 0)], flow[(2, 0)]
     assert torch.equal(first["times"], second["times"])
     levels = (first["clips"].mean((1, 3, 4)) * 255 / 4).round().int().tolist()
@@ -84,17 +85,16 @@ def test_rgb_and_flow_of_one_key_show_the_same_times(place, records):
 
 
 def test_keys_give_the_same_sample_and_epochs_differ(place, records):
-    transform = FlowTrainTransform(16, 24, flip=0.5)
-    make = partial(TimedClipsDataset, records, stored(place), sample=THREE, transform=transform)
+    make = partial(ClipDataset, records, stored(place), THREE, MIRRORED)
     assert torch.equal(make(seed=3)[(4, 2)]["clips"], make(seed=3)[(4, 2)]["clips"])
-    assert len({str(make()[(epoch, 0)]["times"].tolist()) for epoch in range(8)}) > 3
+    assert len({str(make(seed=0)[(epoch, 0)]["times"].tolist()) for epoch in range(8)}) > 3
 
 
 def test_a_damaged_flow_file_is_replaced_in_training_and_counted_in_evaluation(place, records):
-    trained = TimedClipsDataset(records, stored(place), sample=THREE, transform=PLAIN)[1]
+    trained = ClipDataset(records, stored(place), THREE, PLAIN, seed=0)[1]
     assert (trained["video_id"], trained["label"]) == ("c", 2)
     assert "damaged" in trained["failed"][0]
-    evaluated = ChosenClipsDataset(records, stored(place), choose=EVEN, transform=PLAIN)
+    evaluated = ClipDataset(records, stored(place), EVEN, CENTRE)
     assert len(evaluated[1]["clips"]) == len(evaluated[1]["times"]) == 0
     assert "damaged" in evaluated[1]["failed"][0]
     batch = collate([evaluated[i] for i in range(3)])
@@ -104,17 +104,13 @@ def test_a_damaged_flow_file_is_replaced_in_training_and_counted_in_evaluation(p
 
 
 def test_fixed_rgb_clips_are_those_of_the_usual_evaluation(records):
-    dataset = ChosenClipsDataset(
-        records, RGBFrames(24), choose=EVEN, transform=TestTransform(16, 24)
-    )
+    dataset = ClipDataset(records, RGBFrames(24), EVEN, CENTRE)
     assert dataset[2]["times"].tolist() == [[0, 7], [23, 30]]
     assert torch.equal(dataset[(5, 2)]["clips"], dataset[2]["clips"])
 
 
 def test_flow_is_resized_in_pixels(place, records):
-    dataset = ChosenClipsDataset(
-        records, stored(place, 12), choose=EVEN, transform=FlowTestTransform(12, 12)
-    )
+    dataset = ClipDataset(records, stored(place, 12), EVEN, TestTransform(12, 12))
     clip = dataset[0]["clips"][1]
     assert clip.shape == (2, 4, 12, 12)
     assert (8 * clip[0].mean((1, 2))).round().int().tolist() == [22, 24, 26, 28]
@@ -122,12 +118,27 @@ def test_flow_is_resized_in_pixels(place, records):
 
 def test_a_mirrored_clip_moves_the_other_way():
     flow = np.random.default_rng(0).normal(size=(3, 8, 8, 2)).astype(np.float32)
-    straight = FlowTrainTransform(8, 8)(flow, np.random.default_rng(0))
-    mirrored = FlowTrainTransform(8, 8, flip=1)(flow, np.random.default_rng(0))
+    straight = TrainTransform(8, 8)(flow, np.random.default_rng(0))
+    mirrored = TrainTransform(8, 8, Augmentation(flip=1.0))(flow, np.random.default_rng(0))
     assert torch.equal(mirrored[0], -straight[0].flip(-1))
     assert torch.equal(mirrored[1], straight[1].flip(-1))
-    with pytest.raises(ValueError, match=r"flip=2 must be a probability"):
-        FlowTrainTransform(8, 8, flip=2)
+
+
+def test_flow_has_no_colours_and_nothing_is_erased_of_it():
+    """What the same augmentation does to pictures leaves the motion as it is."""
+    flow = np.random.default_rng(0).normal(size=(2, 3, 8, 8, 2)).astype(np.float32)
+    coloured = Augmentation(color=(0.5, 0.5, 0.5, 0.25), grey=1.0, erase=1.0)
+    assert torch.equal(
+        TrainTransform(8, 8, coloured)(flow, np.random.default_rng(0)),
+        TrainTransform(8, 8)(flow, np.random.default_rng(0)),
+    )
+
+
+def test_a_scaled_crop_keeps_pixels_a_frame():
+    """Half of the field, resized to twice its size: everything moves twice as far."""
+    flow = np.full((1, 16, 16, 2), 3, np.float32)
+    halves = TrainTransform(16, 16, Augmentation(scale=(0.5, 0.5)))
+    assert torch.allclose(halves(flow, np.random.default_rng(0)), torch.tensor(6.0))
 
 
 def test_one_frame_has_no_motion(tmp_path):
@@ -135,6 +146,6 @@ def test_one_frame_has_no_motion(tmp_path):
     write_flow(flow_path(tmp_path / "flow", tmp_path, path), np.empty((0, 24, 36, 2), np.uint8))
     record = VideoRecord(str(path), 0, "one")
     source = StoredFlow(tmp_path / "flow", tmp_path, 24)
-    sample = TimedClipsDataset([record], source, sample=THREE, transform=PLAIN)[0]
+    sample = ClipDataset([record], source, THREE, PLAIN, seed=0)[0]
     assert sample["clips"].shape == (3, 2, 4, 16, 16)
     assert not sample["clips"].any()

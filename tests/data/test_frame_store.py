@@ -1,6 +1,5 @@
 """A frame store gives out the very frames that decoding gives, or none."""
 
-import json
 import multiprocessing
 import os
 import pickle
@@ -20,29 +19,28 @@ from torch.utils.data import DataLoader
 
 from vidssl.core import UnreadableVideo, VideoRecord
 from vidssl.data import (
+    Augmentation,
     ClipDataset,
-    ClipsDataset,
-    ConsecutiveClipsDataset,
     ImageDataset,
-    MultiClipDataset,
+    RGBFrames,
     TestTransform,
     TrainTransform,
-    ViewsDataset,
-    ViewTransform,
     collate,
+    consecutive_clips,
     random_clips,
     read_clip,
     resize_short_side,
+    two_scale_views,
     uniform_clips,
     write_video,
 )
 from vidssl.data import frame_store as module
 from vidssl.data.datasets import resized_frames
-from vidssl.data.flow_clips import ChosenClipsDataset, RGBFrames, TimedClipsDataset
 from vidssl.data.frame_store import FrameStore
 
 DECODE = module._decoded
 SIDE = 24
+HEADER = 128  # bytes before the pixels of an .npy file
 CLIP = {"frames": 4, "stride": 2}
 # (frames, height, width): larger, smaller and of the stored size, lying and upright
 SIZES = [(30, 48, 72), (17, 64, 36), (5, 16, 20), (40, 24, 32), (1, 48, 48)]
@@ -117,7 +115,7 @@ def test_each_video_keeps_its_own_size(root):
     ]  # fmt: skip
     assert all(is_right(store, path) for path in videos(root))
     assert (done.videos, done.held, done.left_out, done.failed, done.trouble) == (5, 5, 0, {}, "")
-    assert done.size == sum(store.frames(path, SIDE).nbytes for path in videos(root))
+    assert done.size == sum(sizes_of(root).values())
 
 
 def test_long_videos_go_through_memory_in_pieces(root, monkeypatch):
@@ -156,21 +154,15 @@ def test_clips_equal_decoded_ones_whatever_the_decoder(root, monkeypatch, decode
 
 
 def data_sets(records, store):
-    train, test = TrainTransform(16, SIDE), TestTransform(16, SIDE)
+    source, test = RGBFrames(SIDE, store), TestTransform(16, SIDE)
+    train = TrainTransform(16, SIDE, Augmentation(flip=0.5, color=(0.5, 0.5, 0.5, 0.25)))
     three = partial(random_clips, **CLIP, count=3)
-    two = partial(uniform_clips, **CLIP, count=2)
-    views = ViewTransform(16, SIDE)
-    yield ClipDataset(records, **CLIP, transform=train, store=store)
-    yield ClipsDataset(records, sample=three, transform=train, store=store)
-    yield MultiClipDataset(records, **CLIP, count=2, transform=test, store=store)
-    yield ConsecutiveClipsDataset(records, **CLIP, count=2, transform=test, store=store)
+    views = partial(two_scale_views, frames=4, global_stride=4, locals_count=2)
     yield ImageDataset(records, side=SIDE, store=store)
-    yield ViewsDataset(
-        records, frames=4, global_stride=4, locals_count=2, transform=views, store=store
-    )
-    source = RGBFrames(SIDE, store)
-    yield TimedClipsDataset(records, source, sample=three, transform=train)
-    yield ChosenClipsDataset(records, source, choose=two, transform=test)
+    for choose in (three, views):
+        yield ClipDataset(records, source, choose, train, seed=0)
+    for choose in (uniform_clips, consecutive_clips):
+        yield ClipDataset(records, source, partial(choose, **CLIP, count=2), test)
 
 
 def records_of(root):
@@ -213,7 +205,8 @@ def test_still_images_are_kept_too(tmp_path):
 def test_workers_map_the_same_file(root, context):
     store, _ = filled(root)
     records = [VideoRecord(path, 0, path) for path in videos(root)]
-    dataset = ClipDataset(records, **CLIP, transform=TrainTransform(16, SIDE), store=store)
+    choose = partial(random_clips, **CLIP, count=1)
+    dataset = ClipDataset(records, RGBFrames(SIDE, store), choose, TrainTransform(16, SIDE), seed=0)
     keys = [(1, i) for i in range(5)]
     expected = collate([dataset[key] for key in keys])
     loader = DataLoader(
@@ -224,7 +217,7 @@ def test_workers_map_the_same_file(root, context):
         multiprocessing_context=context,
     )
     [batch] = loader
-    assert torch.equal(batch["clip"], expected["clip"])
+    assert torch.equal(batch["clips"], expected["clips"])
 
 
 def test_pickled_it_carries_no_frames(root):
@@ -261,7 +254,7 @@ def test_unreadable_videos_are_named_as_ever_and_tried_once(root, monkeypatch):
     assert str(plain.value) == str(stored.value)
 
     tried = []
-    monkeypatch.setattr(module, "_decoded", lambda job: tried.append(job.name))
+    monkeypatch.setattr(module, "_decoded", lambda job: tried.append(job.path))
     again = opened(root).add(paths, 1, progress=False)
     assert (again.held, len(again.failed), tried) == (5, 2, [])
 
@@ -306,7 +299,7 @@ def test_what_changed_videos_left_behind_is_given_back(root):
         assert (done.held, done.left_out) == (5, 0)
         assert done.size == first.size
     assert held_by_a_newcomer(root) == 5
-    assert len(list((root.parent / "store").glob("*.u8"))) == 1
+    assert len(entries(root)) == 5
     assert np.array_equal(mapped, kept), "a run that is at it keeps the file it began with"
 
 
@@ -314,24 +307,20 @@ def test_another_decoder_or_version_begins_anew(root, monkeypatch):
     filled(root)
     monkeypatch.setattr(module, "_made_with", lambda: {"code": "another"})
     assert held_by_a_newcomer(root) == 0
-    store, done = filled(root, paths=videos(root)[:2])
-    assert (done.held, done.size) == (
-        2,
-        sum(store.frames(p, SIDE).nbytes for p in videos(root)[:2]),
-    )
+    _, done = filled(root, paths=videos(root)[:2])
+    assert (done.held, len(entries(root))) == (2, 2), "the other's are gone"
 
 
 def test_code_behind_the_frames_is_part_of_what_made_them():
-    used = module._modules_behind(module.read_clip, module.resize_short_side)
-    assert {"vidssl.data.decode", "vidssl.data.transforms"} <= used
-    assert "vidssl.data.frame_store" not in used
+    behind = {function.__module__.rpartition(".")[2] for function in module.BEHIND}
+    assert behind == {"bitstream", "decode", "frame_index", "transforms"}
 
 
 # --- bounds --------------------------------------------------------------------------------------
 
 
 def sizes_of(root):
-    return {path: decoded(path).nbytes for path in videos(root)}
+    return {path: decoded(path).nbytes + HEADER for path in videos(root)}
 
 
 def test_a_store_stays_within_its_bound_and_takes_what_fits(root):
@@ -387,7 +376,7 @@ def test_a_full_disk_costs_time_and_nothing_else(root, monkeypatch, workers):
         subprocess.run(["mount", "-o", "remount,size=8m", str(root.parent / "store")], check=True)
         assert filled(root)[1].held == 5
         assert held_by_a_newcomer(root) == 5
-        assert not list((root.parent / "store").glob(".*.part"))
+        assert not list((root.parent / "store").rglob(".*.part"))
 
 
 def test_a_folder_that_cannot_be_made_is_told_in_one_line(root):
@@ -400,7 +389,7 @@ def test_a_folder_that_cannot_be_made_is_told_in_one_line(root):
 
 def test_a_whole_store_needs_no_right_to_write(root, monkeypatch):
     filled(root)
-    monkeypatch.setattr(module, "alone_unless_stuck", None)  # calling it would raise
+    monkeypatch.setattr(module, "alone", None)  # calling it would raise
     assert filled(root)[1].held == 5
 
 
@@ -408,6 +397,8 @@ def test_a_whole_store_needs_no_right_to_write(root, monkeypatch):
 
 
 def slow_job(job, seconds=0.05):
+    with open(job.file.parents[2] / "tried", "a") as tried:
+        tried.write(f"{job.path}\n")
     time.sleep(seconds)
     return DECODE(job)
 
@@ -415,7 +406,6 @@ def slow_job(job, seconds=0.05):
 def make(root, seconds=0.0):
     """A maker in a process of its own, which takes its time for each video."""
     module._decoded = partial(slow_job, seconds=seconds)
-    module.NOTED_EVERY = 0.0
     store = FrameStore(root.parent / "store", root, SIDE)
     done = store.add(everything(root), 1, progress=False)
     sys.exit(0 if (done.held, len(done.failed), done.trouble) == (5, 2, "") else 1)
@@ -427,9 +417,9 @@ def in_process(root, seconds):
     return process
 
 
-def index(root):
-    path = root.parent / "store" / module.INDEX
-    return path.read_text().splitlines()[1:] if path.exists() else []
+def entries(root):
+    """Files of frames, and those that say why there are none."""
+    return [path for path in root.parent.glob("store/*/*") if path.suffix in (".npy", ".json")]
 
 
 def test_makers_at_once_write_each_video_once(root):
@@ -437,17 +427,16 @@ def test_makers_at_once_write_each_video_once(root):
     for maker in makers:
         maker.join()
     assert [maker.exitcode for maker in makers] == [0] * 4
-    names = [json.loads(line)["file"] for line in index(root)]
-    assert len(names) == len(set(names)) == 7
+    tried = (root.parent / "tried").read_text().splitlines()
+    assert sorted(tried) == sorted(everything(root))
+    assert len(entries(root)) == 7
     assert held_by_a_newcomer(root) == 5
-    size = sum(path.stat().st_size for path in (root.parent / "store").glob("*.u8"))
-    assert size == sum(sizes_of(root).values())
 
 
 def test_one_that_gets_nowhere_is_not_waited_for(root, monkeypatch, capsys):
     monkeypatch.setattr(module, "PATIENCE", 0.5)
     maker = in_process(root, 30)
-    while not (root.parent / "store" / module.INDEX).exists():
+    while not list(root.parent.glob(f"store/*/{module.USED}")):
         time.sleep(0.01)
     store, done = filled(root)
     assert done.held == 0
@@ -465,37 +454,28 @@ def test_a_killed_maker_leaves_whole_videos_or_none(root):
     counts = []
     for wanted in (1, 2, 4):
         maker = in_process(root, 0.05)
-        while maker.exitcode is None and len(index(root)) < wanted:
+        while maker.exitcode is None and len(entries(root)) < wanted:
             time.sleep(0.001)
         os.kill(maker.pid, signal.SIGKILL)
         maker.join()
         counts.append(held_by_a_newcomer(root))
     assert counts == sorted(counts)
     assert counts[-1] >= 2
-    (root.parent / "store" / ".0.1.part").write_bytes(b"half")
+    (opened(root)._versioned / ".0.1.part").write_bytes(b"half")
     store, done = filled(root)
     assert done.held == 5
     assert all(is_right(store, path) for path in videos(root))
-    assert not list((root.parent / "store").glob(".*.part"))
+    assert not list((root.parent / "store").rglob(".*.part"))
 
 
-def test_what_is_damaged_is_not_read(root):
-    _, done = filled(root)
-    folder = root.parent / "store"
-    text = (folder / module.INDEX).read_text()
-    (folder / module.INDEX).write_text(text[:-15])  # the last line cut short
-    assert held_by_a_newcomer(root) == 4
-    [data] = folder.glob("*.u8")
-    with open(data, "r+b") as file:
-        file.truncate(done.size - 1000)
-    assert held_by_a_newcomer(root) == 4
-    with open(data, "r+b") as file:
-        file.truncate(1000)
-    assert held_by_a_newcomer(root) == 0
-    data.unlink()
-    assert held_by_a_newcomer(root) == 0
-    (folder / module.INDEX).write_text("")
-    assert held_by_a_newcomer(root) == 0
+def test_what_is_damaged_is_not_read_and_made_anew(root):
+    filled(root)
+    cut, empty, other, *_ = entries(root)
+    with open(cut, "r+b") as file:
+        file.truncate(cut.stat().st_size - 1000)
+    empty.write_bytes(b"")
+    other.write_bytes(b"something else" * 100)
+    assert held_by_a_newcomer(root) == 2
     assert filled(root)[1].held == 5
     assert held_by_a_newcomer(root) == 5
 
@@ -506,7 +486,7 @@ def test_mapped_frames_are_not_copied(root, tmp_path):
         pytest.skip("reads the memory in use from /proc, which only Linux has")
     path = write_video(tmp_path / "long.mp4", np.zeros((1200, 16, 16, 3), np.uint8), crf=40)
     store = FrameStore(tmp_path / "large", tmp_path, 128)
-    assert store.add([str(path)], 1, progress=False).size == 1200 * 128 * 128 * 3
+    assert store.add([str(path)], 1, progress=False).size == 1200 * 128 * 128 * 3 + HEADER
 
     def own_bytes():
         resident, shared = map(int, Path("/proc/self/statm").read_text().split()[1:3])

@@ -14,8 +14,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from vidssl.data import (
-    MultiClipDataset,
-    TestTransform,
     collate,
     missing_files,
     open_dataset,
@@ -23,6 +21,7 @@ from vidssl.data import (
     write_video,
 )
 from vidssl.data.prepare import prepare
+from vidssl.protocol import Clips
 
 pytest.importorskip("av")
 
@@ -91,8 +90,7 @@ def first_of_classes(records, count=3):
 
 
 def multi_clip(records):
-    transform = TestTransform(32, 32)
-    return MultiClipDataset(records, frames=4, stride=2, count=2, transform=transform)
+    return Clips(frames=4, stride=2, size=32, short_side=32).even(records, 2)
 
 
 def check_a_few(splits, count=3):

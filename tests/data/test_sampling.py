@@ -8,6 +8,7 @@ from vidssl.data.sampling import (
     mirror_index,
     random_clip,
     random_clips,
+    two_scale_views,
     uniform_clips,
 )
 
@@ -95,6 +96,13 @@ def test_local_clips_tile_the_global_ones_stretch():
     assert 0 <= start <= 36
     whole, parts = global_local_clips(32, 8, 4, 2, rng())
     assert parts.ravel().tolist() == list(range(0, 32, 2))
+
+
+def test_two_views_show_one_stretch():
+    views = two_scale_views(100, 8, 4, 2, rng(3))
+    whole, parts = global_local_clips(100, 8, 4, 2, rng(3))
+    assert views.shape == (6, 8)
+    assert views[:3].tolist() == views[3:].tolist() == [whole.tolist(), *parts.tolist()]
 
 
 @pytest.mark.parametrize(

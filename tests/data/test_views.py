@@ -1,29 +1,32 @@
 """Views of real H.264 files made here; frame i of a video has grey level 4 i."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from vidssl.core import VideoRecord
 from vidssl.data import (
+    Augmentation,
     ClipDataset,
-    ColorJitter,
-    ConsecutiveClipsDataset,
     PairedDataset,
+    RGBFrames,
     TestTransform,
     TrainTransform,
-    ViewsDataset,
-    ViewTransform,
-    WeakStrong,
+    TwoViews,
     collate,
     consecutive_clips,
+    random_clips,
+    two_scale_views,
 )
 
 pytest.importorskip("av")
 write_video = pytest.importorskip("vidssl.data.decode").write_video
 
-STILL = ColorJitter(0, 0, 0, 0, 0)
-PLAIN = ViewTransform(16, 24, flip=0, jitter=STILL, erase=0)
+PLAIN = TrainTransform(16, 24)
+JITTERED = TrainTransform(16, 24, Augmentation(flip=0.5, color=(0.5, 0.5, 0.5, 0.25)))
+ERASED = TrainTransform(16, 24, Augmentation(scale=(0.5, 1.0), flip=0.5, erase=1.0))
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +50,25 @@ def levels(clip):
     return (clip.mean((0, 2, 3)) * 255 / 4).round().int().tolist()
 
 
-def views(records, **changes):
-    settings = {"frames": 4, "global_stride": 4, "locals_count": 4, "transform": PLAIN, **changes}
-    return ViewsDataset(records, **settings)
+def views(records, transform=PLAIN):
+    choose = partial(two_scale_views, frames=4, global_stride=4, locals_count=4)
+    return ClipDataset(records, RGBFrames(24), choose, transform, seed=0)
+
+
+def clips(records, transform=JITTERED, stride=1):
+    choose = partial(random_clips, frames=4, stride=stride, count=1)
+    return ClipDataset(records, RGBFrames(24), choose, transform, seed=0)
+
+
+def by_view(sample):
+    """The clips of each view (2, 1 + N, 3, T, H, W)."""
+    return sample["clips"].unflatten(0, (2, -1))
 
 
 def test_local_clips_tile_the_global_one(records):
     sample = views(records)[5, 0]
-    assert sample["views"].shape == (2, 5, 3, 4, 16, 16)
-    for shown in sample["views"]:
+    assert sample["clips"].shape == (10, 3, 4, 16, 16)
+    for shown in by_view(sample):
         sparse, dense = levels(shown[0]), levels(torch.cat(list(shown[1:]), dim=1))
         assert np.diff(sparse).tolist() == [4, 4, 4]
         assert dense == list(range(sparse[0], sparse[0] + 16))
@@ -63,14 +76,13 @@ def test_local_clips_tile_the_global_one(records):
 
 def test_a_video_shorter_than_the_span_is_mirrored(records):
     """10 frames for a span of 16: 0 ... 9 8 7 6 5 4 3."""
-    shown = views(records)[1]["views"][0]
+    shown = by_view(views(records)[1])[0]
     assert levels(torch.cat(list(shown[1:]), dim=1)) == [*range(10), *range(8, 2, -1)]
     assert levels(shown[0]) == [0, 4, 8, 6]
 
 
 def test_every_clip_has_its_own_augmentation_for_all_its_frames(records):
-    transform = ViewTransform(16, 24, jitter=ColorJitter(0, 0, 0, 0, 0), erase=1.0)
-    shown = views(records, transform=transform)[3, 0]["views"].flatten(0, 1)
+    shown = views(records, ERASED)[3, 0]["clips"]
     erased = [tuple((clip[:, t] == 0).all(0).nonzero().flatten().tolist()) for clip in shown
               for t in range(4)]  # fmt: skip
     by_clip = [set(erased[i : i + 4]) for i in range(0, 40, 4)]
@@ -78,11 +90,20 @@ def test_every_clip_has_its_own_augmentation_for_all_its_frames(records):
     assert len(set.union(*by_clip)) > 5, "clips share their augmentation"
 
 
+def test_every_clip_has_its_own_colours():
+    """Ten times the same grey picture through one transform."""
+    still = np.full((10, 4, 24, 24, 3), (200, 100, 50), np.uint8)
+    jitter = TrainTransform(16, 24, Augmentation(color=(0.5, 0.5, 0.5, 0.25)))
+    shown = jitter(still, np.random.default_rng(0))
+    assert torch.allclose(shown, shown[:, :, :1, :1, :1].expand_as(shown), atol=1e-6)
+    assert len(shown[:, :, 0, 0, 0].unique(dim=0)) == 10
+
+
 def test_views_depend_on_seed_epoch_and_index_alone(records):
-    first, again = views(records), views(records)
+    first, again = views(records, ERASED), views(records, ERASED)
     again[0, 1]
-    torch.testing.assert_close(first[4, 0]["views"], again[4, 0]["views"], rtol=0, atol=0)
-    starts = {levels(first[epoch, 0]["views"][0, 0])[0] for epoch in range(6)}
+    torch.testing.assert_close(first[4, 0]["clips"], again[4, 0]["clips"], rtol=0, atol=0)
+    starts = {levels(views(records)[epoch, 0]["clips"][0])[0] for epoch in range(6)}
     assert len(starts) > 1, "every epoch sees the same stretch"
 
 
@@ -96,7 +117,7 @@ def test_crop_sides_follow_the_scale():
     """A ramp from left to right: the crop's share of it is the crop's share of the side."""
     ramp = np.zeros((1, 64, 64, 3), np.uint8)
     ramp[:] = np.arange(64)[:, None] * 3
-    cut = ViewTransform(64, 64, scale=(0.5, 1.0), flip=0.5, jitter=STILL, erase=0)
+    cut = TrainTransform(64, 64, Augmentation(scale=(0.5, 1.0), flip=0.5))
     shares = []
     for seed in range(60):
         clip = cut(ramp, np.random.default_rng(seed))[0, 0, 0]
@@ -105,65 +126,44 @@ def test_crop_sides_follow_the_scale():
     assert 0.9 < max(shares) < 1.02
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"scale": (0.0, 1.0)}, "scale"),
-        ({"scale": (0.9, 0.5)}, "scale"),
-        ({"flip": 1.5}, "flip=1.5"),
-        ({"erase": -0.1}, "erase"),
-        ({"size": 0}, "size=0"),
-    ],
-)
-def test_impossible_transforms_are_refused(changes, told):
-    with pytest.raises(ValueError, match=told):
-        ViewTransform(**{"size": 16, "short_side": 24, **changes})
-
-
-def test_consecutive_clips():
+def test_consecutive_clips(records):
     assert consecutive_clips(20, 3, 2, 2, start=1).tolist() == [[1, 3, 5], [7, 9, 11]]
     assert consecutive_clips(6, 4, 1, 2).tolist() == [[0, 1, 2, 3], [4, 5, 4, 3]]
     with pytest.raises(ValueError, match="start 0 or more"):
         consecutive_clips(20, 3, 1, 2, start=-1)
-
-
-def test_consecutive_clips_dataset(records):
-    dataset = ConsecutiveClipsDataset(
-        records, frames=4, stride=1, count=4, transform=TestTransform(16, 24)
-    )
+    choose = partial(consecutive_clips, frames=4, stride=1, count=4)
+    dataset = ClipDataset(records, RGBFrames(24), choose, TestTransform(16, 24))
     assert [levels(clip) for clip in dataset[0]["clips"]] == [
         list(range(k, k + 4)) for k in (12, 16, 20, 24)
     ]
-    assert dataset[2]["clips"].shape[0] == 0
+    assert len(dataset[2]["clips"]) == 0
     assert dataset[2]["failed"]
 
 
 def test_weak_and_strong_show_the_same_frames(records):
-    plain = TrainTransform(16, 24, flip=0, jitter=None)
-    both = WeakStrong(plain, ViewTransform(16, 24, jitter=STILL, erase=0))
-    dataset = ClipDataset(records[:1], frames=4, stride=2, transform=both)
-    weak, strong = dataset[3, 0]["clip"]
-    assert levels(weak) == levels(strong)
-    with pytest.raises(ValueError, match="share one short_side"):
-        WeakStrong(plain, ViewTransform(16, 32))
+    erased = TrainTransform(16, 24, Augmentation(erase=1.0, erasings=2))
+    sample = clips(records[:1], TwoViews(PLAIN, erased), stride=2)[3, 0]
+    weak, strong = sample["clips"]
+    assert levels(weak[:, :, :1, :1]) == list(range(levels(weak)[0], levels(weak)[0] + 8, 2))
+    kept = (strong != 0).all(dim=0)
+    assert 0.1 < kept.float().mean() < 1, "nothing, or everything, is erased"
+    assert torch.allclose(weak[:, kept], strong[:, kept], atol=2 / 255)
+    assert len(sample["times"]) == 1, "two views of one clip"
 
 
 def test_pairs_use_each_labelled_video_equally_often(records):
-    settings = {"frames": 4, "stride": 1, "transform": TrainTransform(16, 24)}
-    few = ClipDataset(records[:1], **settings)
-    pairs = PairedDataset(few, ClipDataset(records[:2], **settings))
+    pairs = PairedDataset(clips(records[:1]), clips(records[:2]))
     assert len(pairs) == 2
     shown = [pairs[epoch, index] for epoch in range(2) for index in range(2)]
     assert [sample["video_id"] for sample in shown] == ["v0"] * 4
     assert [sample["unlabelled_id"] for sample in shown] == ["v0", "v1"] * 2
-    clips = torch.stack([sample["clip"] for sample in shown])
-    assert len(clips.flatten(1).unique(dim=0)) == 4, "a labelled clip came twice alike"
+    labelled = torch.stack([sample["clips"] for sample in shown])
+    assert len(labelled.flatten(1).unique(dim=0)) == 4, "a labelled clip came twice alike"
     batch = collate(shown)
-    assert batch["unlabelled"].shape == batch["clip"].shape == (4, 3, 4, 16, 16)
+    assert batch["unlabelled"].shape == batch["clips"].shape == (4, 1, 3, 4, 16, 16)
     assert "unlabelled_label" not in batch
 
 
 def test_pairs_name_what_failed_on_both_sides(records):
-    settings = {"frames": 4, "stride": 1, "transform": TrainTransform(16, 24)}
-    broken = ClipDataset([records[2], records[0]], **settings)
+    broken = clips([records[2], records[0]])
     assert len(PairedDataset(broken, broken)[0, 0]["failed"]) == 2

@@ -24,6 +24,14 @@ def test_perfect_and_hopeless():
     assert retrieval_recall(features, classes, features, classes + 3) == {1: 0.0, 5: 0.0, 20: 0.0}
 
 
+def test_queries_that_could_not_be_read_count_and_find_nothing():
+    features = np.eye(3)
+    assert retrieval_recall(features, [0, 1, 2], features, [0, 1, 2], (1, 2), unread=1) == {
+        1: 0.75,
+        2: 0.75,
+    }
+
+
 def test_chance():
     rng = np.random.default_rng(0)
     query, gallery = rng.standard_normal((4000, 16)), rng.standard_normal((500, 16))

@@ -12,6 +12,8 @@ from vidssl.data import ImageDataset, collate, read_folder
 from vidssl.data.color import ColorJitter
 from vidssl.methods import mosi
 from vidssl.motion import label_pool, mirrored_labels, plan_motions
+from vidssl.runs import declared_parameters
+from vidssl.runs.notebooks import notebook_path
 from vidssl.training import TrainConfig, fit
 
 SMALL = mosi.MoSIConfig(frames=6, size=24, k=1, mask_ratio=None)
@@ -101,8 +103,8 @@ def test_colours_a_frame_a_clip_or_none():
         return clips[:, :, :, 0, 0]  # (M, 3, N)
 
     assert (levels().std(dim=-1).amax(dim=1) > 0.01).all()
-    assert levels(jitter_per="clip").std(dim=-1).max() < 1e-6
-    assert levels(jitter_per="clip").std(dim=0).max() > 0.01
+    assert levels(colors_per="clip").std(dim=-1).max() < 1e-6
+    assert levels(colors_per="clip").std(dim=0).max() > 0.01
     assert levels(jitter=None)[:, 0].unique() == pytest.approx(0.7)
 
 
@@ -147,7 +149,7 @@ def test_any_number_of_frames_keeps_the_distance_a_frame(frames, k):
         ({"mask_ratio": 0.0}, "mask_ratio must lie"),
         ({"mask_ratio": (0.5, 1.2)}, "mask_ratio must lie"),
         ({"mask_order": "mask_last"}, "mask_order='mask_last' is unknown"),
-        ({"jitter_per": "batch"}, "jitter_per='batch' is unknown"),
+        ({"colors_per": "batch"}, "colors_per='batch' is unknown"),
         ({"flip": "mirror"}, "flip='mirror' is unknown; did you mean 'mirror_label'"),
         ({"motion": "integers"}, "motion='integers' is unknown; did you mean 'integer'"),
     ],
@@ -155,6 +157,19 @@ def test_any_number_of_frames_keeps_the_distance_a_frame(frames, k):
 def test_impossible_configurations_are_refused_before_training(options, message):
     with pytest.raises(ValueError, match=message):
         mosi.MoSIConfig(**options)
+
+
+def test_the_configuration_of_a_page():
+    declared = declared_parameters(notebook_path("11_mosi_pretrain"))
+    config = mosi.MoSIConfig.of(declared)
+    assert (config.frames, config.size, config.mask_ratio) == (8, 32, [0.3, 0.5])
+    assert config.jitter == ColorJitter(), "the appendix's strengths"
+    assert mosi.MoSIConfig.of({**declared, "mask_ratio": []}).mask_ratio is None
+    assert mosi.MoSIConfig.of({**declared, "augmentation": {}}).jitter is None
+    some = mosi.MoSIConfig.of({**declared, "augmentation": {"grey": 1.0, "color_probability": 0.5}})
+    assert some.jitter == ColorJitter(0.0, 0.0, 0.0, 0.0, grey=1.0, probability=0.5)
+    with pytest.raises(ValueError, match="takes color, grey and color_probability alone; flip"):
+        mosi.MoSIConfig.of({**declared, "augmentation": {"flip": 0.5}})
 
 
 def test_images_smaller_than_the_crop_are_refused():

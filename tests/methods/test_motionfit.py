@@ -20,6 +20,10 @@ def context(seed=0):
     return StepContext(0, 0.0, torch.Generator().manual_seed(seed))
 
 
+def as_it_is(flow):
+    return flow
+
+
 def network(config, num_classes=3, **options):
     torch.manual_seed(0)
     backbone = models.build("r2plus1d_10", num_classes=num_classes, width=0.125, **options)
@@ -223,7 +227,7 @@ def test_lambda_weighs_classes_against_order():
 def test_clip_order_alone_needs_neither_labels_nor_a_classifier():
     config = MotionFitConfig(multi_clip_weight=0)
     data = batch(channels=2) | {"label": torch.tensor([-1, -1])}
-    step = motionfit.training_step(config, prepare=motionfit.ClipSettings("flow").prepare)
+    step = motionfit.training_step(config, prepare=as_it_is)
     loss, metrics = step(network(config, 0, in_channels=2), data, context())
     assert loss.item() > 0
     assert set(metrics) == {"order_accuracy"}
@@ -291,15 +295,6 @@ def test_impossible_configurations(options, message):
         MotionFitConfig(**options)
 
 
-def test_modalities():
-    flow = torch.randn(2, 2, 4, 8, 8)
-    assert torch.equal(motionfit.ClipSettings("flow").prepare(flow), flow)
-    with pytest.raises(ValueError, match=r"flow must be \(\.\.\., 2, T, H, W\)"):
-        motionfit.ClipSettings("flow").prepare(torch.zeros(2, 3, 4, 8, 8))
-    with pytest.raises(ValueError, match="modality='flo' is unknown; did you mean 'flow'"):
-        motionfit.ClipSettings("flo")
-
-
 # --- the pipeline on flow that is known -----------------------------------------------------------
 
 
@@ -334,7 +329,7 @@ def test_motion_model_to_pseudo_labels():
     """Trained on flow of eight labelled videos, the features of others cluster by their motion."""
     config = MotionFitConfig()
     model = network(config, num_classes=4, in_channels=2)
-    prepare = motionfit.flow_input
+    prepare = as_it_is
     fit(
         model,
         Drifts(8),
@@ -353,24 +348,39 @@ def test_motion_model_to_pseudo_labels():
     assert purity_score(labels.values, truth) > 0.9
 
 
-def test_max_pooling_and_unreadable_videos():
+class OneBroken(Drifts):
+    """Video 1 cannot be read; of a single video, that one."""
+
+    def __getitem__(self, key):
+        sample = super().__getitem__(key)
+        if key == 1 or self.count == 1:
+            nothing = {"clips": torch.zeros(0), "times": torch.zeros(0, 2, dtype=torch.int64)}
+            sample |= {**nothing, "failed": ["v001: damaged"]}
+        return sample
+
+
+def test_unreadable_videos_have_no_features():
     model = network(MotionFitConfig(), in_channels=2).backbone
-
-    class OneBroken(Drifts):
-        def __getitem__(self, key):
-            sample = super().__getitem__(key)
-            if key == 1 or self.count == 1:
-                nothing = {"clips": torch.zeros(0), "times": torch.zeros(0, 2, dtype=torch.int64)}
-                sample |= {**nothing, "failed": ["v001: damaged"]}
-            return sample
-
-    table, failed = motionfit.clip_features(
-        model, OneBroken(3), prepare=motionfit.flow_input, output="max", progress=False
-    )
+    options = {"prepare": as_it_is, "progress": False}
+    table, failed = motionfit.clip_features(model, OneBroken(3), **options)
     assert failed == ["v001: damaged"]
     assert sorted(table.rows_of) == ["v000", "v002"]
     with torch.no_grad():
-        wanted = model.forward_features(Drifts(3)[2]["clips"]).amax((2, 3, 4))
+        wanted = model.forward_features(Drifts(3)[2]["clips"]).mean((2, 3, 4))
     assert np.allclose(table.values[table.rows_of["v002"]], wanted.numpy(), atol=1e-5)
     with pytest.raises(RuntimeError, match="none of 1 videos could be read; first: v001"):
-        motionfit.clip_features(model, OneBroken(1), prepare=motionfit.flow_input, progress=False)
+        motionfit.clip_features(model, OneBroken(1), **options)
+
+
+def test_retrieval_takes_the_largest_values_and_an_unreadable_query_finds_nothing():
+    model = network(MotionFitConfig(), in_channels=2).backbone
+    options = {"prepare": as_it_is, "progress": False}
+    gallery = motionfit.retrieval_features(model, Drifts(4), **options)
+    with torch.no_grad():
+        wanted = model.forward_features(Drifts(4)[2]["clips"]).amax((2, 3, 4))
+    assert np.allclose(gallery.values[2], wanted.numpy(), atol=1e-5)
+    itself = motionfit.recalls(gallery, gallery, ks=(1, 4))
+    assert itself == {kind: {1: 1.0, 4: 1.0} for kind in ("clip", "video")}
+    broken = motionfit.retrieval_features(model, OneBroken(4), **options)
+    found = motionfit.recalls(broken, gallery, ks=(1,))
+    assert found == {"clip": {1: 0.75}, "video": {1: 0.75}}, "3 of 4 videos, 9 of 12 clips"

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from vidssl import models
+from vidssl.data import PairedDataset
 from vidssl.methods import semi_supervised as semi
 from vidssl.methods.semi_supervised import MeanTeacher, SemiSupervisedConfig, TwoStreams
 from vidssl.training import StepContext
@@ -21,9 +22,9 @@ def context(progress=0.5):
 
 def batch(views=2, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    shape = (4, *[views] * (views > 1), 3, 4, 16, 16)
+    shape = (4, views, 3, 4, 16, 16)
     return {
-        "clip": torch.rand(2, 3, 4, 16, 16, generator=generator),
+        "clips": torch.rand(2, 1, 3, 4, 16, 16, generator=generator),
         "label": torch.tensor([0, 2]),
         "unlabelled": torch.rand(shape, generator=generator),
     }
@@ -116,16 +117,82 @@ def test_two_streams_share_their_labels():
     assert loss.item() == pytest.approx(4 * math.log(3))
 
 
-def test_every_step_runs_on_a_real_network():
-    config = SemiSupervisedConfig(threshold=0.0)
-    for step, model in (
-        (semi.fixmatch_step, network()),
-        (semi.gradient_fixmatch_step, TwoStreams(network(), network(1))),
-        (semi.mean_teacher_step, MeanTeacher(network())),
-    ):
-        loss, _ = step(config)(model.train(), batch(), context())
-        loss.backward()
-        assert math.isfinite(loss.item())
+def test_clips_are_turned_as_a_whole():
+    clip = torch.arange(2 * 3 * 4 * 4.0).reshape(1, 2, 3, 4, 4)
+    same, left, back, right = semi.turned(clip.expand(4, -1, -1, -1, -1), torch.arange(4))
+    torch.testing.assert_close(same, clip[0])
+    assert left[0, 0, 0].tolist() == clip[0, 0, 0, :, 3].tolist(), "the right column goes up"
+    torch.testing.assert_close(back, clip[0].flip(-1, -2))
+    torch.testing.assert_close(right, left.flip(-1, -2))
+
+
+def test_rotations_of_all_clips_are_learned_beside_the_labels():
+    """A network that says nothing is at ln 3 for the labels and ln 4 for the rotations."""
+    model = semi.WithRotation(network())
+    torch.nn.init.zeros_(model.network.classifier.weight)
+    torch.nn.init.zeros_(model.rotation.weight)
+    torch.nn.init.zeros_(model.rotation.bias)
+    seen = []
+    model.register_forward_pre_hook(lambda _, clip: seen.append(len(clip[0])))
+    step = semi.rotation_step(SemiSupervisedConfig(weight=2.0))
+    loss, metrics = step(model, batch(views=1), context())
+    assert seen == [2 + 2 + 4], "labelled clips as they are, then every clip turned"
+    assert loss.item() == pytest.approx(math.log(3) + 2 * math.log(4), abs=1e-4)
+    assert 0 <= metrics["rotation_accuracy"] <= 1
+
+
+@pytest.mark.parametrize("name", list(semi.METHODS))
+def test_every_method_trains_a_real_network(name):
+    """From its entry alone, as the page does it: views, networks, step and what is tested."""
+    method = semi.METHODS[name]
+    model = method.wrap(*(network(seed) for seed in range(method.networks))).train()
+    step = method.step(SemiSupervisedConfig(threshold=0.0))
+    loss, metrics = step(model, batch(views=len(method.views)), context())
+    loss.backward()
+    assert math.isfinite(loss.item())
+    assert "train_accuracy" in metrics
+    tested = method.network(model)
+    assert tested(torch.rand(2, 3, 4, 16, 16)).shape == (2, 3)
+    learns = any(p.grad is not None and p.grad.abs().max() > 0 for p in tested.parameters())
+    assert learns == (name != "mean_teacher"), "an average does not learn by itself"
+
+
+class Named(torch.utils.data.Dataset):
+    """Samples that tell which key they were asked for."""
+
+    seed = 0
+
+    def __init__(self, name, count):
+        self.name, self.count = name, count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, key):
+        return {"clips": torch.zeros(1), "video_id": (self.name, *key), "failed": [self.name]}
+
+
+@pytest.mark.parametrize(("epoch_of", "length"), [("unlabelled", 7), ("labelled", 3)])
+def test_the_other_side_of_a_pair_goes_round_in_another_order_each_time(epoch_of, length):
+    pairs = PairedDataset(Named("l", 3), Named("u", 7), epoch_of)
+    assert len(pairs) == length
+    keys = [(epoch, index) for epoch in range(21) for index in range(length)]
+    seen = {"l": [], "u": []}
+    for key in keys:
+        sample = pairs[key]
+        assert sample["failed"] == ["l", "u"]
+        for name, turn, index in (sample["video_id"], sample["unlabelled_id"]):
+            seen[name].append((turn, index))
+    own, other = ("u", "l") if epoch_of == "unlabelled" else ("l", "u")
+    assert seen[own] == keys
+    count = {"l": 3, "u": 7}[other]
+    rounds = [seen[other][i : i + count] for i in range(0, len(seen[other]), count)]
+    assert all({turn for turn, _ in each} == {i} for i, each in enumerate(rounds))
+    orders = [tuple(index for _, index in each) for each in rounds if len(each) == count]
+    assert all(sorted(order) == list(range(count)) for order in orders)
+    assert len(set(orders)) > 1
+    with pytest.raises(ValueError, match="did you mean 'labelled'"):
+        PairedDataset(Named("l", 3), Named("u", 7), "labeled")
 
 
 def test_bad_input_is_refused():

@@ -34,6 +34,11 @@ def views(videos=3, frames=8, seed=0, locals_count=4):
     return torch.rand(videos, 2, 1 + locals_count, 3, frames, 16, 16, generator=generator)
 
 
+def batch_of(shown):
+    """As `vidssl.data.two_scale_views` gives them: both augmentations, one after the other."""
+    return {"clips": shown.flatten(1, 2)}
+
+
 def context(step=0):
     return StepContext(step, 0.0, torch.Generator().manual_seed(step))
 
@@ -78,7 +83,7 @@ def test_all_clips_of_a_step_go_through_one_forward():
 def test_an_objective_is_the_weighted_sum_of_its_terms(objective, terms):
     config = TeacherConfig(objective, instance_contrast=2.0, local_local=3.0, global_local=5.0)
     step = timebalance.teacher_step(config)
-    loss, metrics = step(Teacher(network(0)), {"views": views()}, context())
+    loss, metrics = step(Teacher(network(0)), batch_of(views()), context())
     assert {name for name in metrics if name.endswith("_loss")} == terms
     expected = sum(getattr(config, name.removesuffix("_loss")) * metrics[name] for name in terms)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
@@ -96,6 +101,27 @@ def test_clips_that_look_alike_are_at_the_chance_loss():
         assert loss.item() == pytest.approx(config.chance_loss(3), abs=1e-3), objective
 
 
+def test_what_the_losses_compare_can_be_drawn():
+    """Rows are in the losses' order: the positives' mean similarity is what training raises."""
+    teacher = Teacher(network(0)).eval()
+    with torch.no_grad():
+        embedded = timebalance.embed_views(teacher, views())
+    drawn = timebalance.contrasted(embedded)
+    assert [matrix.shape for matrix, _ in drawn.values()] == [(24, 24), (8, 8), (4, 4)]
+    cosine = torch.cosine_similarity(embedded.z[1, 2, 3], embedded.z[0, 0, 1], dim=0)
+    assert drawn["instance contrast"].similarity[2 * 8 + 4 + 3, 1] == pytest.approx(cosine.item())
+    assert not drawn["instance contrast"].positive[2 * 8 + 4 + 3, 1]
+    assert drawn["local-local"].positive[1].nonzero()[0].tolist() == [1, 5]
+    same = torch.cosine_similarity(embedded.h[0, 0, 2], embedded.z[0, 0, 2], dim=0)
+    [matrix, positive] = drawn["global-local"]
+    assert matrix[2, 2] == pytest.approx(same.item())
+    assert positive.tolist() == np.eye(4, dtype=bool).tolist()
+    assert list(timebalance.contrasted(embedded._replace(h=embedded.h[:, :, :1]))) == [
+        "instance contrast",
+        "local-local",
+    ]
+
+
 def test_a_plateau_is_told_from_a_collapse():
     chance = TeacherConfig("distinctive").chance_loss(8)
     assert chance == pytest.approx(math.log(7) + math.log(4))
@@ -111,12 +137,60 @@ def test_a_plateau_is_told_from_a_collapse():
 def test_a_backbone_without_a_slice_for_each_local_clip_is_refused():
     step = timebalance.teacher_step(TeacherConfig("distinctive"))
     teacher = Teacher(network(0, name="r2plus1d_10"))
-    with pytest.raises(ValueError, match="ends with 1 time slices of a clip, but there are 4"):
-        step(teacher, {"views": views()}, context())
+    with pytest.raises(
+        ValueError, match="ends with 1 time slices of a clip, which are no multiple of the 4"
+    ):
+        step(teacher, batch_of(views()), context())
     loss, _ = timebalance.teacher_step(TeacherConfig("invariant"))(
-        teacher, {"views": views()}, context()
+        teacher, batch_of(views()), context()
     )
     assert torch.isfinite(loss)
+
+
+def test_time_slices_are_known_before_anything_is_read():
+    distinctive, invariant = TeacherConfig("distinctive"), TeacherConfig("invariant")
+    for name, frames, slices in (
+        ("r3d_10_dilated", 8, 4),
+        ("r3d_18_dilated", 16, 4),
+        ("slow_r50", 16, 16),
+        ("slow_r50", 8, 8),
+    ):
+        assert timebalance.time_slices(name, frames) == slices
+        assert timebalance.slices_fit(slices, distinctive), name
+    assert not timebalance.slices_fit(timebalance.time_slices("r3d_18", 16), distinctive)
+    assert timebalance.slices_fit(timebalance.time_slices("r3d_18", 16), invariant)
+
+
+@pytest.mark.parametrize("frames", [8, 16])
+def test_neighbouring_slices_of_a_3d_resnet50_are_averaged(frames):
+    """It keeps all frames: each of four slices is the mean of a quarter of them, both lengths."""
+    torch.manual_seed(0)
+    teacher = Teacher(network(0, name="slow_r50")).eval()
+    shown = torch.rand(2, 2, 5, 3, frames, 32, 32)
+    with torch.no_grad():
+        found = timebalance.embed_views(teacher, shown)
+        clip = timebalance.normalise(shown[1, 0, 0][None])
+        [in_time] = teacher.backbone.forward_features(clip).mean(dim=(3, 4)).transpose(1, 2)
+        third = in_time[frames // 2 : 3 * frames // 4].mean(dim=0, keepdim=True)
+        torch.testing.assert_close(found.h[0, 1, 2], teacher.projector(third)[0])
+    assert found.h.shape == (2, 2, 4, 128)
+    terms = timebalance.contrastive_terms(found, TeacherConfig("tclr"))
+    assert all(torch.isfinite(term) for term in terms.values())
+
+
+def test_local_pairs_have_a_weight_of_their_own():
+    """1 : 14, as the release sums: 56 pairs over 4 beside one."""
+    with torch.no_grad():
+        embedded = timebalance.embed_views(Teacher(network(0)).eval(), views())
+    shares = [
+        timebalance.contrastive_terms(embedded, TeacherConfig(instance_locals=weight))
+        for weight in (0.0, 1.0, 14.0)
+    ]
+    only_global, even, released = (each["instance_contrast"].item() for each in shares)
+    local = 2 * even - only_global
+    assert released == pytest.approx((only_global + 14 * local) / 15)
+    with pytest.raises(ValueError, match="instance_locals is a weight"):
+        TeacherConfig(instance_locals=-1.0)
 
 
 def test_what_a_pretraining_leaves_is_found_again(tmp_path):
@@ -160,7 +234,7 @@ class MovingSpots(torch.utils.data.Dataset):
         sparse = local[:, :, ::4].transpose(0, 1).flatten(1, 2)
         clips = torch.cat([sparse[None], local])[None].expand(2, -1, -1, -1, -1, -1)
         jitter = 0.05 * torch.randn(clips.shape, generator=generator)
-        return {"views": clips + jitter, "video_id": str(index), "failed": []}
+        return {"clips": (clips + jitter).flatten(0, 1), "video_id": str(index), "failed": []}
 
 
 def test_the_distinctive_objective_learns_to_tell_times():
@@ -306,10 +380,10 @@ def test_impossible_blends_are_refused(arguments, told):
 def pairs(seed=0):
     generator = torch.Generator().manual_seed(seed)
     return {
-        "clip": torch.rand(2, 3, 4, 16, 16, generator=generator),
+        "clips": torch.rand(2, 1, 3, 4, 16, 16, generator=generator),
         "label": torch.tensor([0, 2]),
         "video_id": ["a", "b"],
-        "unlabelled": torch.rand(3, 3, 4, 16, 16, generator=generator),
+        "unlabelled": torch.rand(3, 1, 3, 4, 16, 16, generator=generator),
         "unlabelled_id": ["c", "d", "e"],
     }
 
@@ -322,7 +396,7 @@ def test_the_students_loss_term_by_term():
     student, batch = network(seed=3).eval(), pairs()
     config = StudentConfig(labelled_weight=7.0, unlabelled_weight=11.0)
     loss, metrics = timebalance.student_step(teachers, SCORES, config)(student, batch, context())
-    clip = timebalance.normalise(torch.cat([batch["clip"], batch["unlabelled"]]))
+    clip = timebalance.normalise(torch.cat([batch["clips"], batch["unlabelled"]])[:, 0])
     with torch.no_grad():
         p_i, p_d = (net(clip).softmax(1) for net in teachers.networks)
         s = torch.tensor([*SCORES.values()])[:, None]
@@ -368,7 +442,7 @@ def test_other_blends_do_not_need_scores(blend, weights):
 def test_of_pairs_the_teachers_see_the_weak_view_and_the_student_the_strong_one():
     teachers = FrozenTeachers(network(seed=1), network(seed=2), 3)
     student, batch = network(seed=3).eval(), pairs()
-    weak, strong = batch["unlabelled"], pairs(seed=1)["unlabelled"]
+    weak, strong = batch["unlabelled"][:, 0], pairs(seed=1)["unlabelled"][:, 0]
     seen = {}
     teachers.networks[0].register_forward_pre_hook(lambda _, x: seen.update(teacher=x[0][2:]))
     student.register_forward_pre_hook(lambda _, x: seen.update(student=x[0][2:]))

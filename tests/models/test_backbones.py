@@ -7,6 +7,7 @@ from torchvision.models import video
 
 from vidssl import models
 from vidssl.models.backbones import middle_width
+from vidssl.models.released import load_tensors
 from vidssl.models.s3dg import FeatureGate
 
 # name: parameters without the classifier, feature map of 16x112x112
@@ -124,7 +125,7 @@ def test_same_numbers_as_torchvision(name):
     torch.manual_seed(0)
     reference = random_statistics(getattr(video, name)(num_classes=7)).eval()
     model = models.build(name, num_classes=7).eval()
-    models.load_torchvision_weights(model, reference.state_dict())
+    load_tensors(model, reference.state_dict(), "torchvision")
     clip = torch.rand(1, 3, 8, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(model(clip), reference(clip), rtol=1e-4, atol=1e-5)
@@ -170,7 +171,7 @@ def test_torchvision_weights_keep_a_classifier_of_other_classes():
     reference = video.r3d_18(num_classes=7).state_dict()
     model = models.build("r3d_18_dilated", num_classes=3)
     before = model.classifier.weight.clone()
-    models.load_torchvision_weights(model, reference)
+    load_tensors(model, reference, "torchvision")
     assert torch.equal(model.classifier.weight, before)
     assert torch.equal(model.conv5[0].conv1[0].weight, reference["layer4.0.conv1.0.weight"])
 
@@ -180,7 +181,7 @@ def test_torchvision_weights_of_another_network_are_refused():
         weights = video.r3d_18(num_classes=7).state_dict()
     for model in (small(), build_on_meta("r2plus1d_18", num_classes=7)):
         with pytest.raises(ValueError, match=r"does not fit: \d+ tensors differ"):
-            models.load_torchvision_weights(model, weights)
+            load_tensors(model, weights, "torchvision")
 
 
 def test_dilated_conv5_looks_two_frames_away_and_keeps_time():

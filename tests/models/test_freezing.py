@@ -24,8 +24,8 @@ class Noise(Dataset):
 
     def __getitem__(self, key):
         generator = torch.Generator().manual_seed(derive_seed(*key))
-        clip = torch.rand(3, 4, 16, 16, generator=generator) + key[1] % 2
-        return {"clip": clip, "label": key[1] % 2, "video_id": str(key[1]), "failed": []}
+        clip = torch.rand(1, 3, 4, 16, 16, generator=generator) + key[1] % 2
+        return {"clips": clip, "label": key[1] % 2, "video_id": str(key[1]), "failed": []}
 
 
 def small_model(name="r2plus1d_10"):
@@ -35,7 +35,7 @@ def small_model(name="r2plus1d_10"):
 
 def train(model):
     quiet = {"report": lambda step, metrics: None}
-    fit(model, Noise(), supervised.training_step, CONFIG, collate=collate, **quiet)
+    fit(model, Noise(), supervised.training_step(), CONFIG, collate=collate, **quiet)
 
 
 def changed_stages(before, model):

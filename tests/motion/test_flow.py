@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vidssl.data import synthetic
-from vidssl.motion import METHODS, clip_flow, grey, optical_flow, tv_l1
+from vidssl.motion import METHODS, grey, optical_flow, tv_l1
 from vidssl.motion.flow import method_settings
 
 SIDE = 64
@@ -215,15 +215,3 @@ def test_wrong_images(first, second, message):
 def test_settings_that_cannot_be(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}="):
         tv_l1(*pairs(1), **wrong)
-
-
-def test_flow_of_clips_is_that_of_their_frames():
-    frames = shifted_texture([(0, 0), (1, 0), (1, 2)], 32)
-    clip = torch.from_numpy(frames).float().div(255).expand(3, 3, 32, 32)
-    flow = clip_flow(torch.stack([clip, clip.flip(1)]))
-    assert flow.shape == (2, 2, 2, 32, 32)
-    expected = optical_flow(frames, "torch").transpose(3, 0, 1, 2)
-    np.testing.assert_allclose(flow[0].numpy(), expected, atol=1e-3)
-    assert flow[1, 1, 0].mean() < -1, "backwards, what went down goes up"
-    with pytest.raises(ValueError, match="clips must have shape"):
-        clip_flow(clip)

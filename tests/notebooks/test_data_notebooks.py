@@ -14,7 +14,8 @@ def test_start_here(place):
 
 
 def test_data_and_clips(place):
-    execute("01_data_and_clips", place, "data_and_clips")
+    done = execute("01_data_and_clips", place, "data_and_clips")
+    assert done["metrics"] == {"train_videos": 16, "test_videos": 8, "videos_in_both": 0}
 
 
 def test_supervised_baseline(place):

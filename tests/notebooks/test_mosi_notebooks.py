@@ -11,6 +11,7 @@ from vidssl.models.pretrained import save_pretrained
 def test_pseudo_motion(place):
     done = execute("10_mosi_pseudo_motion", place, "pseudo_motion")
     assert done["metrics"]["labels"] == 9
+    assert set(done["expectations"].values()) == {"held"}, "signs and squares"
     for suffix in ("png", "webp"):
         assert (place / "figures" / f"smoke_mosi_pseudo_motion.{suffix}").exists()
 
@@ -20,12 +21,12 @@ def test_pretrain_transfer_and_table(place):
     pretrained = execute("11_mosi_pretrain", place, "mosi_pretrain-xy-s0")
     assert pretrained["status"] == "finished"
     weights = place / "smoke" / "mosi_pretrain-xy-s0" / "backbone.pt"
-    asked = {"pretrained": str(weights), "videos_per_class": 2}
-    twins = execute("12_mosi_transfer", place, "twins", **asked)
+    asked = {"scratch": "", "mosi": str(weights)}
+    twins = execute("03_transfer", place, "twins", starts=asked)
     assert twins["metrics"]["test_videos"] == 8
+    assert "mosi is ahead of scratch" in twins["expectations"]
     for start, name in {"scratch": "scratch", "xy": "mosi"}.items():
-        execute("12_mosi_transfer", place, f"mosi_transfer-{start}-n2-s0", **asked,
-                initialisations=[name])  # fmt: skip
+        execute("03_transfer", place, f"mosi_transfer-{start}-n2-s0", starts={name: asked[name]})
     execute("15_mosi_tables", place, "mosi_lowshot")
     table = (place / "figures" / "smoke_mosi_lowshot.csv").read_text().splitlines()
     assert table[0] == "table,row,column,metric,mean,ci95,seeds,scale,dataset,paper"
@@ -40,10 +41,10 @@ def test_a_label_list_frozen_stages_and_validation_groups(place, tmp_path):
     chosen = [f"{video} 16 {label}" for video, label in zip(named, labels)][::2]
     (tmp_path / "half.txt").write_text("\n".join(chosen))
     done = execute(
-        "12_mosi_transfer",
+        "03_transfer",
         place,
         "from_list",
-        initialisations=["scratch"],
+        starts={"scratch": ""},
         label_list=str(tmp_path / "half.txt"),
         videos_per_class=0,
         frozen_stages=["stem", "conv2"],
@@ -110,12 +111,12 @@ def test_a_folder_of_images_and_a_folder_of_videos(place, moving_videos, tmp_pat
     pretrained = execute("11_mosi_pretrain", place, "own_images", **own)
     assert pretrained["failed_count"] == 0
     transferred = execute(
-        "12_mosi_transfer",
+        "03_transfer",
         place,
         "own_videos",
         dataset="folder",
         root=str(moving_videos),
-        pretrained=str(place / "smoke" / "own_images" / "backbone.pt"),
+        starts={"mosi": str(place / "smoke" / "own_images" / "backbone.pt")},
         videos_per_class=3,
         dataset_options={"test_groups": ["left/0", "left/1", "right/0", "right/1"]},
     )

@@ -10,49 +10,85 @@ def test_optical_flow(place):
     assert (place / "figures" / "smoke_motionfit_flow.png").exists()
 
 
-@pytest.mark.timeout(2400)  # a dozen pages, one after the other
-def test_motionfit_from_flow_to_tables(place):
-    """Motion model, pseudo-labels, student, transfer, and two tables of their records."""
-    made = place / "smoke"
-    model = execute("21_motionfit_motion_model", place, "motionfit_motion_model-s0")
-    assert model["metrics"]["test_videos"] == 8
-    labels = execute(
-        "22_motionfit_pseudo_labels",
+@pytest.fixture(scope="module")
+def made(place):
+    """Folders of a motion model, its pseudo-labels, a student of them and its transfer."""
+    pages = {
+        "model": ("21_motionfit_motion_model", {"held_out": 0.25}),
+        "labels": ("22_motionfit_pseudo_labels", {"motion_model": "model/motion_model.pt"}),
+        "student": ("23_motionfit_self_training", {"pseudo_labels": "labels/pseudo_labels.npz"}),
+        "transfer": (
+            "03_transfer",
+            {"starts": {"scratch": "", "motionfit": "student/backbone.pt"}, "clips_per_video": 3},
+        ),
+    }
+    runs = {}
+    for name, (page, given) in pages.items():
+        runs[name] = execute(page, place, name, **whole(given, place / "smoke"))
+    return runs
+
+
+def whole(given, folder):
+    """Parameters with their paths below ``folder``."""
+    if isinstance(given, dict):
+        return {name: whole(value, folder) for name, value in given.items()}
+    is_path = isinstance(given, str) and "/" in given
+    return str(folder / given) if is_path else given
+
+
+@pytest.mark.timeout(2400)  # several pages, one after the other
+def test_motionfit_from_flow_to_transfer(made, place):
+    model, labels, student, transfer = (made[name]["metrics"] for name in made)
+    assert model["test_videos"] == 8
+    assert model["labelled"] + 4 == 8, "two videos a class, a quarter of them watched"
+    assert 0 <= model["held_out_accuracy"] <= 1
+    assert labels["clusters"] == 6
+    assert labels["without_features"] == 0
+    assert 0 <= labels["boundary_recall"] <= 1
+    assert (place / "smoke" / "labels" / "motionfit_tsne.png").exists()
+    assert student["without_target"] == 0
+    assert student["validation_clips"] > 0
+    assert {"scratch_top1_accuracy", "motionfit_top1_accuracy"} <= set(transfer)
+
+
+@pytest.mark.timeout(1200)
+def test_what_the_student_knows_and_what_flow_adds(made, place):
+    given = {
+        "starts": {"scratch": "", "motionfit": "student/backbone.pt"},
+        "teacher_features": "labels/features.npz",
+        "rgb_predictions": "transfer/predictions.npz",
+        "motion_predictions": "model/predictions.npz",
+    }
+    done = execute("24_motionfit_retrieval", place, "known", **whole(given, place / "smoke"))
+    metrics = done["metrics"]
+    for name in ("scratch", "motionfit", "static_frame", "frame_difference"):
+        assert metrics[f"{name}_clip_recall_at_1"] <= metrics[f"{name}_clip_recall_at_5"] <= 1
+    transfer = made["transfer"]["metrics"]
+    assert metrics["motionfit_top1_accuracy"] == transfer["motionfit_top1_accuracy"]
+    assert metrics["motion_top1_accuracy"] == made["model"]["metrics"]["top1_accuracy"]
+    assert 0 <= metrics["scratch_two_stream_top1_accuracy"] <= 1
+    assert metrics["without_flow"] == 0
+    assert {"mars_top1_accuracy", "mars_train_accuracy"} <= set(metrics)
+
+
+def test_each_question_for_itself(made, place):
+    """Retrieval alone, and MARS alone, as the graph asks for them."""
+    alone = execute(
+        "24_motionfit_retrieval",
         place,
-        "motionfit_labels_motion-s0",
-        motion_model=str(made / "motionfit_motion_model-s0" / "motion_model.pt"),
+        "alone",
+        mars=False,
+        starts={"scratch": ""},
+        baselines=False,
     )
-    assert labels["metrics"]["clusters"] == 6
-    assert 0 <= labels["metrics"]["boundary_recall"] <= 1
-    assert (made / "motionfit_labels_motion-s0" / "motionfit_tsne.png").exists()
-    clusters = made / "motionfit_labels_motion-s0"
-    student = execute(
-        "23_motionfit_self_training",
-        place,
-        "motionfit_student_motion-s0",
-        pseudo_labels=str(clusters / "pseudo_labels.npz"),
-    )
-    assert student["metrics"]["without_target"] == 0
-    transfer = execute(
-        "24_motionfit_transfer",
-        place,
-        "motionfit_transfer_motionfit-s0",
-        initialisations=["scratch", "motionfit", "mars"],
-        pretrained={"motionfit": str(made / "motionfit_student_motion-s0" / "backbone.pt")},
-        teacher_features=str(clusters / "features.npz"),
-        motion_predictions=str(made / "motionfit_motion_model-s0" / "predictions.npz"),
-    )
-    assert transfer["metrics"]["test_videos"] == 8
-    assert 0 <= transfer["metrics"]["motionfit_clip_recall_at_5"] <= 1
-    scratch = {"initialisations": ["scratch"], "pretrained": {}, "retrieval_clips": 0}
-    few = execute("24_motionfit_transfer", place, "motionfit_transfer_scratch-s0", **scratch)
-    assert "scratch_top1_accuracy" in few["metrics"]
-    assert not [name for name in few["metrics"] if "recall" in name], "folds ask for none"
-    for table in ("motionfit_transfer", "motionfit_retrieval"):
-        execute("25_motionfit_tables", place, table, table=table)
-        lines = (place / "figures" / f"smoke_{table}.csv").read_text().splitlines()
-        assert lines[0] == "table,row,column,metric,mean,ci95,seeds,scale,dataset,paper"
-        assert any(line.startswith(f"{table},MotionFit") for line in lines)
+    recalled = [name for name in alone["metrics"] if "recall" in name]
+    assert sorted(recalled) == [
+        f"scratch_{k}_recall_at_{n}" for k in ("clip", "video") for n in (1, 5)
+    ]
+    teacher = {"teacher_features": str(place / "smoke" / "labels" / "features.npz")}
+    mars = execute("24_motionfit_retrieval", place, "mars", starts={}, **teacher)
+    assert "mars_top1_accuracy" in mars["metrics"]
+    assert not [name for name in mars["metrics"] if "recall" in name]
 
 
 def test_motionfits_baselines_without_flow(place):

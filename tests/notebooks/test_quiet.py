@@ -1,11 +1,9 @@
 """Pages are quiet: no red boxes, no decoder's lines, no more videos made than are looked at."""
 
-import shutil
-
 import nbformat
 import papermill
 import pytest
-from tiny_project import REPOSITORY
+from tiny_project import REPOSITORY, empty_project
 
 from vidssl import runs
 
@@ -13,11 +11,7 @@ from vidssl import runs
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A fresh clone: the pages and the scales, nothing made yet."""
-    made = tmp_path / "project"
-    shutil.copytree(REPOSITORY / "notebooks", made / "notebooks")
-    (made / "papermill_runs").mkdir()
-    for path in (REPOSITORY / "papermill_runs").glob("*.yaml"):
-        shutil.copy(path, made / "papermill_runs")
+    made = empty_project(tmp_path / "project")
     monkeypatch.chdir(made / "notebooks")
     monkeypatch.setenv("VIDSSL_DECODER", "pyav")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
@@ -63,7 +57,7 @@ def test_the_first_page_shows_a_few_videos_and_makes_no_others(project):
 
 def test_a_page_that_lacks_its_input_shows_one_message_and_no_code(project):
     with pytest.raises(papermill.PapermillExecutionError, match="no run of 11_mosi_pretrain"):
-        by_hand("12_mosi_transfer", project)
+        by_hand("03_transfer", project)
     [error] = [o for o in outputs(project / "out.ipynb") if o.output_type == "error"]
     assert error.ename == "MissingInput"
     assert error.traceback == [f"MissingInput: {error.evalue}"]

@@ -119,17 +119,17 @@ def test_looking_takes_no_lock_from_a_run_that_starts(root, project):
 
 
 def test_words_leave_out_what_they_do_not_fit(root, project):
-    leave_record(root, "mini-mosi_transfer-s0", notebook="12_mosi_transfer")
-    leave_record(root, "smoke-mosi_transfer-s0", notebook="12_mosi_transfer")
+    leave_record(root, "mini-mosi_pretrain-s0", notebook="11_mosi_pretrain")
+    leave_record(root, "smoke-mosi_pretrain-s0", notebook="11_mosi_pretrain")
     leave_record(root, "mini-teacher-s0", notebook="30_timebalance_teachers")
 
     def found(**words):
         return [run.run for run in list_runs(root, project, **words).runs]
 
     assert found(method="timebalance") == ["mini-teacher-s0"]
-    assert found(scale="smoke") == ["smoke-mosi_transfer-s0"]
-    for target in ("12_mosi_transfer", "mosi_transfer", "mosi"):
-        assert found(target=target, scale="mini") == ["mini-mosi_transfer-s0"]
+    assert found(scale="smoke") == ["smoke-mosi_pretrain-s0"]
+    for target in ("11_mosi_pretrain", "mosi_pretrain", "mosi"):
+        assert found(target=target, scale="mini") == ["mini-mosi_pretrain-s0"]
     assert found(method="timebalance", scale="smoke") == []
 
 

@@ -10,9 +10,9 @@ def clip(grey):
     return np.full((4, 6, 8, 3), grey, np.uint8)
 
 
-def board(said, count=2, **options):
+def board(said, count=2, names=NAMES):
     matrices = [np.eye(count), np.ones((count, count))]
-    return teacher_board([clip(50)] * count, matrices, 0.5, said, NAMES, **options)
+    return teacher_board([clip(50)] * count, matrices, 0.5, said, names)
 
 
 def blue_width(picture):
@@ -29,7 +29,7 @@ def test_a_bar_is_as_long_as_its_probability():
 
 def test_a_board_is_as_wide_as_it_says_and_a_row_higher_for_each_class():
     said = {"a": np.ones(4) / 4}
-    two, four = board(said, top=2), board(said, top=4)
+    two, four = board({"a": np.ones(2) / 2}, names=NAMES[:2]), board(said)
     assert two.shape[1] == DENSITY * WIDTH
     assert four.shape[0] - two.shape[0] == 2 * DENSITY * ROW
     assert board(said, count=8).dtype == np.uint8

@@ -23,14 +23,14 @@ def test_each_point_is_drawn_with_its_cluster():
 
 def test_each_cluster_has_its_strip():
     members = [[clip(10), clip(20)], [clip(30), clip(40)], [clip(50), clip(60)]]
-    figure = cluster_figure(POINTS, CLUSTERS, members, captions=["a", "b", "c"], shown=2)
+    figure = cluster_figure(POINTS, CLUSTERS, members, captions=["a", "b", "c"])
     points, *strips = figure.axes
     assert len(points.collections) == 3
     assert [axis.get_title("left") for axis in strips] == ["a", "b", "c"]
     for axis, clips in zip(strips, members):
         strip = axis.images[0].get_array()
         inks = [int(column[0, 0]) for column in strip.swapaxes(0, 1) if column[0, 0] < 255]
-        assert inks == [int(c[0, 0, 0, 0]) for c in clips for _ in range(2 * 10)]
+        assert inks == [int(c[0, 0, 0, 0]) for c in clips for _ in range(4 * 10)]
     assert figure.get_figwidth() == PAGE_WIDTH
 
 

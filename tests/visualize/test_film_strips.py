@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidssl.visualize import PAGE_WIDTH, as_frames, film_strip, image_grid
+from vidssl.visualize import PAGE_WIDTH, as_frames, film_strip
 
 
 def clip(frames=4, height=6, width=8, grey=0):
@@ -43,18 +43,9 @@ def test_strip_keeps_every_pixel():
 def test_strip_says_what_is_wrong():
     with pytest.raises(ValueError, match="titles must be a list of 2"):
         film_strip([clip(), clip()], titles=["one"])
-    with pytest.raises(ValueError, match="the text 'one'"):
+    with pytest.raises(ValueError, match="got 'one'"):
         film_strip([clip(), clip()], titles="one")
     with pytest.raises(ValueError, match="every must be 1 or more"):
         film_strip(clip(), every=0)
     with pytest.raises(ValueError, match="clips is empty"):
         film_strip([])
-
-
-def test_grid_shows_each_image_under_its_title():
-    images = [clip()[0], torch.ones(3, 6, 8), clip(grey=9)[0]]
-    figure = image_grid(images, titles=["black", "white", "grey"], columns=2)
-    shown = [axis for axis in figure.axes if axis.images]
-    assert [axis.get_title("left") for axis in shown] == ["black", "white", "grey"]
-    assert [axis.images[0].get_array()[0, 0, 0] for axis in shown] == [0, 255, 9]
-    assert len(figure.axes) == 4

@@ -71,9 +71,9 @@ def test_wrong_shapes_are_refused():
 def test_the_truth_is_told_in_words():
     frames, mask = np.zeros((12, 8, 8, 3), np.uint8), np.zeros((12, 8, 8), bool)
     mask[:, 2:5, 2:5] = True
-    figure = truth_strip(frames, np.ones((11, 2, 8, 8)), mask, [7], shown=4, note="Rise")
+    figure = truth_strip(frames, np.ones((11, 2, 8, 8)), mask, [7], note="Rise")
     assert description(figure) == (
-        "4 frames of a video with the sprite outlined, above the true flow; "
+        "8 frames of a video with the sprite outlined, above the true flow; "
         "segments begin at frames 7 (Rise)"
     )
     assert "segments" not in description(truth_strip(frames, np.ones((11, 2, 8, 8)), mask))
@@ -81,7 +81,7 @@ def test_the_truth_is_told_in_words():
 
 def test_strips_have_a_row_for_each_flow_and_a_wheel():
     frames = np.zeros((4, 24, 32, 3), np.uint8)
-    figure = flow_strips(frames, {"true": constant(1, 0), "ours": constant(0, 1)}, shown=3)
+    figure = flow_strips(frames, {"true": constant(1, 0), "ours": constant(0, 1)})
     figure.canvas.draw()
     labels = [axis.get_ylabel() for axis in figure.axes if axis.get_ylabel()]
     assert labels == ["RGB", "true", "ours"]

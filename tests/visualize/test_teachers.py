@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from vidssl.visualize import teachers
+from vidssl.visualize.framework import timebalance_framework
 
 NAMES = ["Shuttle", "Spin", "RightThenDown", "Striped"]
 GROUPS = ["repetitive", "repetitive", "ordered", "appearance"]
@@ -30,8 +31,24 @@ def test_class_differences_are_sorted_and_in_points():
 
 def test_of_many_classes_the_extremes_are_shown():
     difference = np.linspace(-0.5, 0.5, 101)
-    figure = teachers.class_differences(difference, [f"c{k}" for k in range(101)], extremes=3)
-    assert labels(figure.axes[0]) == ["c100", "c99", "c98", "c2", "c1", "c0"]
+    figure = teachers.class_differences(difference, [f"c{k}" for k in range(101)])
+    assert labels(figure.axes[0]) == [f"c{k}" for k in [*range(100, 75, -1), *range(24, -1, -1)]]
+
+
+def test_contrasts_frame_the_positives():
+    """Two marked cells on the diagonal have eight edges; a marked block of four has eight, too."""
+    similarity = np.eye(2)
+    losses = {"local-local": (similarity, np.eye(2)), "instance": (similarity, np.ones((2, 2)))}
+    figure = teachers.contrasts({"before": losses, "after": losses})
+    upper, lower = figure.axes[:2], figure.axes[2:4]
+    assert [axis.get_title("left") for axis in upper] == ["local-local", "instance"]
+    assert [axis.get_title("left") for axis in lower] == ["", ""]
+    assert [axes[0].get_ylabel() for axes in (upper, lower)] == ["before", "after"]
+    assert [len(axis.collections[0].get_segments()) for axis in upper] == [8, 8]
+    assert sorted(map(tuple, upper[0].collections[0].get_segments()[0])) == [
+        (-0.5, -0.5),
+        (0.5, -0.5),
+    ]
 
 
 def test_matrices_stand_beside_their_video():
@@ -57,10 +74,10 @@ def test_weights_by_class_are_sorted_by_their_means():
 
 def test_weights_along_a_video():
     figure = teachers.weights_along_video(
-        [2, 6], {"both": [0.2, 0.4], "invariant": [0.5, 0.5]}, video(), boundaries=[5], shown=4
+        [2, 6], {"both": [0.2, 0.4], "invariant": [0.5, 0.5]}, video(), boundaries=[5]
     )
     strip, axis = figure.axes
-    assert [label.get_text() for label in strip.get_xticklabels()] == ["1", "4", "7", "10"]
+    assert [label.get_text() for label in strip.get_xticklabels()] == [str(k) for k in range(1, 11)]
     assert axis.lines[0].get_ydata().tolist() == [0.2, 0.4]
     assert axis.lines[2].get_xdata() == [5, 5]
     assert axis.get_xlim() == (0, 11)
@@ -79,3 +96,19 @@ def test_weights_along_a_video():
 def test_what_does_not_fit_is_refused(call, told):
     with pytest.raises(ValueError, match=told):
         call()
+
+
+def test_the_framework_is_drawn_with_a_video_s_own_numbers():
+    """The blend's bars are s p_I + (1 - s) p_D of its likeliest classes; s stands in letters."""
+    p_invariant, p_distinctive = np.array([0.7, 0.1, 0.2]), np.array([0.1, 0.9, 0.0])
+    figure = timebalance_framework(
+        [video()] * 2, [np.eye(2)] * 2, 0.25, [p_invariant, p_distinctive, np.ones(3) / 3]
+    )
+    [axis] = figure.axes
+    assert "s = 0.25" in [text.get_text() for text in axis.texts]
+    heights = [bar.get_height() / 0.32 for bar in axis.patches if hasattr(bar, "get_height")]
+    blend = np.sort(0.25 * p_invariant + 0.75 * p_distinctive)[::-1]
+    assert heights[-3:] == pytest.approx(blend)
+    assert tuple(figure.get_size_inches()) == (6.9, 2.75)
+    with pytest.raises(ValueError, match="one row a clip"):
+        timebalance_framework([video()] * 3, [np.eye(2)] * 2, 0.25, [p_invariant] * 3)

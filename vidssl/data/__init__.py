@@ -6,7 +6,14 @@ copies that are quick to read, are modules of their own to import.
 
 from vidssl.core import VideoRecord
 from vidssl.data.color import ColorJitter
-from vidssl.data.datasets import ClipDataset, ClipsDataset, ImageDataset, MultiClipDataset, collate
+from vidssl.data.datasets import (
+    ClipDataset,
+    ImageDataset,
+    PairedDataset,
+    RGBFrames,
+    StoredFlow,
+    collate,
+)
 from vidssl.data.decode import (
     backend,
     read_clip,
@@ -23,11 +30,13 @@ from vidssl.data.readers.video_list import read_video_list
 from vidssl.data.records import open_dataset
 from vidssl.data.sampling import (
     clip_span,
+    consecutive_clips,
     dense_clips,
     global_local_clips,
     mirror_index,
     random_clip,
     random_clips,
+    two_scale_views,
     uniform_clips,
 )
 from vidssl.data.splits import Splits, missing_files, require_files
@@ -37,32 +46,29 @@ from vidssl.data.subsets import (
     labelled_videos,
     read_label_list,
     validation_split,
+    without_classes,
 )
-from vidssl.data.transforms import TestTransform, TrainTransform, resize_short_side
-from vidssl.data.views import (
-    ConsecutiveClipsDataset,
-    PairedDataset,
-    ViewsDataset,
-    ViewTransform,
-    WeakStrong,
-    consecutive_clips,
+from vidssl.data.transforms import (
+    Augmentation,
+    TestTransform,
+    TrainTransform,
+    TwoViews,
+    resize_short_side,
 )
 
 __all__ = [
+    "Augmentation",
     "ClipDataset",
-    "ClipsDataset",
     "ColorJitter",
-    "ConsecutiveClipsDataset",
     "ImageDataset",
-    "MultiClipDataset",
     "PairedDataset",
+    "RGBFrames",
     "Splits",
+    "StoredFlow",
     "TestTransform",
     "TrainTransform",
+    "TwoViews",
     "VideoRecord",
-    "ViewTransform",
-    "ViewsDataset",
-    "WeakStrong",
     "backend",
     "clip_span",
     "collate",
@@ -89,8 +95,10 @@ __all__ = [
     "read_video_list",
     "require_files",
     "resize_short_side",
+    "two_scale_views",
     "uniform_clips",
     "validation_split",
     "video_length",
+    "without_classes",
     "write_video",
 ]

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from vidssl.files import whole
+
 COLUMNS = ("video_id", "start", "stop")
 
 
@@ -72,17 +74,10 @@ class ClipTable:
         ``about`` says what one must know of the values. The file appears whole or not at all.
         """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         columns = {name: getattr(self, name) for name in COLUMNS}
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with open(partial, "wb") as file:
-                np.savez_compressed(
-                    file, **columns, **{column: self.values}, about=np.array(json.dumps(about))
-                )
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        columns |= {column: self.values, "about": np.array(json.dumps(about))}
+        with whole(path) as partial, open(partial, "wb") as file:
+            np.savez_compressed(file, **columns)
         return path
 
 

@@ -27,7 +27,8 @@ class ColorJitter:
     """Strengths of the jitter; the defaults are MoSI's (appendix, and its release).
 
     A factor is uniform in [1 - strength, 1 + strength]; ``hue`` is in turns of the colour circle,
-    uniform in [-hue, hue]; with probability ``grey`` the clip loses its colour.
+    uniform in [-hue, hue]; with probability ``grey`` the clip loses its colour. ``probability`` is
+    that of jittering a clip at all, apart from greying.
     """
 
     brightness: float = 0.5
@@ -35,6 +36,7 @@ class ColorJitter:
     saturation: float = 0.5
     hue: float = 0.25
     grey: float = 0.3
+    probability: float = 1.0
 
     def __post_init__(self):
         for name, largest in vars(self).items():
@@ -66,6 +68,13 @@ class ColorJitter:
             for i, strength in enumerate((self.brightness, self.contrast, self.saturation))
         )
         grey = torch.rand((count, 1), generator=generator, device=device) < self.grey
+        if self.probability < 1:  # not drawn where it is certain
+            chosen = torch.rand((count, 1), generator=generator, device=device) < self.probability
+            brightness, contrast, saturation = (
+                torch.where(chosen, factor, torch.ones_like(factor))
+                for factor in (brightness, contrast, saturation)
+            )
+            draw[3] = torch.where(chosen, draw[3], torch.full_like(draw[3], 0.5))
         saturation = torch.where(grey, torch.zeros_like(saturation), saturation)
         matrix = _hue_rotation(self.hue * (2 * draw[3] - 1)) @ _saturation(saturation)
         return ColorMaps(matrix * (brightness * contrast)[..., None, None], contrast)

@@ -1,5 +1,9 @@
 """Map-style data sets of clips and images, with exact, restartable randomness.
 
+One data set of clips serves every method: a *source* reads what is asked for (`RGBFrames`,
+`StoredFlow`), a *choice* names the frames of each clip (`vidssl.data.sampling`), a *transform*
+makes the network's clips of them (`vidssl.data.transforms`).
+
 A key is ``(epoch, index)`` or a plain ``index`` (epoch 0). Each sample's random numbers come from
 ``derive_seed(seed, epoch, index)``, so they depend neither on the number of workers nor on where
 a run was stopped and continued. All data sets refuse to start when files are missing; a file that
@@ -8,27 +12,114 @@ cannot be decoded is named in the sample's ``failed`` list as "path: reason".
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vidssl.core import UnreadableVideo, VideoRecord, derive_seed, frames_to_clip
+from vidssl.core import UnreadableVideo, VideoRecord, derive_seed, frames_to_clip, one_of
 from vidssl.data.decode import read_clip, read_image
+from vidssl.data.flow_files import (
+    decode_flow,
+    flow_about,
+    flow_path,
+    read_flow,
+    resize_flow_short_side,
+)
 from vidssl.data.frame_store import FrameStore
 from vidssl.data.records import is_image, require_files
-from vidssl.data.sampling import random_clip, uniform_clips
-from vidssl.data.transforms import TestTransform, TrainTransform, random_crop, resize_short_side
+from vidssl.data.transforms import random_crop, resize_short_side
 
 Key = int | tuple[int, int]
-Transform = TrainTransform | TestTransform
 Choose = Callable[[int], np.ndarray]
-Sampler = Callable[[int, np.random.Generator], np.ndarray]
+Source = Callable[[VideoRecord, Choose], np.ndarray]
+ClipTransform = Callable[[np.ndarray, np.random.Generator | None], Tensor]
+
+SIDES = ("labelled", "unlabelled")  # of a `PairedDataset`
 
 _TRIES = 20
+
+
+# --- sources -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RGBFrames:
+    """Source of frames (N, T, H, W, 3) uint8 at ``short_side``, of ``store`` or decoded."""
+
+    short_side: int
+    store: FrameStore | None = None
+
+    def __call__(self, record: VideoRecord, choose: Choose) -> np.ndarray:
+        """Frames of ``record`` at the indices (N, T) that ``choose(num_frames)`` names."""
+        return resized_frames(record.path, choose, self.short_side, self.store)
+
+
+@dataclass(frozen=True)
+class StoredFlow:
+    """Source of flow extracted before: (N, T, H, W, 2) float32, pixels a frame at ``short_side``.
+
+    ``folder`` holds the flow of the videos below ``root``, see `flow_files.flow_path`. Field t
+    leads from frame t to frame t + 1, so a flow clip and an RGB clip at the same indices show the
+    same stretch of time; the flow of a video of one frame is one field of no motion. Raises
+    `UnreadableVideo` for a file that is missing or damaged.
+    """
+
+    folder: str | os.PathLike
+    root: str | os.PathLike
+    short_side: int
+
+    def __call__(self, record: VideoRecord, choose: Choose) -> np.ndarray:
+        """Flow of ``record`` at the indices (N, T) that ``choose(num_fields)`` names."""
+        path = flow_path(self.folder, self.root, record.path)
+        length, height, width, _ = flow_about(path)["shape"]
+        indices = choose(max(length, 1))
+        wanted, places = np.unique(indices, return_inverse=True)
+        if length:
+            flow = decode_flow(read_flow(path, wanted))
+        else:
+            flow = np.zeros((1, height, width, 2), np.float32)
+        return resize_flow_short_side(flow, self.short_side)[places.reshape(indices.shape)]
+
+
+def resized_frames(
+    path: str, choose: Choose, side: int, store: FrameStore | None = None
+) -> np.ndarray:
+    """Frames (N, T, H, W, 3) uint8 of a video, or of a still image, which has one frame.
+
+    ``choose(number of frames)`` gives the indices (N, T); the short side becomes ``side``. Frames
+    come from ``store`` or are decoded, each once: the bytes are the same. Raises as `read_clip`.
+    """
+    stored = None if store is None else store.frames(path, side)
+    if stored is None:
+        return _decoded_frames(path, choose, side)
+    indices = choose(len(stored))
+    if indices.min() < 0:  # counting from the end is not what a decoder does
+        raise IndexError(f"{path}: has {len(stored)} frames, asked for {indices.min()}")
+    return stored[indices]
+
+
+def _decoded_frames(path: str, choose: Choose, side: int) -> np.ndarray:
+    if is_image(path):
+        return resize_short_side(read_image(path)[None], side)[choose(1)]
+    layout: list[np.ndarray] = []
+
+    def distinct(num_frames: int) -> np.ndarray:
+        indices = choose(num_frames)
+        wanted, places = np.unique(indices, return_inverse=True)
+        layout.append(places.reshape(indices.shape))
+        return wanted
+
+    frames = resize_short_side(read_clip(path, distinct), side)
+    return frames[layout[0]]
+
+
+# --- data sets -----------------------------------------------------------------------------------
 
 
 class _RecordDataset(Dataset):
@@ -64,107 +155,58 @@ class _RecordDataset(Dataset):
         )
 
 
-class ClipsDataset(_RecordDataset):
-    """Several clips of each video, for training.
+class ClipDataset(_RecordDataset):
+    """Clips of each video: what ``choose`` names, as ``source`` reads it, through ``transform``.
 
-    ``sample(num_frames, rng)`` gives the frame indices (N, T), for example a partial of
-    `sampling.random_clips`; each clip gets its own draw of ``transform``. A sample is
-    ``{"clips": (N, 3, T, H, W) float32, "label": int, "video_id": str, "failed": list[str]}``.
-    An unreadable video is replaced by the next readable one and named in ``failed``; RuntimeError
-    after 20 in a row. Frames come from ``store`` where they are in it.
+    A sample is ``{"clips": (N, C, T, H, W) float32, "times": (N, 2) int64, "label": int,
+    "video_id": str, "failed": list[str]}``; ``times`` are a clip's first frame and the one after
+    its last.
+
+    With a ``seed`` the data set is for training: ``choose(num_frames, rng=rng)`` draws the indices
+    (N, T), each clip gets its own draw of ``transform``, and an unreadable video is replaced by the
+    next readable one (RuntimeError after 20 in a row). Without, it is for evaluation: nothing is
+    random, ``choose(num_frames)`` fixes the clips, and an unreadable video has none: `collate`
+    leaves it out of the batch, its reason stays in ``failed``, and the caller counts it.
+
+    ``transform(clips, rng)`` may give more clips than it takes (two views of each), which then
+    stand in ``clips`` view by view; ``times`` stay those of the clips read.
     """
 
     def __init__(
         self,
         records: Sequence[VideoRecord],
+        source: Source,
+        choose: Callable[..., np.ndarray],
+        transform: ClipTransform,
         *,
-        sample: Sampler,
-        transform: Transform,
-        seed: int = 0,
-        store: FrameStore | None = None,
+        seed: int | None = None,
     ):
-        super().__init__(records, seed)
-        self.sample = sample
-        self.transform = transform
-        self.store = store
+        super().__init__(records, seed or 0)
+        self.training = seed is not None
+        self.source, self.choose, self.transform = source, choose, transform
 
     def __getitem__(self, key: Key) -> dict:
-        return self._first_readable(key, self._read)
-
-    def _read(self, record: VideoRecord, rng: np.random.Generator) -> dict:
-        choose = partial(self.sample, rng=rng)
-        frames = resized_frames(record.path, choose, self.transform.short_side, self.store)
-        clips = torch.stack([self.transform(clip, rng) for clip in frames])
-        return {"clips": clips, "label": record.label}
-
-
-class ClipDataset(ClipsDataset):
-    """One random clip of each video, for training: `ClipsDataset` with N = 1 taken away.
-
-    A sample is ``{"clip": (3, T, H, W) float32, "label": int, "video_id": str, "failed": list}``.
-    """
-
-    def __init__(
-        self,
-        records: Sequence[VideoRecord],
-        *,
-        frames: int,
-        stride: int,
-        transform: Transform,
-        seed: int = 0,
-        store: FrameStore | None = None,
-    ):
-        sample = partial(_one_clip, frames=frames, stride=stride)
-        super().__init__(records, sample=sample, transform=transform, seed=seed, store=store)
-
-    def _read(self, record: VideoRecord, rng: np.random.Generator) -> dict:
-        sample = super()._read(record, rng)
-        return {"clip": sample.pop("clips")[0], **sample}
-
-
-def _one_clip(num_frames: int, rng: np.random.Generator, frames: int, stride: int) -> np.ndarray:
-    return random_clip(num_frames, frames, stride, rng)[None]
-
-
-class MultiClipDataset(_RecordDataset):
-    """``count`` clips spread evenly over each video, for evaluation; nothing is random.
-
-    A sample is ``{"clips": (count, 3, T, H, W) float32, "label", "video_id", "failed"}``. No video
-    replaces an unreadable one: its clips are empty (0, 3, T, H, W), its reason is in ``failed``,
-    and `collate` leaves it out of the batch, so that the caller counts it.
-    """
-
-    def __init__(
-        self,
-        records: Sequence[VideoRecord],
-        *,
-        frames: int,
-        stride: int,
-        count: int,
-        transform: Transform,
-        store: FrameStore | None = None,
-    ):
-        super().__init__(records)
-        self.frames, self.store = frames, store
-        self.choose = partial(uniform_clips, frames=frames, stride=stride, count=count)
-        self.transform = transform
-
-    def __getitem__(self, key: Key) -> dict:
+        if self.training:
+            return self._first_readable(key, self._read)
         record = self.records[key[1] if isinstance(key, tuple) else key]
-        failed: list[str] = []
         try:
-            side = self.transform.short_side
-            frames = resized_frames(record.path, self.choose, side, self.store)
-            clips = torch.stack([self.transform(clip, None) for clip in frames])
+            return {**self._read(record), "video_id": record.video_id, "failed": []}
         except UnreadableVideo as error:
-            failed.append(str(error))
-            clips = torch.zeros(0, 3, self.frames, self.transform.size, self.transform.size)
-        return {
-            "clips": clips,
-            "label": record.label,
-            "video_id": record.video_id,
-            "failed": failed,
-        }
+            nothing = {"clips": torch.zeros(0), "times": torch.zeros(0, 2, dtype=torch.int64)}
+            about = {"label": record.label, "video_id": record.video_id}
+            return {**nothing, **about, "failed": [str(error)]}
+
+    def _read(self, record: VideoRecord, rng: np.random.Generator | None = None) -> dict:
+        choose = self.choose if rng is None else partial(self.choose, rng=rng)
+        chosen: list[np.ndarray] = []
+
+        def remember(num_frames: int) -> np.ndarray:
+            chosen.append(choose(num_frames))
+            return chosen[-1]
+
+        clips = self.transform(self.source(record, remember), rng)
+        times = np.stack([chosen[-1].min(axis=1), chosen[-1].max(axis=1) + 1], axis=1)
+        return {"clips": clips, "times": torch.from_numpy(times), "label": record.label}
 
 
 class ImageDataset(_RecordDataset):
@@ -199,36 +241,46 @@ class ImageDataset(_RecordDataset):
         return {"image": frames_to_clip(np.ascontiguousarray(crop))[:, 0].contiguous()}
 
 
-def resized_frames(
-    path: str, choose: Choose, side: int, store: FrameStore | None = None
-) -> np.ndarray:
-    """Frames (N, T, H, W, 3) uint8 of a video, or of a still image, which has one frame.
+class PairedDataset(Dataset):
+    """A labelled and an unlabelled video in each sample, for semi-supervised training.
 
-    ``choose(number of frames)`` gives the indices (N, T); the short side becomes ``side``. Frames
-    come from ``store`` or are decoded, each once: the bytes are the same. Raises as `read_clip`.
+    An epoch is a pass over one side, ``epoch_of``: "unlabelled", or "labelled" as where two loaders
+    are zipped and the labelled one ends first. The other side goes round as often as it takes, each
+    time in another order and with new augmentations. A sample is the labelled one with
+    ``unlabelled`` (the other's clips), ``unlabelled_id`` and the ``failed`` of both.
     """
-    stored = None if store is None else store.frames(path, side)
-    if stored is None:
-        return _decoded_frames(path, choose, side)
-    indices = choose(len(stored))
-    if indices.min() < 0:  # counting from the end is not what a decoder does
-        raise IndexError(f"{path}: has {len(stored)} frames, asked for {indices.min()}")
-    return stored[indices]
+
+    def __init__(
+        self, labelled: ClipDataset, unlabelled: ClipDataset, epoch_of: str = "unlabelled"
+    ):
+        one_of("epoch_of", epoch_of, SIDES)
+        self.labelled, self.unlabelled, self.epoch_of = labelled, unlabelled, epoch_of
+
+    def __len__(self) -> int:
+        return len(getattr(self, self.epoch_of))
+
+    def __getitem__(self, key: Key) -> dict:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        keys = dict.fromkeys(SIDES, (epoch, index))
+        [other] = {*SIDES} - {self.epoch_of}
+        keys[other] = self._going_round(getattr(self, other), epoch * len(self) + index)
+        sample, unlabelled = self.labelled[keys["labelled"]], self.unlabelled[keys["unlabelled"]]
+        return {
+            **sample,
+            "unlabelled": unlabelled["clips"],
+            "unlabelled_id": unlabelled["video_id"],
+            "failed": sample["failed"] + unlabelled["failed"],
+        }
+
+    def _going_round(self, side: ClipDataset, place: int) -> tuple[int, int]:
+        """(round, index) of the ``place``-th sample of a side that is passed again and again."""
+        turn, position = divmod(place, len(side))
+        return turn, int(_order(len(side), side.seed, turn)[position])
 
 
-def _decoded_frames(path: str, choose: Choose, side: int) -> np.ndarray:
-    if is_image(path):
-        return resize_short_side(read_image(path)[None], side)[choose(1)]
-    layout: list[np.ndarray] = []
-
-    def distinct(num_frames: int) -> np.ndarray:
-        indices = choose(num_frames)
-        wanted, places = np.unique(indices, return_inverse=True)
-        layout.append(places.reshape(indices.shape))
-        return wanted
-
-    frames = resize_short_side(read_clip(path, distinct), side)
-    return frames[layout[0]]
+@lru_cache(maxsize=4)
+def _order(count: int, seed: int, turn: int) -> np.ndarray:
+    return np.random.default_rng(derive_seed(seed, "order", turn)).permutation(count)
 
 
 def collate(samples: Sequence[dict]) -> dict:

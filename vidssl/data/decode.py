@@ -23,6 +23,7 @@ import numpy as np
 from vidssl.core import UnreadableVideo, one_of
 from vidssl.data.frame_index import FrameIndex, decoded, frame_index, opened, without_seeking
 from vidssl.data.proof import why_not_decord
+from vidssl.files import whole
 
 BACKENDS = ("pyav", "decord")
 # Frames that are sooner decoded than jumped over.
@@ -358,15 +359,9 @@ def write_video(
         raise ValueError(
             f"H.264 needs even sides, got {frames.shape[1]} x {frames.shape[2]}: crop or resize"
         )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.part")
-    try:
+    with whole(Path(path)) as partial:
         _encode(partial, frames, fps, {"crf": str(crf), "g": str(gop), "preset": "veryfast"})
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    return Path(path)
 
 
 def _encode(path: Path, frames: np.ndarray, fps: int | Fraction, options: dict[str, str]) -> None:

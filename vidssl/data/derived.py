@@ -232,14 +232,14 @@ def make_all(
 
 def _make(todo: list[Job], make: Callable, manifest: Manifest, workers: int, progress: bool):
     failures = 0
-    with reporting(len(todo), manifest.what, shown=progress) as told:
+    with reporting(len(todo), manifest.what, shown=progress) as lines:
         for job, entry in results_of(partial(_attempt, make), todo, workers):
             if entry is None:
                 entry = _failure(job, "a process that reads it is killed (memory?); leave it out")
             manifest.add(entry)
             failures += "failed" in entry
-            told.set_note(f"{failures} failed" if failures else "")
-            told.update()
+            lines.set_note(f"{failures} failed" if failures else "")
+            lines.update()
     manifest.write()
 
 

@@ -26,6 +26,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from vidssl.core import UnreadableVideo
+from vidssl.files import whole
 
 LARGEST = 20.0  # px a frame; faster motion is clipped
 ZERO, STEPS = 128, 127  # the code of no motion, and how far from it the fastest lies
@@ -112,16 +113,10 @@ def write_flow(path: str | os.PathLike, codes: np.ndarray, **about: Any) -> Path
     if codes.ndim != 4 or codes.shape[-1] != 2 or codes.dtype != np.uint8:
         raise ValueError(f"codes must be uint8 (T-1, H, W, 2), got {codes.dtype} {codes.shape}")
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     blocks = {str(start): codes[start : start + BLOCK] for start in range(0, len(codes), BLOCK)}
     facts = {"shape": list(codes.shape), **about}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(partial, "wb") as file:  # a name alone would get an ending of its own
-            np.savez_compressed(file, **{ABOUT: np.array(json.dumps(facts))}, **blocks)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as partial, open(partial, "wb") as file:  # of a name it changes the ending
+        np.savez_compressed(file, **{ABOUT: np.array(json.dumps(facts))}, **blocks)
     return path
 
 

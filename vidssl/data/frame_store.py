@@ -1,11 +1,11 @@
 """Decoded frames on disk: a video is decoded once, not again for every clip, seed and run.
 
-A `FrameStore` holds videos of one folder at one short side, uint8 as `resize_short_side` leaves
-them, one after the other in one file. Readers map that file, so the processes of a machine share
-its pages. ``index.jsonl`` beside it says where a video lies and what its file was like (size, time
-of change): of a file that is another one by now nothing is given out. A video enters the index
-after its frames are written, so a maker that is killed leaves whole videos or none, and the next
-one goes on from there. A store made by another decoder, version or code is begun anew.
+A `FrameStore` holds the videos of one folder at one short side: of each an .npy file of uint8
+frames, as `resize_short_side` leaves them. Readers map it, so the processes of a machine share its
+pages. The file's name tells what the video's file was like (size, time of change): of a file that
+is another one by now nothing is given out. Files appear whole, so a maker that is killed leaves
+whole videos or none, and the next one goes on from there. What another decoder, version or code
+made lies in another folder, and goes when this one is filled.
 
 The folder may be deleted whenever no run is starting: what is missing is made again.
 """
@@ -17,40 +17,39 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from errno import EIO
 from functools import cache
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from math import inf, prod
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
+from numpy.lib import format as npy
 
 from vidssl.core import UnreadableVideo
+from vidssl.data.bitstream import begins_afresh
 from vidssl.data.decode import backend, read_clip, read_image
+from vidssl.data.frame_index import frame_index
 from vidssl.data.records import is_image
 from vidssl.data.transforms import resize_short_side
-from vidssl.data.workers import alone_unless_stuck, remove_leftovers, results_of
+from vidssl.data.workers import alone, remove_leftovers, results_of
 from vidssl.files import write_atomic
 from vidssl.progress import reporting
 
-INDEX = "index.jsonl"
+BEHIND = (begins_afresh, frame_index, read_clip, resize_short_side)  # their modules make the pixels
 GIGABYTE = 10**9
 FIRST_FRAMES = 16  # read to learn how large a video's frames are
 PIECE_BYTES = 256 * 2**20  # of frames as decoded, which a process holds at once
 LEFT_FREE = 2**30  # bytes of the disk that stay free: checkpoints and records need them
-NOTED_EVERY = 1.0  # seconds from one writing of the index to the next
-PATIENCE = 60.0  # seconds without a new entry, then another run's maker is not waited for
-LEAST_USED = 0.9  # share of the file; where less is of current videos, it is written anew
+PATIENCE = 60.0  # seconds without a new file, then another run's maker is not waited for
 WORTH_A_WORKER = 8 * 2**20  # bytes of video files; starting a worker takes as long as these
+MOST_MAPPED = 10_000  # files at once: systems allow a process some 65,000
+USED = ".used"  # bytes in the store so far, for workers
 KILLED = "a process that reads it is killed (memory?)"
-
-Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,8 @@ class Stored:
 class FrameStore:
     """Frames of the videos below ``root``, resized to ``short_side`` px, kept in ``folder``.
 
-    It can be handed to data-loader workers, forked or spawned: each maps the file for itself and
-    copies nothing. What it holds is looked up once, at the first use and after `add`.
+    It can be handed to data-loader workers, forked or spawned: each maps the files for itself and
+    copies nothing.
     """
 
     def __init__(self, folder: str | os.PathLike, root: str | os.PathLike, short_side: int):
@@ -94,10 +93,10 @@ class FrameStore:
             raise ValueError(f"short_side={short_side} must be at least 1 pixel")
         self.folder, self.root, self.short_side = Path(folder), Path(root), short_side
         self._prefix = os.path.join(self.root, "")
-        self._held: _Held | None = None
+        self._mapped: dict[Path, np.ndarray] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_held": None}  # pickled, a mapped file would be all its bytes
+        return {**vars(self), "_mapped": {}}  # pickled, a mapped file would be all its bytes
 
     def frames(self, path: str, side: int) -> np.ndarray | None:
         """All frames of a video, uint8 (T, H, W, 3), mapped and read-only; None: decode it.
@@ -109,12 +108,19 @@ class FrameStore:
                 f"the frame store holds frames of short_side={self.short_side} px, asked for are "
                 f"{side} px: open one with the transform's short_side"
             )
-        if self._held is None:
-            self._held = self._look()
-        entry = self._held.entries.get(self._name(path))
-        if entry is None or "at" not in entry or not _is_of(entry, path):
-            return None
-        return self._held.pixels[entry["at"] : _end(entry)].reshape(entry["shape"])
+        file = self._file(path)
+        if file not in self._mapped:
+            try:
+                mapped = np.load(file, mmap_mode="r").view(np.ndarray)
+            except OSError:
+                return None
+            except (ValueError, EOFError):  # damaged: it is made anew
+                file.unlink(missing_ok=True)
+                return None
+            if len(self._mapped) >= MOST_MAPPED:
+                self._mapped.clear()
+            self._mapped[file] = mapped
+        return self._mapped[file]
 
     def add(
         self, paths: Iterable[str], gigabytes: float, *, workers: int = 1, progress: bool = True
@@ -127,123 +133,102 @@ class FrameStore:
         frames this one waits, unless nothing comes of it. Nothing is raised where the store cannot
         be written: data sets decode what they do not find here.
         """
-        paths, limit, trouble = list(dict.fromkeys(paths)), int(gigabytes * GIGABYTE), ""
-        if self._lacking(paths, self._look(), limit):
+        files = {path: self._file(path) for path in paths}
+        limit, trouble = int(gigabytes * GIGABYTE), ""
+        if self._lacking(files, limit):
             try:
-                trouble = self._add_in_turn(paths, limit, workers, progress)
-            except (OSError, ImportError) as error:  # no fcntl: no lock, so nobody writes
-                trouble = getattr(error, "strerror", None) or str(error)
-        held = self._held = self._look()
-        found = [held.entries.get(self._name(path), {}) for path in paths]
+                trouble = self._add_in_turn(files, limit, workers, progress)
+            except OSError as error:
+                trouble = error.strerror or str(error)
+        sizes = _sizes(self._versioned)
+        known = {path: _note_of(file) for path, file in files.items() if file.name not in sizes}
         return Stored(
             self.folder,
             self.short_side,
-            videos=len(paths),
-            held=sum("at" in entry for entry in found),
-            left_out=sum("left_out" in entry for entry in found),
-            failed={p: e["failed"] for p, e in zip(paths, found) if "failed" in e},
-            size=len(held.pixels),
+            videos=len(files),
+            held=len(files) - len(known),
+            left_out=sum("left_out" in note for note in known.values()),
+            failed={path: note["failed"] for path, note in known.items() if "failed" in note},
+            size=sum(sizes.values()),
             trouble=trouble,
         )
 
-    def _add_in_turn(self, paths: list[str], limit: int, workers: int, progress: bool) -> str:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        told = f"frames: another run adds to {self.folder}; waiting for it"
-        with alone_unless_stuck(self.folder, self.folder / INDEX, PATIENCE, told) as is_mine:
+    @property
+    def _versioned(self) -> Path:
+        return self.folder / _digest(json.dumps(made_with()))
+
+    def _file(self, path: str) -> Path:
+        """Where the frames of a video lie, as long as its file stays what it is."""
+        inside = path.startswith(self._prefix)
+        name = path[len(self._prefix) :] if inside else os.path.relpath(path, self.root)
+        size, changed = _state(path)
+        return self._versioned / f"{_digest(name)}.{size}-{changed}.npy"
+
+    def _add_in_turn(self, files: dict[str, Path], limit: int, workers: int, progress: bool) -> str:
+        folder = self._versioned
+        folder.mkdir(parents=True, exist_ok=True)
+        waiting = f"frames: another run adds to {self.folder}; waiting for it"
+        with alone(self.folder, unless=_stuck(folder, waiting)) as is_mine:
             if not is_mine:
                 return "another run is making it and does not get on"
-            remove_leftovers(self.folder)
-            with _Maker(self.folder, self.root, self._header()) as maker:
-                limit = min(limit, maker.end + _spare_bytes(self.folder))
-                lacking = self._lacking(paths, maker.held, limit)
-                self._decode(lacking, maker, limit, workers, progress)
+            for other in self.folder.iterdir():
+                if other.is_dir() and other != folder:
+                    shutil.rmtree(other, ignore_errors=True)  # who has mapped its files keeps them
+            remove_leftovers(folder)
+            self._forget_changed(files.values())
+            limit = min(limit, sum(_sizes(folder).values()) + _spare_bytes(folder))
+            self._decode(self._lacking(files, limit), limit, workers, progress)
         return ""
 
-    def _decode(
-        self, paths: list[str], maker: _Maker, limit: int, workers: int, progress: bool
-    ) -> None:
-        jobs = [
-            _Job(path, self._name(path), self.short_side, maker.part(i), maker.data, limit)
-            for i, path in enumerate(paths)
-        ]
-        useful = max(1, sum(_state(path)[0] for path in paths) // WORTH_A_WORKER)
+    def _forget_changed(self, files: Iterable[Path]) -> None:
+        """Remove what there is of earlier versions of these videos."""
+        now = {file.name.partition(".")[0]: file.stem for file in files}
+        for file in self._versioned.iterdir():
+            if now.get(file.name.partition(".")[0], file.stem) != file.stem:
+                file.unlink()
+
+    def _decode(self, files: dict[str, Path], limit: int, workers: int, progress: bool) -> None:
+        used = sum(_sizes(self._versioned).values())
+        jobs = [_Job(path, self.short_side, file, limit) for path, file in files.items()]
+        useful = max(1, sum(_state(path)[0] for path in files) // WORTH_A_WORKER)
+        (self._versioned / USED).write_text(str(used), encoding="utf-8")
         title = f"frames of {self.short_side} px"
-        with reporting(len(jobs), title, shown=progress and bool(jobs)) as told:
-            for job, entry in results_of(_decoded, jobs, min(workers, useful)):
-                maker.add(job, entry or _entry(job.path, job.name, failed=KILLED))
-                told.update()
+        with reporting(len(jobs), title, shown=progress and bool(jobs)) as lines:
+            for job, note in results_of(_decoded, jobs, min(workers, useful)):
+                used += _taken_over(job, note or {"failed": KILLED}, limit - used)
+                (self._versioned / USED).write_text(str(used), encoding="utf-8")
+                lines.update()
 
-    def _lacking(self, paths: list[str], held: _Held, limit: int) -> list[str]:
-        """The paths that are worth a try: new, changed, or with room for them now."""
-        room = limit - held.end
+    def _lacking(self, files: dict[str, Path], limit: int) -> dict[str, Path]:
+        """The videos that are worth a try: new, changed, or with room for them now."""
+        sizes = _sizes(self._versioned)
+        room = limit - sum(sizes.values())
 
-        def lacks(path: str) -> bool:
-            entry = held.entries.get(self._name(path))
-            return entry is None or not _is_of(entry, path) or entry.get("left_out", inf) <= room
+        def lacks(file: Path) -> bool:
+            note = {} if file.name in sizes else _note_of(file)
+            return file.name not in sizes and (not note or note.get("left_out", inf) <= room)
 
-        return [path for path in paths if lacks(path)]
-
-    def _look(self) -> _Held:
-        return _look(self.folder, self._header())
-
-    def _header(self) -> Entry:
-        return {"short_side": self.short_side, "made_with": made_with()}
-
-    def _name(self, path: str) -> str:
-        inside = path.startswith(self._prefix)
-        return path[len(self._prefix) :] if inside else os.path.relpath(path, self.root)
+        return {path: file for path, file in files.items() if lacks(file)}
 
 
 # --- what is in a store --------------------------------------------------------------------------
 
 
-class _Held(NamedTuple):
-    """Entries by name, and the mapped bytes that they point into."""
-
-    entries: dict[str, Entry]
-    pixels: np.ndarray
-    data: str = ""
-
-    @property
-    def end(self) -> int:
-        """Where the next video goes."""
-        return max(map(_end, self.entries.values()), default=0)
-
-
-def _look(folder: Path, header: Entry) -> _Held:
-    """What ``folder`` holds now, or nothing where it was made with anything but ``header``."""
-    nothing = np.zeros(0, np.uint8)
+def _sizes(folder: Path) -> dict[str, int]:
+    """File name -> bytes, of the frames that a folder holds."""
     try:
-        text = (folder / INDEX).read_text(encoding="utf-8", errors="replace")
-        first, *lines = map(_parsed, text.splitlines(keepends=True) or [""])
-        if first is None or {**first, **header} != first:
-            return _Held({}, nothing)
-        data = first["data"]
-        size = os.path.getsize(folder / data)
-        pixels = np.memmap(folder / data, np.uint8, "r").view(np.ndarray) if size else nothing
-    except OSError:  # none yet, or begun anew at this moment
-        return _Held({}, nothing)
-    entries = {entry["file"]: entry for entry in lines if entry is not None}
-    whole = {name: entry for name, entry in entries.items() if _end(entry) <= len(pixels)}
-    return _Held(whole, pixels, data)
+        with os.scandir(folder) as entries:
+            return {e.name: e.stat().st_size for e in entries if e.name.endswith(".npy")}
+    except OSError:
+        return {}
 
 
-def _parsed(line: str) -> Entry | None:
-    """A line of an index; None for one cut short when its maker was killed."""
+def _note_of(file: Path) -> dict[str, Any]:
+    """Why there are no frames: "failed" and the reason, or "left_out" and how many bytes."""
     try:
-        return json.loads(line) if line.endswith("\n") else None
-    except json.JSONDecodeError:
-        return None
-
-
-def _entry(path: str, name: str, **found: Any) -> Entry:
-    size, changed = _state(path)
-    return {"file": name, "bytes": size, "changed": changed, **found}
-
-
-def _is_of(entry: Entry, path: str) -> bool:
-    """Whether the file is still the one that the entry tells of."""
-    return (entry["bytes"], entry["changed"]) == _state(path)
+        return json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def _state(path: str) -> tuple[int, int]:
@@ -255,12 +240,23 @@ def _state(path: str) -> tuple[int, int]:
     return about.st_size, about.st_mtime_ns
 
 
-def _size(entry: Entry) -> int:
-    return prod(entry.get("shape", [0]))
+def _digest(text: str) -> str:
+    return blake2b(text.encode(errors="surrogateescape"), digest_size=12).hexdigest()
 
 
-def _end(entry: Entry) -> int:
-    return entry.get("at", 0) + _size(entry)
+def _stuck(folder: Path, waiting: str) -> Callable[[], bool]:
+    """Whether ``folder`` has stayed as it is for `PATIENCE`; the first question prints a line."""
+    state, since = None, time.monotonic()
+
+    def ask() -> bool:
+        nonlocal state, since
+        if state is None:
+            print(waiting, flush=True)
+        if state != (state := _state(folder)):
+            since = time.monotonic()
+        return time.monotonic() - since >= PATIENCE
+
+    return ask
 
 
 def _spare_bytes(folder: Path) -> int:
@@ -280,75 +276,63 @@ def _made_with() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "none"
-    digest = blake2b(digest_size=8)
-    for module in sorted(_modules_behind(read_clip, read_image, resize_short_side)):
-        digest.update(Path(sys.modules[module].__file__).read_bytes())
-    return {**found, "code": digest.hexdigest()}
-
-
-def _modules_behind(*functions: Any) -> set[str]:
-    """The modules of `vidssl.data` that functions are of, and those which these import."""
-    used: set[str] = set()
-    waiting = [function.__module__ for function in functions]
-    while waiting:
-        name = waiting.pop()
-        if name in used or not name.startswith(f"{__package__}."):
-            continue
-        used.add(name)
-        for value in vars(sys.modules[name]).values():
-            is_module = isinstance(value, ModuleType)
-            other = value.__name__ if is_module else getattr(value, "__module__", None)
-            waiting.append(other or "")
-    return used
+    code = b"".join(Path(sys.modules[f.__module__].__file__).read_bytes() for f in BEHIND)
+    return {**found, "code": blake2b(code, digest_size=8).hexdigest()}
 
 
 # --- making it -----------------------------------------------------------------------------------
 
 
 class _Job(NamedTuple):
-    """A video to decode into the file ``part``, if it fits behind what ``data`` holds by then."""
+    """A video whose frames are to become ``file``, if they fit below ``limit`` bytes in all."""
 
     path: str
-    name: str
     side: int
-    part: Path
-    data: Path
+    file: Path
     limit: int
 
     @property
+    def part(self) -> Path:
+        """Where a worker leaves them."""
+        return self.file.with_name(f".{self.file.name}.0.part")
+
+    @property
     def room(self) -> int:
-        return self.limit - os.path.getsize(self.data)
+        return self.limit - int((self.file.parent / USED).read_text(encoding="utf-8") or 0)
 
 
 class _TooLarge(Exception):
     """A video of at least so many bytes, which do not fit."""
 
 
-def _decoded(job: _Job) -> Entry:
-    """Write a video's frames to ``job.part``; the entry that tells what came of it."""
-    before = _entry(job.path, job.name)
+def _decoded(job: _Job) -> dict[str, Any]:
+    """Write a video's frames to ``job.part``; how many bytes, or why there are none."""
     try:
         with open(job.part, "wb") as part:
-            shape = _write_frames(job, part)
+            _write_frames(job, part)
+            part.flush()
+            os.fsync(part.fileno())  # a name must not outlive its frames when the power fails
+            return {"bytes": part.tell()}
     except _TooLarge as error:
-        return {**before, "left_out": error.args[0]}
+        return {"left_out": error.args[0]}
     except UnreadableVideo as error:
-        return {**before, "failed": error.reason}
+        return {"failed": error.reason}
     except OSError as error:  # PyAV's own kind does not find its way out of a worker
         raise OSError(error.errno, error.strerror or str(error)) from None
-    return {**before, "shape": shape}
 
 
-def _write_frames(job: _Job, part: BinaryIO) -> list[int]:
-    shape: list[int] = []
+def _write_frames(job: _Job, part: BinaryIO) -> None:
+    shape: tuple[int, ...] = ()
     for length, frames in _pieces(job):
-        shape = shape or [length, *frames.shape[1:]]
-        if prod(shape) > job.room:
-            raise _TooLarge(prod(shape))
-        if list(frames.shape[1:]) != shape[1:]:
+        if not shape:
+            shape = (length, *frames.shape[1:])
+            about = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            npy.write_array_header_1_0(part, about)
+            if part.tell() + prod(shape) > job.room:
+                raise _TooLarge(part.tell() + prod(shape))
+        if frames.shape[1:] != shape[1:]:
             raise UnreadableVideo(job.path, "its frames change size")
         part.write(np.ascontiguousarray(frames).data)
-    return shape
 
 
 def _pieces(job: _Job) -> Iterator[tuple[int, np.ndarray]]:
@@ -372,107 +356,15 @@ def _pieces(job: _Job) -> Iterator[tuple[int, np.ndarray]]:
         yield length, resize_short_side(read_clip(job.path, lambda _, piece=piece: piece), job.side)
 
 
-class _Maker:
-    """Adds videos to a store whose lock is held."""
-
-    def __init__(self, folder: Path, root: Path, header: Entry):
-        self.folder, self.root, self.header = folder, root, header
-        self.held = _look(folder, header)
-        self.end = self.held.end
-        self._waiting: list[Entry] = []
-        self._noted = time.monotonic()
-
-    @property
-    def data(self) -> Path:
-        """The file of all frames."""
-        return self.folder / self.held.data
-
-    def part(self, number: int) -> Path:
-        """Where a worker leaves the frames of a video."""
-        return self.folder / f".{number}.{os.getpid()}.part"
-
-    def __enter__(self) -> _Maker:
-        entries = self.held.entries
-        current = {n: e for n, e in entries.items() if _is_of(e, os.path.join(self.root, n))}
-        used = sum(_size(entry) for entry in current.values())
-        if not self.held.data or used < LEAST_USED * self.end:
-            self._begin_anew(current)
-        self._write_index(self.held.entries, self.held.data)  # its last line may be cut short
-        self._file = open(self.data, "r+b", buffering=0)
-        self._file.truncate(self.end)  # what lies behind is in no index: nobody reads it
-        self._file.seek(self.end)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._file:
-            self._note()
-
-    def add(self, job: _Job, entry: Entry) -> None:
-        """Take over what a worker left in ``job.part``."""
-        size = _size(entry)
-        if size and self.end + size > job.limit:  # others were quicker than this one
-            entry = {**entry, "shape": [0], "left_out": size}
-        elif size:
-            self._append(job.part, size)
-            entry = {**entry, "at": self.end}
-            self.end += size
-        job.part.unlink(missing_ok=True)
-        self._waiting.append(entry)
-        if time.monotonic() - self._noted > NOTED_EVERY:
-            self._note()
-
-    def _append(self, part: Path, size: int) -> None:
-        try:
-            with open(part, "rb") as source:
-                if _copy(source, self._file) != size:
-                    raise OSError(EIO, f"{part} is not whole")
-        except OSError:
-            self._file.truncate(self.end)
-            self._file.seek(self.end)
-            raise
-
-    def _note(self) -> None:
-        """Put the videos added since into the index, once their frames are on the disk."""
-        os.fsync(self._file.fileno())
-        with open(self.folder / INDEX, "a", encoding="utf-8") as index:
-            index.writelines(json.dumps(entry) + "\n" for entry in self._waiting)
-        self._waiting, self._noted = [], time.monotonic()
-
-    def _begin_anew(self, current: dict[str, Entry]) -> None:
-        """A new file, of the ``current`` videos alone; who reads the old one keeps it."""
-        data = f"frames-{time.time_ns():x}.u8"
-        try:
-            with open(self.folder / data, "xb") as file:
-                moved = {name: self._moved(entry, file) for name, entry in current.items()}
-                self.end = file.tell()
-                file.flush()
-                os.fsync(file.fileno())
-            self._write_index(moved, data)
-        except OSError:
-            (self.folder / data).unlink(missing_ok=True)
-            raise
-        self.held = _Held(moved, self.held.pixels, data)
-        for other in self.folder.glob("frames-*.u8"):
-            if other.name != data:
-                other.unlink(missing_ok=True)
-
-    def _moved(self, entry: Entry, file: BinaryIO) -> Entry:
-        if "at" not in entry:
-            return entry
-        place = file.tell()
-        file.write(self.held.pixels[entry["at"] : _end(entry)])
-        return {**entry, "at": place}
-
-    def _write_index(self, entries: dict[str, Entry], data: str) -> None:
-        lines = [{**self.header, "data": data}, *entries.values()]
-        write_atomic(self.folder / INDEX, "".join(json.dumps(line) + "\n" for line in lines))
-
-
-def _copy(source: BinaryIO, target: BinaryIO) -> int:
-    """Copy what ``source`` holds to an unbuffered file; the number of bytes."""
-    copied = 0
-    while piece := memoryview(source.read(2**20)):
-        while piece:
-            written = target.write(piece)
-            piece, copied = piece[written:], copied + written
-    return copied
+def _taken_over(job: _Job, note: dict[str, Any], room: int) -> int:
+    """Give what a worker left its name, or note why there is nothing; the bytes that it takes."""
+    size = note.get("bytes", 0)
+    if 0 < size <= room:
+        os.replace(job.part, job.file)
+        job.file.with_suffix(".json").unlink(missing_ok=True)
+        return size
+    job.part.unlink(missing_ok=True)
+    if size:  # others were quicker than this one
+        note = {"left_out": size}
+    write_atomic(job.file.with_suffix(".json"), json.dumps(note))
+    return 0

@@ -32,6 +32,7 @@ from vidssl.data.derived import (
     make_all,
     small_chunks,
 )
+from vidssl.files import whole
 
 LIST_SUFFIXES = (".txt", ".csv", ".json")
 
@@ -107,10 +108,8 @@ def _copy_lists(root: Path, manifest: Manifest) -> None:
             target = manifest.folder / Path(place).relative_to(root) / name
             is_ours = name in ours and Path(place) == root
             if target.suffix.lower() in LIST_SUFFIXES and not is_ours and not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                part = target.with_name(f".{name}.{os.getpid()}.part")
-                shutil.copyfile(Path(place, name), part)
-                os.replace(part, target)
+                with whole(target) as part:
+                    shutil.copyfile(Path(place, name), part)
 
 
 def _copy(job: Job) -> Entry:

@@ -30,7 +30,7 @@ __all__ += ["require_files"]
 class DataSet(NamedTuple):
     """How a data set is opened, and which options of `open_dataset` it knows beside `FOR_ALL`."""
 
-    open: Callable[[Source], Splits]
+    opener: Callable[[Source], Splits]
     options: tuple[str, ...] = ("annotations",)
 
 
@@ -100,7 +100,7 @@ def open_dataset(
     require_utf8([root, annotations], root)
     source = Source(Path(root), annotations, split, test_groups, group_pattern, data_seed)
     with _no_collection():
-        splits = replace(DATASETS[dataset].open(source), name=dataset)
+        splits = replace(DATASETS[dataset].opener(source), name=dataset)
         return without_missing(splits, missing_at_most) if missing == "skip" else splits
 
 

@@ -64,6 +64,8 @@ def random_clips(
     cut in ``count`` equal parts and one is drawn from each. Returns (count, frames) int64.
     """
     _check(num_frames=num_frames, frames=frames, stride=stride, count=count)
+    if count == 1:
+        return random_clip(num_frames, frames, stride, rng)[None]
     span = clip_span(frames, stride)
     spare = num_frames - count * span
     if spare >= 0:
@@ -106,6 +108,36 @@ def global_local_clips(
         _clips_at(start, num_frames, frames, global_stride),
         _clips_at(local_starts, num_frames, frames, local_stride),
     )
+
+
+def two_scale_views(
+    num_frames: int, frames: int, global_stride: int, locals_count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """The clips of `global_local_clips` twice, for two augmentations: (2 (1 + locals_count),
+    frames), the global clip first, then the local ones in order of time."""
+    sparse, dense = global_local_clips(num_frames, frames, global_stride, locals_count, rng)
+    return np.tile(np.concatenate([sparse[None], dense]), (2, 1))
+
+
+def consecutive_clips(
+    num_frames: int, frames: int, stride: int, count: int, start: int | None = None
+) -> np.ndarray:
+    """``count`` clips that follow each other without a gap: (count, frames) int64.
+
+    They begin at frame ``start``, by default so that they stand in the middle of the video.
+
+    >>> consecutive_clips(10, 3, 1, 2).tolist()
+    [[2, 3, 4], [5, 6, 7]]
+    """
+    if start is None:
+        start = max(0, num_frames - clip_span(count * frames, stride)) // 2
+    if min(frames, stride, count) < 1 or start < 0:
+        raise ValueError(
+            f"frames, stride and count must be 1 or more and start 0 or more, got {frames}, "
+            f"{stride}, {count} and {start}"
+        )
+    timeline = start + stride * np.arange(count * frames)
+    return mirror_index(timeline, num_frames).reshape(count, frames)
 
 
 def _last_start(num_frames: int, frames: int, stride: int) -> int:

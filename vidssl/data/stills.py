@@ -16,7 +16,7 @@ import numpy as np
 from vidssl.core import derive_seed, one_of
 from vidssl.data.textures import dead_leaves, photo_crop, photo_files
 from vidssl.data.workers import alone, remove_leftovers, writing
-from vidssl.files import write_atomic
+from vidssl.files import whole, write_atomic
 
 SOURCES = ("photographs", "dead_leaves")
 PLAN = "stills.json"  # what the folder holds
@@ -95,6 +95,5 @@ def _take_over(folder: Path, plan: dict) -> None:
 def _write_png(path: Path, pixels: np.ndarray) -> None:
     from PIL import Image
 
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    Image.fromarray(pixels).save(partial, "PNG")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        Image.fromarray(pixels).save(partial, "PNG")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidssl.core import VideoRecord, derive_seed
+from vidssl.core import VideoRecord, derive_seed, did_you_mean
 from vidssl.data.readers.text import Entry, records_of
 from vidssl.data.readers.video_list import list_entries
 from vidssl.data.splits import Splits
@@ -172,6 +172,34 @@ def _warn_without(
     if lacking:
         listed = ", ".join(names[label] for label in lacking)
         warnings.warn(f"{message} {len(lacking)} of {len(names)} classes: {listed}", stacklevel=3)
+
+
+# --- unlabelled sources -------------------------------------------------------------------------
+
+
+def without_classes(splits: Splits, list_file: str | Path) -> Splits:
+    """``splits`` without the videos of the classes that a file names, one a line.
+
+    Letters and digits count, upper case and the rest do not (Kinetics' lists and folders differ
+    there). Labels and class names stay as they are, so that this is for sources that are taken
+    without their labels. ValueError for a name that no class has, with the line and the nearest.
+    """
+    known = {_plain_name(name): name for name in splits.class_names}
+    unwanted = set()
+    for line, name in enumerate(Path(list_file).read_text(encoding="utf-8").splitlines(), 1):
+        if name.strip() and _plain_name(name) not in known:
+            hint = did_you_mean(name.strip(), splits.class_names)
+            raise ValueError(f"{list_file}, line {line}: no class {name.strip()!r}{hint}")
+        unwanted.add(known.get(_plain_name(name)))
+    sides = {
+        side: [record for record in getattr(splits, side) if record.class_name not in unwanted]
+        for side in ("train", "test")
+    }
+    return replace(splits, **sides)
+
+
+def _plain_name(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 # --- validation ---------------------------------------------------------------------------------

@@ -38,7 +38,6 @@ from vidssl.data.scenes import (
 from vidssl.data.workers import (
     IDLE_SECONDS,
     alone,
-    alone_unless,
     caller,
     remove_leftovers,
     serve,
@@ -194,8 +193,8 @@ def make_dataset(
                     (folder / PLAN).unlink()
             return folder
         chosen = _chosen(scenes, videos)
-        with alone_unless(lambda: _has(folder, plan, chosen), folder) as wanting:
-            if wanting and not _is_complete(folder, plan):
+        with alone(folder, unless=lambda: _has(folder, plan, chosen)) as is_mine:
+            if is_mine and not _is_complete(folder, plan):
                 _begin(folder, plan, wanted, data_seed)
                 _write_videos(folder, chosen, wanted.fps, workers, progress)
     return folder
@@ -281,7 +280,7 @@ def _in_parallel(work, jobs: list, argument, workers: int, progress: bool, title
     """
     from joblib import Parallel, delayed
 
-    with reporting(len(jobs), title, shown=progress) as told:
+    with reporting(len(jobs), title, shown=progress) as lines:
         batches = [jobs[i : i + BATCH] for i in range(0, len(jobs), BATCH)]
         useful = max(len(jobs) // WORTH_A_WORKER, 1)
         pool = Parallel(
@@ -292,7 +291,7 @@ def _in_parallel(work, jobs: list, argument, workers: int, progress: bool, title
         calls = (delayed(_run_batch)(work, batch, argument, caller()) for batch in batches)
         for results in pool(calls):
             yield from results
-            told.update(len(results))
+            lines.update(len(results))
 
 
 def _run_batch(work, batch: list, argument, by: tuple[int, str]) -> list:

@@ -1,19 +1,25 @@
-"""From decoded frames to a network's clip: resize and crop as uint8, then float, then colour.
+"""From decoded frames or stored flow to a network's clips: resize, crop, flip, float, colour.
 
-Each random draw is made once a clip and holds for all its frames.
+Frames are uint8 (..., T, H, W, 3), flow is float (..., T, H, W, 2) in px. Each random draw is made
+once a clip and holds for all its frames.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from vidssl.core import frames_to_clip
+from vidssl.core import frames_to_clip, one_of
 from vidssl.data.color import ColorJitter
+from vidssl.data.flow_files import flip_flow, resize_flow_short_side
+
+ERASED_AREA = (0.02, 0.33)  # share of the frame; Zhong et al., "Random Erasing", AAAI 2020
+ERASED_ASPECT = (0.3, 3.3)
 
 
 def resize_short_side(frames: np.ndarray, side: int) -> np.ndarray:
@@ -70,31 +76,118 @@ def _expect_frames(frames: np.ndarray) -> None:
 
 
 @dataclass(frozen=True)
-class TrainTransform:
-    """Resize, random square crop, flip with probability ``flip``, colour jitter (None: none).
+class Augmentation:
+    """What a training clip goes through; what is not named is not done.
 
-    Called with frames uint8 (T, H, W, 3) and a NumPy generator; returns a clip float32
-    (3, T, size, size) in [0, 1].
+    One draw a clip for all its frames. Of flow, ``scale`` and ``flip`` alone are used (a mirrored
+    field's u is negated): it has no colours.
+
+    Args:
+        scale: (low, high), the side of the square crop as a share of the shorter side, which is
+            then resized to the clip's size. Empty: a window of the clip's size as it stands.
+        flip: probability of mirroring left and right.
+        color: strengths of brightness, contrast, saturation (in [0, 1]) and hue (in turns, up to
+            0.5), see `ColorJitter`.
+        color_probability: that of the jitter; else the colours stay as they are.
+        grey: probability of losing all colour.
+        erase: probability of each of ``erasings`` black rectangles of 2 to 33 % of the area.
+
+    Raises:
+        ValueError: for a probability outside [0, 1], or an impossible scale.
+
+    >>> Augmentation.of({"flip": 0.5, "color": [0.1, 0.1, 0.1, 0.0]}).flip
+    0.5
+    """
+
+    scale: tuple[float, ...] = ()
+    flip: float = 0.0
+    color: tuple[float, ...] = ()
+    color_probability: float = 1.0
+    grey: float = 0.0
+    erase: float = 0.0
+    erasings: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "color_probability", "grey", "erase"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+                raise ValueError(f"{name}={value!r} must be a probability in [0, 1]")
+        if not isinstance(self.scale, tuple) or not _is_range(self.scale or (1, 1)):
+            raise ValueError(f"scale={self.scale} must be (low, high) with 0 < low <= high <= 1")
+        if not isinstance(self.color, tuple) or len(self.color) not in (0, 4):
+            raise ValueError(
+                f"color={self.color} must be brightness, contrast, saturation and hue, or empty"
+            )
+        if self.erasings < 1:
+            raise ValueError(f"erasings={self.erasings} must be 1 or more; erase=0 erases nothing")
+        self.jitter  # noqa: B018 (refuses impossible strengths)
+
+    @classmethod
+    def of(cls, given: Mapping) -> Augmentation:
+        """That of a page's dictionary; ValueError naming the nearest for an unknown key."""
+        known = [field.name for field in fields(cls)]
+        for name in given:
+            one_of("augmentation", name, known)
+        return cls(**{k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in given.items()})
+
+    @property
+    def jitter(self) -> ColorJitter | None:
+        if not any(self.color) and not self.grey:
+            return None
+        return ColorJitter(
+            *(self.color or (0.0,) * 4), grey=self.grey, probability=self.color_probability
+        )
+
+
+def _is_range(scale: tuple[float, ...]) -> bool:
+    return len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1
+
+
+NOT_AUGMENTED = Augmentation()
+
+
+@dataclass(frozen=True)
+class TrainTransform:
+    """Random square crops of clips with an `Augmentation`, each clip with its own draws.
+
+    Called with frames uint8 (N, T, H, W, 3) or flow (N, T, H, W, 2) and a NumPy generator; returns
+    float32 (N, C, T, size, size): RGB in [0, 1], flow in px. Without the axis N, one clip.
+    ``short_side`` is what frames are resized to before the crop.
     """
 
     size: int
     short_side: int
-    flip: float = 0.5
-    jitter: ColorJitter | None = field(default_factory=ColorJitter)
+    augmentation: Augmentation = NOT_AUGMENTED
 
     def __post_init__(self) -> None:
-        _check_sizes(self.size, self.short_side)
-        if not 0 <= self.flip <= 1:
-            raise ValueError(f"flip={self.flip} must be a probability in [0, 1]")
+        _check_sizes(self.size, self.short_side, bool(self.augmentation.scale))
 
-    def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> Tensor:
-        frames = random_crop(resize_short_side(frames, self.short_side), self.size, rng)
-        if rng.random() < self.flip:
-            frames = flip(frames)
-        clip = frames_to_clip(np.ascontiguousarray(frames))
-        if self.jitter is None:
-            return clip.contiguous()
-        return self.jitter(clip, generator=torch.Generator().manual_seed(int(rng.integers(2**62))))
+    def __call__(self, clips: np.ndarray, rng: np.random.Generator) -> Tensor:
+        if clips.ndim == 4:
+            return self(clips[None], rng)[0]
+        out = _as_clips([self._cut(clip, rng) for clip in clips])
+        if out.shape[1] != 3:
+            return out.contiguous()
+        jitter = self.augmentation.jitter
+        if jitter:  # the colours of all clips at once: one by one costs more than the crops
+            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+            out = jitter(out, generator=generator)
+        out = out.contiguous()
+        for clip in out if self.augmentation.erase else ():
+            for _ in range(self.augmentation.erasings):
+                if rng.random() < self.augmentation.erase:
+                    _erase(clip, rng)
+        return out
+
+    def _cut(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        frames, scale = _resized(frames, self.short_side), self.augmentation.scale
+        if scale:
+            side = max(1, round(rng.uniform(*scale) * min(frames.shape[1:3])))
+            frames = _resized(window(frames, side, rng), self.size)
+        else:
+            frames = window(frames, self.size, rng)
+        mirrored = rng.random() < self.augmentation.flip
+        return _mirrored(frames) if mirrored else frames
 
 
 @dataclass(frozen=True)
@@ -109,13 +202,54 @@ class TestTransform:
     def __post_init__(self) -> None:
         _check_sizes(self.size, self.short_side)
 
-    def __call__(self, frames: np.ndarray, rng: np.random.Generator | None = None) -> Tensor:
-        frames = centre_crop(resize_short_side(frames, self.short_side), self.size)
-        return frames_to_clip(np.ascontiguousarray(frames)).contiguous()
+    def __call__(self, clips: np.ndarray, rng: np.random.Generator | None = None) -> Tensor:
+        if clips.ndim == 4:
+            return self(clips[None])[0]
+        cut = [window(_resized(clip, self.short_side), self.size) for clip in clips]
+        return _as_clips(cut).contiguous()
 
 
-def _check_sizes(size: int, short_side: int) -> None:
-    if not 1 <= size <= short_side:
+@dataclass(frozen=True)
+class TwoViews:
+    """Two augmentations of the same clips: all of the first (weak), then all of the second."""
+
+    weak: TrainTransform
+    strong: TrainTransform
+
+    def __call__(self, clips: np.ndarray, rng: np.random.Generator) -> Tensor:
+        return torch.cat([self.weak(clips, rng), self.strong(clips, rng)])
+
+
+def _resized(frames: np.ndarray, side: int) -> np.ndarray:
+    flow = frames.shape[-1] == 2
+    return resize_flow_short_side(frames, side) if flow else resize_short_side(frames, side)
+
+
+def _mirrored(frames: np.ndarray) -> np.ndarray:
+    return flip_flow(frames) if frames.shape[-1] == 2 else flip(frames)
+
+
+def _as_clips(cut: Sequence[np.ndarray]) -> Tensor:
+    """N times frames (T, H, W, 3) or flow (T, H, W, 2) -> (N, C, T, H, W) float32, a view."""
+    stacked = np.stack(cut)
+    if stacked.shape[-1] == 2:
+        return torch.from_numpy(stacked).movedim(-1, 1)
+    return frames_to_clip(stacked)
+
+
+def _erase(clip: Tensor, rng: np.random.Generator) -> None:
+    """Blacken one rectangle of (3, T, H, W), in place."""
+    height, width = clip.shape[-2:]
+    area = rng.uniform(*ERASED_AREA) * height * width
+    aspect = np.exp(rng.uniform(*np.log(ERASED_ASPECT)))
+    tall = min(height, max(1, round((area * aspect) ** 0.5)))
+    wide = min(width, max(1, round((area / aspect) ** 0.5)))
+    top, left = rng.integers(height - tall + 1), rng.integers(width - wide + 1)
+    clip[..., top : top + tall, left : left + wide] = 0
+
+
+def _check_sizes(size: int, short_side: int, scaled: bool = False) -> None:
+    if not size >= 1 or not (scaled or size <= short_side):
         raise ValueError(
             f"size={size} must be between 1 and short_side={short_side}: the crop is cut from "
             "frames resized to short_side"

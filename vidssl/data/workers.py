@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import ENOLCK
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,35 +36,18 @@ def writing(folder: Path, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def alone(folder: Path, name: str = LOCK) -> Iterator[None]:
-    """Hold a lock of the folder, so that two runs never write it at once (POSIX only)."""
+def alone(
+    folder: Path, name: str = LOCK, *, unless: Callable[[], bool] = lambda: False
+) -> Iterator[bool]:
+    """Hold a lock of the folder (True), so that two runs never write it at once; give up waiting
+    for it (False) once ``unless()``, which is asked only while another run holds it.
+
+    OSError where the system has no such locks.
+    """
     try:
         import fcntl
-    except ImportError:  # Windows: no lock; files still appear whole
-        yield
-        return
-    with open(folder / name, "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def remove_leftovers(folder: Path, of: set[Path] | None = None) -> None:
-    """Remove the partial files of a run that was killed: all, or those ``of`` some targets."""
-    stems = of and {(target.parent, stem) for target in of for stem in (target.stem, target.name)}
-    for leftover in folder.rglob(".*.part"):
-        name = leftover.name[1:].rsplit(".", 2)[0]  # .<name>.<process>.part
-        if stems is None or (leftover.parent, name) in stems:
-            leftover.unlink(missing_ok=True)
-
-
-@contextmanager
-def alone_unless_stuck(
-    folder: Path, watched: Path, patience: float, told: str, name: str = LOCK
-) -> Iterator[bool]:
-    """Like `alone`, and True; but False once whoever holds the lock has left the file ``watched``
-    as it is for ``patience`` seconds. ``told`` is printed before waiting. ImportError where there
-    are no locks."""
-    import fcntl
+    except ImportError:
+        raise OSError(ENOLCK, "there are no file locks on this system") from None
 
     def is_free() -> bool:
         try:
@@ -73,37 +57,17 @@ def alone_unless_stuck(
         return True
 
     with open(folder / name, "wb") as lock:
-        seen, since = -1, time.monotonic()
-        while not (is_mine := is_free()) and time.monotonic() - since < patience:
-            size = watched.stat().st_size if watched.exists() else 0
-            if seen < 0:
-                print(told, flush=True)
-            if size != seen:
-                seen, since = size, time.monotonic()
-            time.sleep(0.2)
+        while not (is_mine := is_free()) and not unless():
+            time.sleep(0.1)
         yield is_mine
 
 
-@contextmanager
-def alone_unless(done: Callable[[], bool], folder: Path) -> Iterator[bool]:
-    """Hold the lock of `alone` (True), or give up waiting for it once ``done()`` (False).
-
-    Another run may hold it for minutes, and make what is waited for early on.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield not done()
-        return
-    with open(folder / LOCK, "wb") as lock:
-        held = False
-        while not (held or done()):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                held = True
-            except BlockingIOError:
-                time.sleep(0.2)
-        yield held
+def remove_leftovers(folder: Path, of: set[Path] | None = None) -> None:
+    """Remove the partial files of a run that was killed: all, or those ``of`` some targets."""
+    for leftover in folder.rglob(".*.part"):
+        name = leftover.name[1:].rsplit(".", 2)[0]  # .<name>.<process>.part
+        if of is None or leftover.with_name(name) in of:
+            leftover.unlink(missing_ok=True)
 
 
 def caller() -> tuple[int, str]:

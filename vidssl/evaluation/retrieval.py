@@ -25,13 +25,14 @@ def retrieval_recall(
     gallery: np.ndarray,
     gallery_labels: Sequence[int],
     ks: Sequence[int] = (1, 5, 20),
+    unread: int = 0,
 ) -> dict[int, float]:
     """R@k: the share of queries, in [0, 1], with a row of their class among the k nearest.
 
     ``query`` (Q, D) and ``gallery`` (G, D) are features, nearest is of highest cosine similarity;
     labels are integers from 0. `retrieval_rows` makes the rows of either protocol from the clips
-    of videos. ValueError for wrong shapes, a k below 1 or above G, unlabelled rows (-1) and
-    features that are not finite.
+    of videos. ``unread`` queries more could not be read: they find nothing, and count. ValueError
+    for wrong shapes, a k below 1 or above G, unlabelled rows (-1) and features that are not finite.
 
     >>> gallery = np.array([[2.0, 1.0], [1.0, 0.5], [0.2, 1.0]])
     >>> retrieval_recall(np.eye(2), [0, 1], gallery, [1, 0, 1], ks=(1, 3))
@@ -42,7 +43,8 @@ def retrieval_recall(
     if not len(ks) or min(ks) < 1:
         raise ValueError(f"ks must be one or more numbers from 1, got {tuple(ks)}")
     right = known[nearest(query, gallery, max(ks))] == wanted[:, None]
-    return {int(k): float(right[:, :k].any(axis=1).mean()) for k in ks}
+    asked = len(right) + unread
+    return {int(k): float(right[:, :k].any(axis=1).sum() / asked) for k in ks}
 
 
 def nearest(query: np.ndarray, gallery: np.ndarray, k: int) -> np.ndarray:

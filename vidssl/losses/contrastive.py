@@ -35,16 +35,20 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:
     return _between_views(torch.stack([a, b]), temperature)
 
 
-def instance_contrast(g: Tensor, z: Tensor, temperature: float) -> Tensor:
+def instance_contrast(
+    g: Tensor, z: Tensor, temperature: float, locals_weight: float = 1.0
+) -> Tensor:
     """What makes a teacher temporally invariant: other times of a video are positives.
 
-    The mean of two terms: `nt_xent` of the global clips g (2, B, D), and `nt_xent` of the local
-    clips z (2, B, N, D) averaged over all ordered pairs of different views (a, k) != (a', k').
+    The mean of two terms, the second with ``locals_weight``: `nt_xent` of the global clips g
+    (2, B, D), and `nt_xent` of the local clips z (2, B, N, D) averaged over all ordered pairs of
+    different views (a, k) != (a', k').
     """
     expect_shape(g, "a B D", "g", a=2)
     expect_shape(z, "a B N D", "z", a=2, B=g.shape[1], D=g.shape[2])
     views = z.transpose(1, 2).flatten(0, 1)  # (2N, B, D)
-    return (_between_views(g, temperature) + _between_views(views, temperature)) / 2
+    local = _between_views(views, temperature)
+    return (_between_views(g, temperature) + locals_weight * local) / (1 + locals_weight)
 
 
 def local_local(z: Tensor, temperature: float) -> Tensor:

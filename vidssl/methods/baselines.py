@@ -24,7 +24,8 @@ def linear_baseline(
 
     ``kind`` 'static_frame' sees the grey middle frame of each clip, 'frame_difference' the mean
     absolute difference of neighbouring frames; both shrunk to 16 x 16. ``train`` and ``test`` are
-    `MultiClipDataset`s: every clip is fitted, the clips of a test video are averaged.
+    `vidssl.data.ClipDataset`s of fixed clips: every clip is fitted, the clips of a test video are
+    averaged.
     """
     fitted = pictures(kind, train, progress)
     tested = pictures(kind, test, progress)

@@ -23,14 +23,16 @@ Differs from the paper and its release
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from vidssl.core import expect_shape, normalise, one_of
-from vidssl.data.color import ColorJitter
+from vidssl.data import Augmentation, ColorJitter
 from vidssl.inference import place
 from vidssl.motion import (
     FLIPS,
@@ -58,7 +60,7 @@ class MoSIConfig:
     ``mask_ratio`` (low, high), one number, or None for unmasked MoSI. ``mask_curriculum`` is the
     share of the training over which the moving square shrinks from the whole frame to
     ``mask_ratio``; 0 turns the curriculum off. ``motion`` 'integer' or 'subpixel' positions.
-    ``jitter`` None leaves the colours alone; ``jitter_per`` 'frame' or 'clip' is what gets a draw
+    ``jitter`` None leaves the colours alone; ``colors_per`` 'frame' or 'clip' is what gets a draw
     of its own. ``mask_order`` 'mask_first', or 'jitter_first' as in the release. ``flip`` 'none',
     'mirror_label', or 'release' (clips are mirrored under an unchanged label; see `flip_clips`).
     """
@@ -71,18 +73,35 @@ class MoSIConfig:
     mask_curriculum: float = 0.0
     motion: str = "integer"
     jitter: ColorJitter | None = field(default_factory=ColorJitter)
-    jitter_per: str = "frame"
+    colors_per: str = "frame"
     mask_order: str = "mask_first"
     flip: str = "none"
 
     def __post_init__(self) -> None:
         label_pool(self.k, self.axes)
         one_of("motion", self.motion, MOTIONS)
-        one_of("jitter_per", self.jitter_per, ("frame", "clip"))
+        one_of("colors_per", self.colors_per, ("frame", "clip"))
         one_of("mask_order", self.mask_order, MASK_ORDERS)
         one_of("flip", self.flip, FLIPS)
         if self.mask_ratio is not None:
             mask_range(self.mask_ratio)
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> MoSIConfig:
+        """That of a page's parameters: each field's name; of ``augmentation``, only the colours.
+
+        ValueError for other augmentations: a clip is a crop already, and ``flip`` has a label.
+        """
+        told = {each.name: params[each.name] for each in fields(cls) if each.name in params}
+        told["mask_ratio"] = params.get("mask_ratio") or None
+        colors = Augmentation.of(params.get("augmentation", {}))
+        if colors != Augmentation(color=colors.color, grey=colors.grey,
+                                  color_probability=colors.color_probability):  # fmt: skip
+            raise ValueError(
+                f"augmentation={dict(params['augmentation'])}: a pseudo motion takes color, grey "
+                "and color_probability alone; flip is a parameter of its own"
+            )
+        return cls(**{**told, "jitter": colors.jitter})
 
     @property
     def num_classes(self) -> int:
@@ -130,7 +149,7 @@ def _jittered_clips(images: Tensor, motions: Motions, config: MoSIConfig, genera
     if config.jitter is None:
         return render_motions(images, motions)
     count, frames = motions.position[..., 0, 0].numel(), config.frames
-    colors = config.jitter.draw(count, frames if config.jitter_per == "frame" else 1, generator)
+    colors = config.jitter.draw(count, frames if config.colors_per == "frame" else 1, generator)
     if config.mask_order == "mask_first" or motions.square is None:
         return render_motions(images, motions, colors)
     return freeze_outside(render_motions(images, motions.unmasked(), colors), motions)

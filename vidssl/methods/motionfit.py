@@ -9,13 +9,13 @@ Where what stands
 section 3.1, Eq. 1              `vidssl.losses.multi_clip_loss`
 section 3.1, Eq. 2              `vidssl.losses.clip_order_loss` on a `models.heads.ClipOrderHead`
 section 3.1, Eq. 3              `training_step`; lambda is ``MotionFitConfig.multi_clip_weight``
-section 3.2, F_i                `dense_features`, a `vidssl.data.ClipTable` of features
+section 3.2, F_i                `clip_features`, a `vidssl.data.ClipTable` of features
 section 3.2, H_i                `segment_features`: clip, thirds, boundaries (Eq. 4), video
 section 3.2, pseudo-labels      `pseudo_label_table`: k-means, joined by video id and time
 section 3.2, self-training      `training_step` with ``pseudo_labels``, R clips a video
 section 4.4, next and previous  ``MotionFitConfig.neighbours``
 section 4.5, MERS and MARS      `feature_matching_step`
-section 4.5, retrieval          `clip_features`, max-pooled
+section 4.5, retrieval          `retrieval_features`, max-pooled; `recalls`
 ==============================  =================================================================
 
 The appearance counterpart of each step is the same code on RGB clips (``modality``).
@@ -30,8 +30,8 @@ Differs from the paper
   Farneback's, which is nearest to the truth inside the sprite and needs no hours.
 - MERS and MARS match the features of the nearest densely sampled clip, extracted once from centre
   crops, which is also what the pseudo-labels are made of: no flow is needed while they train.
-- RGB training clips have their colours jittered, as for every method here.
-- Nothing is mirrored unless asked: clusters of motion tell left from right.
+- At mini scale RGB training clips have their colours jittered, as for every method here; at the
+  paper's they are cropped alone. Nothing is mirrored unless asked: clusters tell left from right.
 - A video without readable flow has no pseudo-label; its clips do not enter the loss and are
   counted.
 """
@@ -40,7 +40,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -48,28 +47,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from vidssl.core import VideoRecord, expect_shape, normalise, one_of
-from vidssl.data import (
-    TestTransform,
-    TrainTransform,
-    dense_clips,
-    random_clips,
-    uniform_clips,
-)
+from vidssl.core import expect_shape, normalise, one_of
 from vidssl.data.clip_table import ClipTable
-from vidssl.data.flow_clips import (
-    Choose,
-    ChosenClipsDataset,
-    FlowTestTransform,
-    FlowTrainTransform,
-    RGBFrames,
-    Source,
-    StoredFlow,
-    TimedClipsDataset,
-)
-from vidssl.data.frame_store import FrameStore
-from vidssl.evaluation import Clusters, kmeans
-from vidssl.inference import apply
+from vidssl.evaluation import Clusters, kmeans, retrieval_recall, retrieval_rows
+from vidssl.inference import Outputs, apply, run_videos
 from vidssl.losses import clip_order_loss, multi_clip_loss, shuffle_clips
 from vidssl.models.heads import ClipOrderHead
 from vidssl.processes import mean_of_some
@@ -77,82 +58,9 @@ from vidssl.progress import tracked
 from vidssl.training import Batch, Metrics, StepContext, TrainingStep
 
 LEVELS = ("clip", "thirds", "boundaries", "video")
-CHANNELS = {"rgb": 3, "flow": 2}
 FEATURE_WEIGHT = 50.0  # of the squared error in MERS and MARS
 
 Prepare = Callable[[Tensor], Tensor]
-
-
-def flow_input(flow: Tensor) -> Tensor:
-    """Flow (..., 2, T, H, W) in px as it goes into a network: unchanged, zero stays zero."""
-    if flow.ndim < 4 or flow.shape[-4] != 2:
-        raise ValueError(f"flow must be (..., 2, T, H, W), got {tuple(flow.shape)}")
-    return flow
-
-
-@dataclass(frozen=True)
-class ClipSettings:
-    """Which clips a network sees, of which ``modality``; defaults are the paper's, for RGB.
-
-    ``frames`` and ``stride`` choose them, ``size`` (px) is cut from frames or flow resized to
-    ``short_side``. Flow is read from the folder ``flow``, where it was extracted from the videos
-    below ``root``. ``flip`` is the probability of mirroring in training. RGB frames come from
-    ``store`` where they are in it.
-    """
-
-    modality: str = "rgb"
-    frames: int = 16
-    stride: int = 1
-    size: int = 112
-    short_side: int = 128
-    flow: str = ""
-    root: str = ""
-    flip: float = 0.0
-    store: FrameStore | None = None
-
-    def __post_init__(self) -> None:
-        one_of("modality", self.modality, tuple(CHANNELS))
-
-    @property
-    def channels(self) -> int:
-        return CHANNELS[self.modality]
-
-    @property
-    def prepare(self) -> Prepare:
-        """What makes these clips a network's input."""
-        return normalise if self.modality == "rgb" else flow_input
-
-    def training(
-        self, records: Sequence[VideoRecord], clips: int, seed: int = 0
-    ) -> TimedClipsDataset:
-        """``clips`` random clips of each video, without overlap where it is long enough."""
-        sample = partial(random_clips, **self._shape, count=clips)
-        crop = TrainTransform if self.modality == "rgb" else FlowTrainTransform
-        transform = crop(self.size, self.short_side, self.flip)
-        source = self._source()
-        return TimedClipsDataset(records, source, sample=sample, transform=transform, seed=seed)
-
-    def even(self, records: Sequence[VideoRecord], count: int) -> ChosenClipsDataset:
-        """``count`` clips spread evenly over each video, centre crops."""
-        return self._chosen(records, partial(uniform_clips, **self._shape, count=count))
-
-    def dense(self, records: Sequence[VideoRecord], step: int) -> ChosenClipsDataset:
-        """A clip each ``step`` frames of each video, centre crops."""
-        return self._chosen(records, partial(dense_clips, **self._shape, step=step))
-
-    @property
-    def _shape(self) -> dict[str, int]:
-        return {"frames": self.frames, "stride": self.stride}
-
-    def _chosen(self, records: Sequence[VideoRecord], choose: Choose) -> ChosenClipsDataset:
-        crop = TestTransform if self.modality == "rgb" else FlowTestTransform
-        transform = crop(self.size, self.short_side)
-        return ChosenClipsDataset(records, self._source(), choose=choose, transform=transform)
-
-    def _source(self) -> Source:
-        if self.modality == "rgb":
-            return RGBFrames(self.short_side, self.store)
-        return StoredFlow(self.flow, self.root, self.short_side)
 
 
 # --- networks and training -------------------------------------------------------------------
@@ -231,7 +139,7 @@ def training_step(
     prepare: Prepare = normalise,
     pseudo_labels: ClipTable | None = None,
 ) -> TrainingStep:
-    """Eq. 3 on batches of `TimedClipsDataset`, for a `MultiClipNetwork`: steps 1 and 3.
+    """Eq. 3 on batches of `vidssl.data.ClipDataset`, for a `MultiClipNetwork`: steps 1 and 3.
 
     The label is the video's, or with ``pseudo_labels`` that of each clip's time. Clips without a
     label (-1) do not enter the multi-clip loss.
@@ -296,7 +204,7 @@ def feature_matching_step(
 
     MERS: ``weight`` times the mean squared error to the motion teacher's pooled features at the
     clip's time. MARS: the same plus the cross-entropy of the video's label. ``teacher`` has the
-    features (N, D) of `dense_features`. Clips of unknown times do not enter the error. ValueError
+    features (N, D) of `clip_features`. Clips of unknown times do not enter the error. ValueError
     if the student's features have another D.
     """
 
@@ -332,7 +240,6 @@ def _features_at(table: ClipTable, batch: Batch, features: Tensor) -> tuple[Tens
 
 OUTPUTS = {
     "mean": lambda model, maps: maps.mean(dim=(2, 3, 4)),
-    "max": lambda model, maps: maps.amax(dim=(2, 3, 4)),
     "logits": lambda model, maps: model.forward_head(maps),
 }
 
@@ -349,11 +256,10 @@ def clip_features(
     device: str | torch.device | None = None,
     progress: bool = True,
 ) -> tuple[ClipTable, list[str]]:
-    """Features (N, D) of every clip of a `ChosenClipsDataset`, and what could not be read.
+    """Features (N, D) of every clip of a `vidssl.data.ClipDataset`, and what could not be read.
 
-    ``output`` "mean" gives what the classifier sees, "max" the retrieval features of section 4.5,
-    both pooled from the map after the last residual block; "logits" what the classifier says.
-    RuntimeError when no video can be read.
+    ``output`` "mean" gives what the classifier sees, "logits" what it says. RuntimeError when no
+    video can be read.
     """
     one_of("output", output, tuple(OUTPUTS))
 
@@ -485,3 +391,34 @@ def pseudo_label_table(
     clusters = kmeans(segments, num_clusters, seed=seed)
     labels = clusters.labels[index]
     return ClipTable(features.video_id, features.start, features.stop, labels), clusters
+
+
+# --- retrieval ---------------------------------------------------------------------------------
+
+
+def retrieval_features(
+    model: nn.Module, dataset: Dataset, prepare: Prepare = normalise, **options
+) -> Outputs:
+    """Features (V, N, D) of every clip of V videos: the largest value of each channel of the map
+    after the last residual block (section 4.5). ``options`` as in `vidssl.inference.run_videos`.
+    """
+
+    def largest(network: nn.Module, clips: Tensor) -> Tensor:
+        return network.forward_features(prepare(clips)).amax(dim=(2, 3, 4))
+
+    return run_videos(model, dataset, largest, desc="retrieval", **options)
+
+
+def recalls(query: Outputs, gallery: Outputs, ks: Sequence[int]) -> dict[str, dict[int, float]]:
+    """R@k of test clips (V, N, D) among training clips: "clip" to clip, the paper's, and "video"
+    to video, by the means over a video's clips. Videos that could not be read find nothing."""
+    unread = {"clip": len(query.failed) * query.values.shape[1], "video": len(query.failed)}
+    return {
+        kind: retrieval_recall(
+            *retrieval_rows(query.values, query.labels, f"{kind}-to-{kind}"),
+            *retrieval_rows(gallery.values, gallery.labels, f"{kind}-to-{kind}"),
+            ks=ks,
+            unread=missed,
+        )
+        for kind, missed in unread.items()
+    }

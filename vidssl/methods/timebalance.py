@@ -3,7 +3,7 @@
 Where what stands
 -----------------
 ==============================  ========================================================
-clips of the teachers           `vidssl.data.ViewsDataset`: one global, N local clips, twice
+clips of the teachers           `vidssl.data.two_scale_views`: one global, N local clips, twice
 invariant teacher f_I           `vidssl.losses.instance_contrast`
 distinctive teacher f_D         `vidssl.losses.local_local` and `global_local`, from TCLR
 their pretraining               `Teacher`, `embed_views`, `teacher_step`
@@ -32,6 +32,13 @@ hand. So some choices are ours:
 - The schedule is fixed and the last checkpoint is used: no choice is made on the test videos, as
   the release does. Frames are RGB for every network (the release mixes RGB and BGR), and videos
   that fail are named (the release drops them).
+- Weights are the release's at paper scale: its sums come to global to local pairs 1 : 14 within
+  instance contrast and local-local to global-local 2.5 : 1 with its 40 videos a step; at mini scale
+  all are 1. Its colour changes are drawn one by one, ours together; its random crops keep the shape
+  of the frame and are squeezed to a square, ours are squares. It halves the learning rate where the
+  loss stands still and goes by the loss in fine-tuning; here both follow a cosine.
+- 3D-ResNet50 is "slow_r50", whose time slices are averaged to one for each local clip, as released;
+  its projector has 512 units inside, the release's 128.
 - Unlabelled videos are the training videos without a label. Where a list leaves a class without
   labels, the class keeps its place in the classifier and in the denominator of the accuracy.
 """
@@ -54,7 +61,7 @@ from torch.utils.data import Dataset
 from vidssl.core import expect_shape, normalise, one_of
 from vidssl.inference import apply, place, run_videos
 from vidssl.losses import distillation_loss, global_local, instance_contrast, local_local
-from vidssl.models import Projector, VideoNetwork
+from vidssl.models import Projector, VideoNetwork, build
 from vidssl.models.pretrained import load_pretrained, load_with_head
 from vidssl.training import Batch, Metrics, StepContext, TrainingStep
 
@@ -78,12 +85,15 @@ class TeacherConfig:
     """A self-supervised objective: "invariant", "distinctive" or "tclr" (all three losses).
 
     The weights multiply the terms that the objective has; each term is a mean over rows.
+    ``instance_locals`` is the share of local pairs in instance contrast beside that, 1, of global
+    ones.
     """
 
     objective: str = "invariant"
     locals_count: int = 4
     temperature: float = 0.1
     instance_contrast: float = 1.0
+    instance_locals: float = 1.0
     local_local: float = 1.0
     global_local: float = 1.0
 
@@ -91,7 +101,7 @@ class TeacherConfig:
         one_of("objective", self.objective, tuple(OBJECTIVES))
         if self.locals_count < 2:
             raise ValueError(f"locals_count must be 2 or more, got {self.locals_count}")
-        for term in OBJECTIVES[self.objective]:
+        for term in (*OBJECTIVES[self.objective], "instance_locals"):
             if getattr(self, term) < 0:
                 raise ValueError(f"{term} is a weight and must not be negative")
 
@@ -101,18 +111,22 @@ class TeacherConfig:
 
     def chance_loss(self, videos: int) -> float:
         """The loss of a network to which all clips look alike, with ``videos`` in a step."""
-        times = self.locals_count
-        alike = {
-            "instance_contrast": math.log(2 * videos - 1),
-            "local_local": math.log(2 * times - 1),
-            "global_local": math.log(times),
-        }
+        alike = chance_losses(videos, self.locals_count)
         return sum(getattr(self, term) * alike[term] for term in self.terms)
+
+
+def chance_losses(videos: int, times: int) -> dict[str, float]:
+    """Each term where all clips look alike, with so many ``videos`` a step and local clips each."""
+    return {
+        "instance_contrast": math.log(2 * videos - 1),
+        "local_local": math.log(2 * times - 1),
+        "global_local": math.log(times),
+    }
 
 
 class Embedded(NamedTuple):
     """Of M clips: features (M, D) pooled over space and time, their embeddings (M, P), and the
-    embeddings (S, T', P) of each time slice of the first S clips."""
+    embeddings (S, N, P) of each time slice of the first S clips."""
 
     features: Tensor
     pooled: Tensor
@@ -131,13 +145,37 @@ class Teacher(nn.Module):
         self.backbone = backbone
         self.projector = Projector(backbone.num_features, outputs)
 
-    def forward(self, clip: Tensor, sliced: int = 0) -> Embedded:
-        """Standardised clips (M, 3, T, H, W); time slices of the first ``sliced`` of them."""
+    def forward(self, clip: Tensor, sliced: int = 0, slices: int = 0) -> Embedded:
+        """Standardised clips (M, 3, T, H, W); time slices of the first ``sliced`` of them.
+
+        Where the backbone ends with several times as many as the ``slices`` asked for, neighbours
+        are averaged, as in the public code of 3D-ResNet50; else they are what it ends with.
+        """
         in_time = self.backbone.forward_features(clip).mean(dim=(3, 4)).transpose(1, 2)
         features = in_time.mean(dim=1)
-        rows = torch.cat([features, in_time[:sliced].flatten(0, 1)])
-        pooled, slices = self.projector(rows).split([len(features), len(rows) - len(features)])
-        return Embedded(features, pooled, slices.unflatten(0, (sliced, in_time.shape[1])))
+        parts = in_time[:sliced]
+        if slices and in_time.shape[1] % slices == 0:
+            parts = parts.unflatten(1, (slices, -1)).mean(dim=2)
+        rows = torch.cat([features, parts.flatten(0, 1)])
+        pooled, embedded = self.projector(rows).split([len(features), len(rows) - len(features)])
+        return Embedded(features, pooled, embedded.unflatten(0, (sliced, parts.shape[1])))
+
+
+def time_slices(backbone: str, frames: int) -> int:
+    """How many time slices a network ends with on clips of so many frames.
+
+    >>> time_slices("r3d_18_dilated", 16), time_slices("slow_r50", 16), time_slices("r3d_18", 16)
+    (4, 16, 2)
+    """
+    network = build(backbone, num_classes=0, width=0.125).eval()
+    with torch.no_grad():
+        return network.forward_features(torch.zeros(1, 3, frames, 32, 32)).shape[2]
+
+
+def slices_fit(slices: int, config: TeacherConfig) -> bool:
+    """Whether a network that ends with so many time slices can be trained so: global-local contrast
+    needs one for each local clip, or several that are averaged."""
+    return "global_local" not in config.terms or slices % config.locals_count == 0
 
 
 def load_teacher(folder: str | Path) -> Teacher:
@@ -162,7 +200,7 @@ def finetuned_name(fraction: float) -> str:
 
 class Views(NamedTuple):
     """Embeddings of a step: g (2, B, P) of global clips, z (2, B, N, P) of local ones, h
-    (2, B, T', P) of the global clips' time slices; features (2B (1 + N), D) of all clips."""
+    (2, B, N, P) of the global clips' time slices; features (2B (1 + N), D) of all clips."""
 
     g: Tensor
     z: Tensor
@@ -173,13 +211,13 @@ class Views(NamedTuple):
 def embed_views(teacher: nn.Module, views: Tensor, sliced: bool = True) -> Views:
     """Embed ``views`` (B, 2, 1 + N, 3, T, H, W) in [0, 1], global clip first, in one forward.
 
-    Without ``sliced`` h is empty (T' = 0 rows of time).
+    Without ``sliced`` h is empty (no rows of time).
     """
     expect_shape(views, "B a V C T H W", "views", a=2, C=3)
     videos, _, count = views.shape[:3]
     by_view = views.transpose(0, 1)
     clips = torch.cat([by_view[:, :, 0].flatten(0, 1), by_view[:, :, 1:].flatten(0, 2)])
-    embedded = teacher(normalise(clips), 2 * videos if sliced else 0)
+    embedded = teacher(normalise(clips), 2 * videos if sliced else 0, count - 1)
     g, z = embedded.pooled.split([2 * videos, 2 * videos * (count - 1)])
     h = embedded.slices if sliced else g.new_zeros(2 * videos, 0, g.shape[-1])
     return Views(
@@ -193,27 +231,65 @@ def embed_views(teacher: nn.Module, views: Tensor, sliced: bool = True) -> Views
 def contrastive_terms(views: Views, config: TeacherConfig) -> dict[str, Tensor]:
     """The objective's terms by name, unweighted.
 
-    ValueError when the network does not end with one time slice for each local clip.
+    ValueError when the network's time slices do not fit the local clips, see `slices_fit`.
     """
     if "global_local" in config.terms and views.h.shape[2] != views.z.shape[2]:
-        raise ValueError(
-            f"the network ends with {views.h.shape[2]} time slices of a clip, but there are "
-            f"{views.z.shape[2]} local clips: change frames, locals_count or the backbone "
-            "(r3d_18_dilated keeps 4 of 16 frames, r3d_10_dilated 4 of 8)"
-        )
+        raise ValueError(unfit(views.h.shape[2], views.z.shape[2]))
     losses = {
-        "instance_contrast": lambda: instance_contrast(views.g, views.z, config.temperature),
+        "instance_contrast": lambda: instance_contrast(
+            views.g, views.z, config.temperature, config.instance_locals
+        ),
         "local_local": lambda: local_local(views.z, config.temperature),
         "global_local": lambda: global_local(views.h, views.z, config.temperature),
     }
     return {term: losses[term]() for term in config.terms}
 
 
+class Contrasted(NamedTuple):
+    """Cosine ``similarity`` (R, C) of what a loss compares, and which pairs are ``positive``."""
+
+    similarity: np.ndarray
+    positive: np.ndarray
+
+
+def contrasted(views: Views) -> dict[str, Contrasted]:
+    """What the three losses look at, to be drawn: the local clips of all videos, video by video;
+    those of the first video, in both augmentations; its global clip's time slices and its local
+    clips, where the network ends with one slice for each."""
+    _, videos, times, _ = views.z.shape
+    by_video = views.z.transpose(0, 1).flatten(0, 2)  # (B 2 N, P)
+    found = {
+        "instance contrast": (
+            by_video,
+            by_video,
+            np.kron(np.eye(videos), np.ones((2 * times,) * 2)),
+        ),
+        "local-local": (*[by_video[: 2 * times]] * 2, np.kron(np.ones((2, 2)), np.eye(times))),
+    }
+    if views.h.shape[2] == times:
+        found["global-local"] = (views.h[0, 0], views.z[0, 0], np.eye(times))
+    return {
+        name: Contrasted((normalize(a, dim=-1) @ normalize(b, dim=-1).mT).numpy(), mask > 0)
+        for name, (a, b, mask) in found.items()
+    }
+
+
+def unfit(slices: int, locals_count: int) -> str:
+    """The message where a network's time slices do not fit."""
+    return (
+        f"the network ends with {slices} time slices of a clip, which are no multiple of the "
+        f"{locals_count} local clips: change frames, locals_count or the backbone (r3d_18_dilated "
+        "keeps 4 of 16 frames, r3d_10_dilated 4 of 8, slow_r50 all)"
+    )
+
+
 def teacher_step(config: TeacherConfig) -> TrainingStep:
-    """The step that `vidssl.training.fit` calls on batches of `vidssl.data.ViewsDataset`."""
+    """The step that `vidssl.training.fit` calls on batches of `vidssl.data.two_scale_views`:
+    ``clips`` (B, 2 (1 + N), 3, T, H, W)."""
 
     def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
-        views = embed_views(model, batch["views"], sliced="global_local" in config.terms)
+        clips = batch["clips"].unflatten(1, (2, -1))
+        views = embed_views(model, clips, sliced="global_local" in config.terms)
         terms = contrastive_terms(views, config)
         loss = sum(getattr(config, term) * value for term, value in terms.items())
         metrics = {f"{term}_loss": value.item() for term, value in terms.items()}
@@ -370,7 +446,7 @@ def clip_embeddings(teacher: Teacher, clips: Tensor) -> Tensor:
 def measure_similarities(
     invariant: Teacher, distinctive: Teacher, dataset: Dataset, **options
 ) -> Similarities:
-    """Both teachers' matrices of every video of a `vidssl.data.ConsecutiveClipsDataset`.
+    """Both teachers' matrices of every video of a data set of `vidssl.data.consecutive_clips`.
 
     The teachers are the self-supervised ones with their projectors, before any fine-tuning. Each
     video is decoded once. ``options`` as in `vidssl.inference.run_videos`.
@@ -478,20 +554,20 @@ def student_step(
 ) -> TrainingStep:
     """The step that `vidssl.training.fit` calls on batches of `vidssl.data.PairedDataset`.
 
-    ``scores`` maps each video's id to its s; only "similarity" looks into it. L = cross-entropy
-    (labelled) + labelled_weight D(labelled) + unlabelled_weight D(unlabelled), labelled and
-    unlabelled clips in one forward. Student and teachers get the same tensor; of unlabelled pairs
-    (B, 2, 3, T, H, W) the teachers get the first, weak view and the student the second.
+    ``scores`` maps each video's id to its s; only "similarity" looks into it. The loss is that of
+    `student_loss`, labelled and unlabelled clips in one forward. Of unlabelled views
+    (B, V, 3, T, H, W) the teachers get the first and the student the last: one tensor with V = 1, a
+    weak and a strong view with V = 2.
     """
 
     def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
-        known, label, unlabelled = batch["clip"], batch["label"], batch["unlabelled"]
-        weak, seen = unlabelled.unbind(1) if unlabelled.ndim == 6 else (unlabelled, unlabelled)
+        known, label, unlabelled = batch["clips"][:, 0], batch["label"], batch["unlabelled"]
+        weak, seen = unlabelled[:, 0], unlabelled[:, -1]
         p_invariant, p_distinctive = teachers.predict(normalise(torch.cat([known, weak])))
-        s = _weights([*batch["video_id"], *batch["unlabelled_id"]], scores, config.blend)
+        s = blend_weights([*batch["video_id"], *batch["unlabelled_id"]], scores, config.blend)
         target = blend_teachers(p_invariant, p_distinctive, s.to(known.device))
         logits = model(normalise(torch.cat([known, seen])))
-        loss, metrics = _student_loss(logits, label, target, config)
+        loss, metrics = student_loss(logits, label, target, config)
         said = [p.argmax(dim=1) for p in (logits, p_invariant, p_distinctive, target)]
         return loss, {
             **metrics,
@@ -502,12 +578,13 @@ def student_step(
     return step
 
 
-def _student_loss(
+def student_loss(
     logits: Tensor, label: Tensor, target: Tensor, config: StudentConfig
 ) -> tuple[Tensor, Metrics]:
-    """The sum of three terms, and each as it counts in it: with its weight.
+    """Cross-entropy (labelled) + labelled_weight D(labelled) + unlabelled_weight D(unlabelled), and
+    each term as it counts in it: with its weight.
 
-    The first rows of ``logits`` are those with a ``label``.
+    ``logits`` (B, K) and the blended ``target`` (B, K); their first rows have a ``label`` (B',).
     """
     known = len(label)
     labelled = distillation_loss(logits[:known], target[:known], config.distance)
@@ -522,8 +599,8 @@ def _student_loss(
     return loss, {**metrics, "train_accuracy": _share(logits[:known].argmax(dim=1) == label)}
 
 
-def _weights(video_ids: Sequence[str], scores: Mapping[str, float], blend: str) -> Tensor:
-    """The invariant teacher's weight for each video, (B,) float32."""
+def blend_weights(video_ids: Sequence[str], scores: Mapping[str, float], blend: str) -> Tensor:
+    """The invariant teacher's weight for each video, (B,) float32: its s for "similarity"."""
     if blend == "similarity":
         return torch.tensor([scores[video_id] for video_id in video_ids])
     fixed = {"average": 0.5, "invariant": 1.0, "distinctive": 0.0}[blend]

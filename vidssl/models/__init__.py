@@ -5,7 +5,6 @@ from vidssl.models.freezing import freeze
 from vidssl.models.heads import ClipOrderHead, Projector
 from vidssl.models.network import VideoNetwork
 from vidssl.models.registry import NAMES, build
-from vidssl.models.released import load_torchvision_weights
 
 __all__ = [
     "NAMES",
@@ -15,5 +14,4 @@ __all__ = [
     "VideoResNet",
     "build",
     "freeze",
-    "load_torchvision_weights",
 ]

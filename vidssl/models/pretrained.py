@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from vidssl.files import whole
 from vidssl.models.network import VideoNetwork
 from vidssl.models.registry import build
 from vidssl.models.released import (
@@ -23,13 +23,10 @@ CLASSIFIER = "classifier."
 
 def save_pretrained(model: nn.Module, path: str | Path, **about) -> Path:
     """Write the weights of ``model`` with what one must know to build it again (``about``)."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
     state = {name: value.cpu() for name, value in model.state_dict().items()}
-    torch.save({"weights": state, "about": about}, partial)
-    os.replace(partial, path)
-    return path
+    with whole(Path(path)) as partial:
+        torch.save({"weights": state, "about": about}, partial)
+    return Path(path)
 
 
 def load_pretrained(model: VideoNetwork, path: str | Path) -> dict:

@@ -92,16 +92,6 @@ def load_tensors(
     return [name for name in weights if names.get(name) not in loaded]
 
 
-def load_torchvision_weights(model: VideoNetwork, state_dict: Mapping[str, Tensor]) -> None:
-    """Load torchvision's weights of the same network (r3d_18 into r3d_18_dilated fits too).
-
-    The classifier is loaded if it has as many classes as the model's; otherwise the model keeps
-    its own. Any other difference in names or shapes is a ValueError, and nothing is loaded.
-    """
-    weights = {_torchvision(name) or name: tensor for name, tensor in state_dict.items()}
-    _load_all(model, weights, classifier=True)
-
-
 def _load_all(model: VideoNetwork, weights: Mapping[str, Tensor], classifier: bool) -> set[str]:
     """Load ``weights`` in our names, the classifier's if wanted and fit; names of the loaded."""
     differ = differing(model.state_dict(), weights)

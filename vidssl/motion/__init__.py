@@ -6,7 +6,6 @@ import.
 
 from vidssl.motion.flow import (
     METHODS,
-    clip_flow,
     decode_flow,
     encode_flow,
     flip_flow,
@@ -38,7 +37,6 @@ __all__ = [
     "MOTIONS",
     "MaskRatio",
     "Motions",
-    "clip_flow",
     "decode_flow",
     "encode_flow",
     "flip_clips",

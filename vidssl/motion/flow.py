@@ -18,15 +18,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from vidssl.core import compute_device, expect_shape, one_of
+from vidssl.core import compute_device, one_of
 from vidssl.data.flow_files import decode_flow, encode_flow, flip_flow, resize_flow
 from vidssl.motion.tv_l1 import tv_l1
 
 __all__ = [
     "METHODS",
-    "clip_flow",
     "decode_flow",
     "encode_flow",
     "flip_flow",
@@ -122,19 +120,6 @@ def optical_flow(frames: np.ndarray, method: str = "reference", **changed: Any) 
         return _with_torch(pictures, settings)
     between = _opencv(method, settings)
     return np.stack([between(first, second, None) for first, second in pairwise(pictures)])
-
-
-def clip_flow(clips: Tensor, **settings: Any) -> Tensor:
-    """Flow (B, 2, T-1, H, W) of RGB clips (B, 3, T, H, W) in [0, 1], computed where they are.
-
-    For flow inside a training step on a GPU; without gradient. ``settings`` go to `tv_l1`.
-    """
-    expect_shape(clips, "B C T H W", "clips", C=3)
-    weights = clips.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1, 1)
-    luma = (clips * weights).sum(1).clamp(0, 1)
-    previous, following = (part.flatten(0, 1) for part in (luma[:, :-1], luma[:, 1:]))
-    flow = tv_l1(previous, following, **settings)
-    return flow.unflatten(0, (len(clips), -1)).transpose(1, 2)
 
 
 def _with_torch(pictures: np.ndarray, settings: dict[str, Any]) -> np.ndarray:

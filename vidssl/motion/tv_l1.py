@@ -66,7 +66,7 @@ def tv_l1(
         slopes = _central_differences(target)
         for _ in range(warps):
             data = _linearised(small, target, slopes, flow)
-            flow = _median(_median(_primal_dual(flow, dual, *data, attachment, iterations)))
+            flow = _median(_median(primal_dual(flow, dual, *data, attachment, iterations)))
     return flow
 
 
@@ -162,7 +162,7 @@ def _linearised(first: Tensor, second: Tensor, slopes: Tensor, flow: Tensor):
 # --- the convex problem --------------------------------------------------------------------------
 
 
-def _primal_dual(
+def primal_dual(
     flow: Tensor,
     dual: Tensor,
     constant: Tensor,

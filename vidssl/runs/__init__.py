@@ -13,6 +13,7 @@ Inside a notebook:
 
 from vidssl.runs.earlier import MissingInput, Need, teacher_needs
 from vidssl.runs.execute import RunFailed, RunLocked, execute
+from vidssl.runs.expectations import Expectation, expectations_table
 from vidssl.runs.figures import figure_files, save_figure
 from vidssl.runs.given import Given
 from vidssl.runs.graph import Graph, Job
@@ -33,6 +34,8 @@ from vidssl.runs.provenance import code_hashes, find_project
 from vidssl.runs.records import (
     Pooled,
     Run,
+    data_hash,
+    labels_said,
     load_records,
     pool_folds,
     records_folder,
@@ -41,6 +44,7 @@ from vidssl.runs.records import (
 from vidssl.runs.tracing import read_origin, trace
 
 __all__ = [
+    "Expectation",
     "Given",
     "Graph",
     "Job",
@@ -53,12 +57,15 @@ __all__ = [
     "RunLocked",
     "check_parameters",
     "code_hashes",
+    "data_hash",
     "declared_parameters",
     "embedded_data",
     "execute",
+    "expectations_table",
     "figure_files",
     "fill_map",
     "find_project",
+    "labels_said",
     "load_graph",
     "load_records",
     "notebook_code",

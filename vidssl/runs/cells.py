@@ -21,7 +21,8 @@ DRAWN = ("settings", "methods", "beside printed")
 class Cell:
     """One row in one column: its runs, one a seed, and where their number stands in the records.
 
-    ``metrics``: name in the table -> what the records call it after ``prefix``.
+    ``metrics``: name in the table -> what the records call it after ``prefix``. ``formerly``: runs,
+    or their names, whose records held these numbers before; they stand in for those not run yet.
     """
 
     row: str
@@ -29,6 +30,7 @@ class Cell:
     runs: Sequence[Any]  # jobs of the graph; ids of records once they are named
     prefix: str = ""
     metrics: Mapping[str, str] = field(default_factory=lambda: dict(ACCURACIES))
+    formerly: Sequence[Any] = ()
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,18 @@ class Question:
         """Every run in it, once."""
         return list(dict.fromkeys(run for cell in self.cells for run in cell.runs))
 
+    @property
+    def standing_in(self) -> dict[str, str]:
+        """Run -> the one whose record holds its numbers where it has none."""
+        return {run: old for cell in self.cells for run, old in zip(cell.runs, cell.formerly)}
+
     def named(self, name: str, about: str, run_id: Callable[[Any], str]) -> Question:
         """The same table with its name, its question and ids for jobs."""
-        cells = [replace(cell, runs=[run_id(job) for job in cell.runs]) for cell in self.cells]
+
+        def ids(jobs: Sequence[Any]) -> list[str]:
+            return [run_id(job) for job in jobs]
+
+        cells = [replace(c, runs=ids(c.runs), formerly=ids(c.formerly)) for c in self.cells]
         return replace(self, cells=cells, name=name, about=" ".join(about.split()))
 
     def joined(self, other: Question) -> Question:

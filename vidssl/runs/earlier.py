@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vidssl.runs.notebooks import notebook_names, notebook_path
 from vidssl.runs.parameters import (
+    ParameterError,
     PlainError,
     changed_settings,
     put_value,
@@ -375,3 +377,36 @@ def teacher_needs(fraction: float, **about: Any) -> list[Need]:
         Need(kind, "30_timebalance_teachers", files, {"objective": kind}, made_with, **about)
         for kind in ("invariant", "distinctive")
     ]
+
+
+FROM_SCRATCH = "scratch"
+
+
+def start_needs(params: Mapping[str, Any], project: Path) -> dict[str, Need]:
+    """What the parameter ``starts`` (name -> path of weights) needs of earlier runs.
+
+    "scratch" needs nothing. A name without a path is that of the pages ``NN_<name>_...``: the
+    first of them that leaves a ``backbone.pt`` makes it. ParameterError for a name without either.
+    """
+    from vidssl.runs.promises import files_of
+
+    needs = {}
+    for name, path in params["starts"].items():
+        if name == FROM_SCRATCH:
+            continue
+        pages = [p for p in notebook_names(project) if p.partition("_")[2].startswith(f"{name}_")]
+        makers = [
+            p for p in pages if "backbone.pt" in _names(files_of(notebook_path(p, project), {}))
+        ]
+        if not path and not makers:
+            raise ParameterError(
+                f"starts: no page makes weights of {name!r}; give their path, "
+                f'e.g. starts={{"{name}": "papermill_runs/.../backbone.pt"}}'
+            )
+        built = {"backbone": params["backbone"], "width": params["width"]}
+        needs[name] = Need(f"starts.{name}", (makers or [""])[0], ("backbone.pt",), built)
+    return needs
+
+
+def _names(promises: Iterable[Any]) -> list[str]:
+    return [promise.name for promise in promises]

@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TextIO
 
+from vidssl.core import is_alive
 from vidssl.files import drop_output
 from vidssl.runs import provenance
 from vidssl.runs.earlier import MissingInput
@@ -92,19 +93,9 @@ def _advice(who: str) -> str:
     """What to do about a holder; one that was killed leaves the lock to what it had started."""
     number = who.partition(" ")[2].partition(" ")[0]
     is_here = who.endswith(f" on {socket.gethostname()}") and number.isdigit()
-    if is_here and not _is_alive(int(number)):
+    if is_here and not is_alive(int(number)):
         return ", which was killed, and what it had started goes on; wait for that, or end it"
     return "; wait for it, or end it"
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
 
 
 def this_process() -> str:
@@ -131,22 +122,12 @@ def is_held(folder: Path) -> bool:
     """
     try:
         holder = HOLDER.match(holder_of(folder))
-        if holder and holder[2] == socket.gethostname() and not _is_alive(int(holder[1])):
+        if holder and holder[2] == socket.gethostname() and not is_alive(int(holder[1])):
             return False
         with open(folder / LOCK, encoding="utf-8") as file:
             return not _hold(file, tries=1)
     except (OSError, ValueError):  # no lock, or not ours to read
         return False
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except PermissionError:
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
 
 
 def holder_of(folder: Path, lock: str = LOCK) -> str:

@@ -93,7 +93,7 @@ def _videos_per_class(params: Params, splits: Splits, lengths: list[int]) -> dic
 
 
 def _epochs(params: Params, splits: Splits, lengths: list[int]) -> dict[str, float]:
-    if "epochs" not in params:
+    if not params.get("epochs"):  # none, or 0: steps say how long
         return {}
     videos = min(len(splits.train), params.get("max_images") or len(splits.train))
     epochs = max(params["epochs"], round(params["epochs"] * EMBEDDED_VIDEOS / videos))

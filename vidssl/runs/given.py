@@ -22,9 +22,10 @@ from vidssl.runs.provenance import find_project, short
 PATHS = (  # parameters that name a file or a folder, or hold such names
     "dataset_options.annotations",
     *("cells", "compare", "distinctive", "features", "flow", "image", "invariant"),
-    *("label_list", "label_lists", "mosi_unmasked_weights", "mosi_weights", "motion_model"),
-    *("motion_predictions", "pretrained", "pseudo_labels", "records", "root", "similarities"),
-    *("supervised_weights", "teacher_features"),
+    *("label_list", "label_lists", "mars_start", "mosi_unmasked_weights", "mosi_weights"),
+    *("motion_model", "motion_predictions", "pretrained", "pseudo_labels", "records"),
+    *("rgb_predictions", "root", "similarities", "starts", "supervised_weights"),
+    *("teacher_features", "without_classes"),
 )
 SET_BY_RUNS = {"scale": "--scale", "run_folder": "the folder of the run"}
 

@@ -190,9 +190,9 @@ class Graph:
             self.jobs[name] = replace(job, asked=self._named(name, asked).text())
         return self.jobs[name]
 
-    def run_id(self, job: Job) -> str:
-        """The name of a job's record."""
-        return f"{self.scale}-{job.name}"
+    def run_id(self, job: Job | str) -> str:
+        """The name of the record of a job, or of a run of that name."""
+        return f"{self.scale}-{job if isinstance(job, str) else job.name}"
 
     def start_from(self, jobs: Sequence[Job]) -> dict[str, str]:
         """The parameter that points at the weights of a job, of which there is one or none."""

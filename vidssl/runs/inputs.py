@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidssl.core import one_of
 from vidssl.runs.earlier import located, not_there
 from vidssl.runs.parameters import ParameterError, scale_file, value_in
 from vidssl.runs.provenance import find_project
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 # parameters that are paths, of what no other page makes
 PATHS = ("root", "dataset_options.annotations", "flow", "records", "cells", "label_list")
-PATHS += ("label_lists", "image")
+PATHS += ("label_lists", "image", "without_classes")
 
 
 def embedded_data(
@@ -77,7 +78,8 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False, whole: bool =
     ``labelled=True`` refuses data without classes or test videos. A ``validation`` above 0 is the
     share of the training videos, in whole groups, that takes the place of the test videos: settings
     are chosen on those, so that the test videos are met once. Where listed videos were skipped, the
-    data set's name says how many, so that it stands on every figure. Raises as
+    data set's name says how many, so that it stands on every figure. An unlabelled source may be
+    the other side or lack classes, see `_source_side`. Raises as
     `vidssl.data.open_dataset` does.
     """
     from vidssl.data import open_dataset, validation_split
@@ -86,6 +88,7 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False, whole: bool =
     data_seed = params.get("data_seed", 0)
     splits = open_dataset(dataset, root, data_seed=data_seed, **_options(params))
     splits.name += _told_absent(splits.caveats)
+    splits = _source_side(splits, params)
     if labelled and not splits.test:
         raise ParameterError(
             f"root={str(root)!r} has no labelled test videos: put videos into one folder a class"
@@ -100,6 +103,25 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False, whole: bool =
         name = f"{splits.name}, validation"
         absent = {"train": splits.absent["train"]} if splits.absent else {}
         splits = replace(splits, train=train, test=held_out, name=name, absent=absent)
+    return splits
+
+
+def _source_side(splits: Splits, params: Mapping[str, Any]) -> Splits:
+    """What an unlabelled source is taken from: ``source_side`` "test" puts the test videos in place
+    of the training ones, ``without_classes`` names a file of classes that are left out."""
+    from vidssl.data import without_classes
+
+    if one_of("source_side", params.get("source_side", "train"), ("train", "test")) == "test":
+        moved = {
+            name: {"train": side["test"]} if "test" in side else {}
+            for name, side in (("absent", splits.absent), ("listed", splits.listed))
+        }
+        name = f"{splits.name}, its test videos"
+        splits = replace(splits, train=splits.test, test=[], name=name, **moved)
+    if params.get("without_classes"):
+        kept = without_classes(splits, params["without_classes"])
+        fewer = len(splits.train) - len(kept.train)
+        splits = replace(kept, name=f"{splits.name} without {fewer} videos of named classes")
     return splits
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -92,13 +93,17 @@ class CodeNow:
 
 def pair_text(path: Path) -> str:
     """The .ipynb that belongs beside the py:percent notebook ``path``: no outputs, and cell ids
-    made from the notebook's name and the cell's place, so that equal text gives equal files."""
+    made from what they say, so that equal text gives equal files and a new cell changes no other's
+    id."""
     import jupytext
     import nbformat
 
     notebook = jupytext.read(path)
-    for place, cell in enumerate(notebook.cells):
-        cell["id"] = sha256(f"{path.stem}/{place}".encode()).hexdigest()[:12]
+    alike: Counter[str] = Counter()
+    for cell in notebook.cells:
+        content = f"{path.stem}/{cell.cell_type}/{cell.source}"
+        cell["id"] = sha256(f"{content}/{alike[content]}".encode()).hexdigest()[:12]
+        alike[content] += 1
     notebook.metadata = METADATA
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return nbformat.writes(notebook) + "\n"

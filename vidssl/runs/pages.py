@@ -18,17 +18,17 @@ takes (mini scale) and what it gives:
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vidssl.core import counted
 from vidssl.runs.earlier import EXPLORATION
+from vidssl.runs.listing import Listed, read_runs
 from vidssl.runs.notebooks import notebook_cells, notebook_names, notebook_path
 from vidssl.runs.provenance import find_project, write_atomic
 
@@ -51,11 +51,6 @@ class PageHead:
     needs: str
     takes: str
     gives: str
-
-    @property
-    def chapter(self) -> str:
-        """What comes before the colon of the title; "" where there is none."""
-        return self.title.partition(":")[0] if ":" in self.title else ""
 
 
 def page_head(path: Path) -> PageHead:
@@ -118,54 +113,40 @@ def overview(project: Path | None = None) -> list[dict[str, str]]:
     """What has been run, a row a page: how many runs are finished (their records), at which scales,
     when the last one was; how many were begun and not finished, how many explored by hand.
 
-    Nothing is assumed: a missing folder is empty, and a file that is no record, or one of an older
-    version that lacks something, counts as unreadable.
+    Nothing is assumed: a missing folder is empty, and a file that is no record is counted.
     """
     project = project or find_project()
     home = project / "papermill_runs"
-    runs: dict[str, dict[str, Any]] = defaultdict(lambda: defaultdict(list))
-    for path in sorted((home / "records").glob("*.json")):
-        record = _told(path)
-        page = runs[record["notebook"] if record else UNREADABLE]
-        page["finished"].append(record or {"scale": ""})
-    for name, begun in _begun(home):
-        runs[name]["unfinished"].append(begun)
+    listed, unreadable = read_runs(home)
+    runs: dict[str, list[Listed]] = defaultdict(list)
+    explored: dict[str, list[float]] = defaultdict(list)
+    for run in listed:
+        runs[run.notebook].append(run)
     for path in home.glob(f"explore/*/*/{EXPLORATION}"):
-        runs[path.parents[1].name]["explored"].append(path.stat().st_mtime)
-    known = [name for name in notebook_names(project) if name in runs]
-    return [_row(name, runs[name]) for name in [*known, *sorted(runs.keys() - set(known))]]
+        explored[path.parents[1].name].append(path.stat().st_mtime)
+    pages = runs.keys() | explored.keys()
+    known = [name for name in notebook_names(project) if name in pages]
+    rows = [
+        _row(name, runs[name], explored[name]) for name in [*known, *sorted(pages - set(known))]
+    ]
+    if unreadable:
+        about = "no record of a run, or an older version's; `vidssl runs` names them"
+        rows.append(_row(UNREADABLE, [], []) | {"besides": about})
+        rows[-1]["finished runs"] = str(len(unreadable))
+    return rows
 
 
-def _told(path: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        record["notebook"], record["run"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return record
-
-
-def _begun(home: Path) -> Iterable[tuple[str, float]]:
-    """(page, time) of executed notebooks beside which no run.json says that they ended."""
-    for path in home.glob("*/*/[!.]*.ipynb"):
-        if path.parents[1].name != "explore" and not (path.parent / "run.json").exists():
-            yield path.stem, path.stat().st_mtime
-
-
-def _row(name: str, runs: Mapping[str, list]) -> dict[str, str]:
-    records = runs["finished"]
-    state = [f"{counted(len(runs['unfinished']), 'run')} begun, not finished"] * bool(
-        runs["unfinished"]
-    )
-    if runs["explored"]:
-        state.append(f"explored by hand, last {_day(max(runs['explored']))}")
-    if name == UNREADABLE:
-        state.append("no record of a run, or an older version's; `vidssl runs` names the first")
+def _row(name: str, runs: Sequence[Listed], explored: Sequence[float]) -> dict[str, str]:
+    finished = [run for run in runs if not run.state]
+    begun = len(runs) - len(finished)
+    state = [f"{counted(begun, 'run')} begun, not finished"] * bool(begun)
+    if explored:
+        state.append(f"explored by hand, last {_day(max(explored))}")
     return {
         "page": name,
-        "finished runs": str(len(records)),
-        "scales": ", ".join(sorted({str(record.get("scale", "?")) for record in records} - {""})),
-        "last": max((str(record.get("finished", "")) for record in records), default=""),
+        "finished runs": str(len(finished)),
+        "scales": ", ".join(sorted({run.scale for run in finished} - {""})),
+        "last": max((run.record["finished"] for run in finished), default=""),
         "besides": "; ".join(state),
     }
 

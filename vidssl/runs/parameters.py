@@ -41,6 +41,15 @@ ENTRIES = {  # dictionaries whose entries are known, each with a value of its ki
         "missing": "refuse",
         "missing_at_most": 0.2,
     },
+    "augmentation": {  # of `vidssl.data.Augmentation`
+        "scale": [],
+        "flip": 0.0,
+        "color": [],
+        "color_probability": 1.0,
+        "grey": 0.0,
+        "erase": 0.0,
+        "erasings": 1,
+    },
 }
 
 

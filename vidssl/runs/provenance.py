@@ -10,9 +10,10 @@ import resource
 import subprocess
 import sys
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from vidssl.files import write_atomic as write_atomic  # passed on to the rest o
 PACKAGE = Path(__file__).resolve().parents[1]
 CODE_PATHS = ("vidssl", "notebooks", "papermill_runs", "pyproject.toml", "constraints.txt")
 TELLS_ONLY = ("progress",)  # rooms that no result depends on
+ENDS = (tokenize.NEWLINE, tokenize.COMMENT, tokenize.ENDMARKER)
 TABLES = ("vidssl.runs.tables", "vidssl.runs.cells")  # a room of their own: numbers depend on them
 VERSIONED = ("torch", "torchvision", "numpy", "decord", "av", "accelerate", "matplotlib")
 
@@ -74,156 +76,65 @@ def meaning(source: str) -> str:
     """Python source without comments, docstrings and blank lines: what an edit must touch to
     make a run's result doubtful. The same text on every Python version."""
     lines = source.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+    begins = True  # a statement
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    for token, following in pairwise(t for t in tokens if t.type != tokenize.NL):
+        (first, column), (last, _) = token.start, token.end
         if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    for node in _statements(ast.parse(source)):
-        docstring = _docstring(node)
-        if docstring is not None:
-            for row in range(docstring.lineno - 1, docstring.end_lineno):
-                lines[row] = ""
+            lines[first - 1] = lines[first - 1][:column]
+            continue
+        if begins and token.type == tokenize.STRING and following.type in ENDS:
+            lines[first - 1 : last] = [""] * (last - first + 1)
+        begins = token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
     return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
-def _docstring(node: ast.AST) -> ast.Expr | None:
-    if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-        return None
-    first = node.body[0] if node.body else None
-    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    return first if is_text and isinstance(first.value.value, str) else None
-
-
-def _statements(tree: ast.Module) -> list[ast.AST]:
-    """The module and every statement in it, outer ones first; quicker than a walk over all."""
-    found: list[ast.AST] = [tree]
-    for node in found:
-        for block in ("body", "handlers", "orelse", "finalbody", "cases"):
-            found += getattr(node, block, ())
-    return found
-
-
-def imported_names(source: str, module: str = "", is_package: bool = False) -> Iterator[str]:
+@cache
+def imported_names(source: str) -> tuple[str, ...]:
     """Dotted names of ``vidssl`` that Python source imports, at any depth of nesting.
 
     ``from vidssl.data import decode`` gives both "vidssl.data" and "vidssl.data.decode": whether
-    the last part is a module is for the caller to look up. ``module`` resolves relative imports.
+    the last part is a module is for the caller to look up.
     """
-    yield from _imported(ast.parse(source), module, is_package)
-
-
-def _imported(tree: ast.Module, module: str, is_package: bool = False) -> Iterator[str]:
-    for node in _statements(tree):
+    found = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found = [alias.name for alias in node.names]
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = _absolute(node, module, is_package)
-            found = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        yield from (name for name in found if name.split(".")[0] == "vidssl")
-
-
-def _absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
-    if not node.level:
-        return node.module or ""
-    parts = module.split(".")
-    parts = parts[: len(parts) - node.level + is_package]
-    return ".".join([*parts, *([node.module] if node.module else [])])
+            found += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(name for name in dict.fromkeys(found) if name.split(".")[0] == "vidssl")
 
 
 def module_file(name: str, package: Path = PACKAGE) -> Path | None:
     """The file of a dotted module of vidssl, or None where the name is not a module."""
     base = package.joinpath(*name.split(".")[1:])
-    for path in (base / "__init__.py", base.with_suffix(".py")):
-        if path.is_file():
-            return path
-    return None
-
-
-def modules_used(names: Iterable[str], package: Path = PACKAGE) -> dict[str, Path]:
-    """The modules of vidssl that stand behind dotted ``names``, with their files.
-
-    A package's ``__init__`` only passes names on, so it is looked through: of
-    ``vidssl.data.ClipDataset`` comes the module that defines it, and what that module uses in turn,
-    not all that the package offers.
-    """
-    used: dict[str, Path] = {}
-    waiting = list(dict.fromkeys(names))
-    for asked in waiting:
-        name = _defining_module(asked, package)
-        if name and name not in used:
-            used[name] = module_file(name, package)
-            uses = _uses(used[name].read_text(encoding="utf-8"), name)
-            waiting += [other for other in dict.fromkeys(uses) if other not in waiting]
-    return used
-
-
-@cache
-def _uses(source: str, module: str) -> tuple[str, ...]:
-    return tuple(used_names(source, module))
-
-
-def used_names(source: str, module: str = "") -> Iterator[str]:
-    """Dotted names of vidssl that ``source`` imports, and those it reaches as ``package.name``."""
-    tree = ast.parse(source)
-    yield from _imported(tree, module)
-    bound = dict(_bindings(tree, module))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            package = bound.get(node.value.id, "")
-            if package.split(".")[0] == "vidssl":
-                yield f"{package}.{node.attr}"
-
-
-def _bindings(tree: ast.Module, module: str, is_package: bool = False) -> Iterator[tuple[str, str]]:
-    """(name in the source, dotted name) of every ``from ... import ...``."""
-    for node in _statements(tree):
-        if isinstance(node, ast.ImportFrom):
-            base = _absolute(node, module, is_package)
-            yield from (
-                (alias.asname or alias.name, f"{base}.{alias.name}") for alias in node.names
-            )
-
-
-@cache
-def _passed_on(source: str, package: str) -> dict[str, str]:
-    """Name -> dotted name, of what a package's ``__init__`` passes on."""
-    return dict(_bindings(ast.parse(source), package, is_package=True))
-
-
-def _defining_module(name: str, package: Path) -> str | None:
-    """The module, no package, behind a dotted name; None where nothing of vidssl defines it."""
-    path = module_file(name, package)
-    if path is not None:
-        return None if path.name == "__init__.py" else name
-    parent, _, attribute = name.rpartition(".")
-    path = module_file(parent, package) if parent else None
-    if path is None:
-        return None
-    if path.name != "__init__.py":
-        return parent
-    passed_on = _passed_on(path.read_text(encoding="utf-8"), parent)
-    return _defining_module(passed_on[attribute], package) if attribute in passed_on else None
+    return next((p for p in (base / "__init__.py", base.with_suffix(".py")) if p.is_file()), None)
 
 
 def code_hashes(
-    source: str | Iterable[str], without: tuple[str, ...] = ("runs", "cli")
+    source: str | Iterable[str],
+    without: tuple[str, ...] = ("runs", "cli"),
+    package: Path = PACKAGE,
 ) -> dict[str, str]:
-    """Room of vidssl -> 12 hex digits over the modules that ``source`` uses of it.
+    """Room of vidssl -> 12 hex digits over the modules of it that ``source`` imports, and those
+    that these import; of a package named by itself, all that it passes on.
 
     ``source`` is Python source or a list of dotted names. Rooms in ``without`` are left out with
     all that only they import: a change of a plot need not train again, nor does a change of a
     module that the run never meets.
     """
-    names = used_names(source) if isinstance(source, str) else source
     without = {*without, *TELLS_ONLY}
-    kept = [name for name in names if _room(name) not in without]
+    waiting = list(imported_names(source) if isinstance(source, str) else source)
+    texts: dict[str, str] = {}
+    for name in waiting:
+        path = None if name in texts or _room(name) in without else module_file(name, package)
+        if path:
+            texts[name] = path.read_text(encoding="utf-8")
+            waiting += imported_names(texts[name])
     digests: dict[str, Any] = {}
-    for name, path in sorted(modules_used(kept).items()):
-        if _room(name) not in without:
-            digest = digests.setdefault(_room(name), sha256())
-            digest.update(f"{name}\n{meaning(path.read_text(encoding='utf-8'))}\n".encode())
+    for name, text in sorted(texts.items()):
+        digest = digests.setdefault(_room(name), sha256())
+        digest.update(f"{name}\n{meaning(text)}\n".encode())
     return {room: digest.hexdigest()[:12] for room, digest in digests.items()}
 
 

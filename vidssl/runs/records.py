@@ -7,13 +7,15 @@ import math
 import os
 import time
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidssl.progress import in_notebook, warnings_as_lines
 from vidssl.runs import provenance
-from vidssl.runs.earlier import Need, Page, find_inputs, locate_all
+from vidssl.runs.earlier import Need, Page, find_inputs, locate_all, start_needs
+from vidssl.runs.expectations import Expectation, expectations_table
 from vidssl.runs.explore import explained, explore_folder, note_exploration
 from vidssl.runs.figures import figure_files, save_figure
 from vidssl.runs.fitting import fit_to_data
@@ -34,6 +36,7 @@ from vidssl.runs.parameters import (
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from vidssl.core import VideoRecord
@@ -134,6 +137,30 @@ class Run:
         page = Page(self.notebook, self.params, self.project)
         return find_inputs(needs, page, roots, exploring=not self.keeps_record)
 
+    def outputs(self, part: str = "") -> dict[str, Any]:
+        """Where a training's checkpoints, rows and live curves go: the last arguments of
+        `vidssl.protocol.train`. ``part`` names one of several trainings of this run."""
+        from vidssl.visualize.widgets import progress_report
+
+        folder = self.checkpoint_folder
+        named = {"part": part} if part else {}
+        return {
+            "folder": folder / part if folder and part else folder,
+            "log": partial(self.log, **named),
+            "report": progress_report(),
+        }
+
+    def starts(self) -> dict[str, str]:
+        """Name -> path of the weights that the parameter ``starts`` asks for; "" for "scratch".
+
+        Ask in the page's first cell, as `inputs`; an empty path is the newest ``backbone.pt`` of
+        the page of that name, see `earlier.start_needs`.
+        """
+        needs = start_needs(self.params, self.project)
+        found = self.inputs(*needs.values())
+        paths = dict(zip(needs, found))
+        return {name: paths.get(name, "") for name in self.params["starts"]}
+
     def log(self, *, step: int, **metrics: Any) -> None:
         """Append one line of numbers to ``metrics.jsonl``."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -184,15 +211,23 @@ class Run:
         seeds: Sequence[int] = (),
         failed: Sequence[str] = (),
         data_hash: str = "",
-    ) -> None:
-        """Write ``run.json``, then the record. The last line of every notebook.
+        expectations: Sequence[Expectation] = (),
+    ) -> pd.DataFrame | None:
+        """Write ``run.json``, then the record; returns what is held, open or against of the
+        ``expectations``. The last line of every notebook.
 
         ``failed`` are videos that could not be read; a record names the first few and the count.
         """
         full = self._summary(metrics, seeds, failed, data_hash)
-        if not self.keeps_record:
+        if expectations:
+            full["expectations"] = {each.claim: each.answer for each in expectations}
+        if self.keeps_record:
+            self._write(full)
+        else:
             print(explained(self.notebook, self.folder, self.params, self.project))
-            return
+        return expectations_table(expectations) if expectations else None
+
+    def _write(self, full: Mapping[str, Any]) -> None:
         provenance.write_atomic(self.folder / "run.json", json.dumps(full, indent=1) + "\n")
         record = small_record(full, self.project)
         path = self.folder / "record.json"
@@ -263,6 +298,27 @@ def start(notebook: str, namespace: MutableMapping[str, Any]) -> Run:
     run.given, run.namespace = given_names(namespace, declared_parameters(path)), namespace
     print(f"{path.stem}: scale {run.scale}, folder {provenance.short(folder, project)}")
     return run
+
+
+def data_hash(splits: Splits, labelled: Sequence[VideoRecord], label_list: str = "") -> str:
+    """What a record says of the videos: the data set's fingerprint, or with a list of labelled
+    videos that of these and the test videos."""
+    return replace(splits, train=labelled).fingerprint if label_list else splits.fingerprint
+
+
+def labels_said(params: Mapping[str, Any]) -> str:
+    """The labelled videos that a page's parameters ask for, in words for a figure's note.
+
+    >>> labels_said({"videos_per_class": 5, "label_list": ""})
+    '5 videos a class'
+    >>> labels_said({"label_fraction": 0.05})
+    '5% of the labels'
+    """
+    if params.get("label_list"):
+        return f"labels: {Path(params['label_list']).name}"
+    if params.get("label_fraction"):
+        return f"{100 * params['label_fraction']:g}% of the labels"
+    return f"{params.get('videos_per_class') or 'all'} videos a class"
 
 
 def plain(value: Any) -> Any:

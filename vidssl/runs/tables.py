@@ -51,13 +51,21 @@ def read(run: Run) -> Results:
     """
     question, records = _asked(run), run.params["records"]
     home = run.runs_root / "records" if run.runs_root else records_folder(run.project)
-    paths = {name: Path(records or home) / f"{name}.json" for name in question.runs}
-    found = {name: read_record(path) for name, path in paths.items() if path.exists()}
-    if not found:
+    results = Results(question, records_of(question, Path(records or home)))
+    if not results.records:
         raise _no_records(question, run.scale)
-    results = Results(question, found)
     print(results)
     return results
+
+
+def records_of(question: Question, root: Path) -> dict[str, dict[str, Any]]:
+    """Id -> record of each run in a table; of one not run yet, its stand-in's under its own id."""
+    found = {}
+    for name in question.runs:
+        for asked in (name, question.standing_in.get(name, name)):
+            if name not in found and (root / f"{asked}.json").exists():
+                found[name] = read_record(root / f"{asked}.json")
+    return found
 
 
 def _asked(run: Run) -> Question:
@@ -109,14 +117,19 @@ class Results:
             self._judge(claim)
 
     def __str__(self) -> str:
-        runs, spent = counted(len(self.records), "run"), in_words(self.minutes * 60)
+        runs, spent = counted(len(self.sources), "run"), in_words(self.minutes * 60)
         told = f"{self.question.name}: {self.question.about}\n{runs}, {spent} in all"
         return told + (f"\nnot run: {_some(self.not_run)}" if self.not_run else "")
 
     @property
+    def sources(self) -> dict[str, Mapping[str, Any]]:
+        """Run -> record, of the runs whose records are read."""
+        return {record["run"]: record for record in self.records.values()}
+
+    @property
     def minutes(self) -> float:
         """What the runs took in all."""
-        return sum(record["seconds"] for record in self.records.values()) / 60
+        return sum(record["seconds"] for record in self.sources.values()) / 60
 
     @property
     def seeds(self) -> list[int]:
@@ -210,7 +223,7 @@ class Results:
             quoted = [row for row in self.rows if row["paper"] is not None]
             return accuracy_beside_printed(own + quoted, metric=about.measured)
         if about.draw == "methods":
-            return accuracy_by_method(own, metric=about.measured)
+            return accuracy_by_method(own)
         look: dict[str, Any] = {"setting": about.setting, "metric": about.measured}
         if about.note:
             look["note"] = f"{self.dataset} · {self.scale} · {about.note}"
@@ -230,13 +243,13 @@ class Results:
             "data": self.rows,
             "alt": f"{self.question.about} {what}{by}; bars are 95 % intervals over seeds.",
             "dataset": f"{self.dataset}, data seed {self.data_seed}",
-            "from_runs": sorted(self.records),
+            "from_runs": sorted(self.sources),
         }
 
     def metrics(self) -> dict[str, Any]:
         """What the page's own record keeps: each difference, how many runs, how long they took."""
         judged = {n: list(c.difference) for n, (c, _) in self.compared.items() if c}
-        return {**judged, "runs": len(self.records), "minutes": self.minutes}
+        return {**judged, "runs": len(self.sources), "minutes": self.minutes}
 
     # --- rows ------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """Arrays in, matplotlib Figure out; widgets for notebooks are in `vidssl.visualize.widgets`."""
 
-from vidssl.visualize.clips import as_frames, film_strip, image_grid
+from vidssl.visualize.clips import as_frames, film_strip
 from vidssl.visualize.marks import Marks
-from vidssl.visualize.retrieval import cluster_gallery, neighbour_gallery
+from vidssl.visualize.sources import source
 from vidssl.visualize.style import COLORS, COLUMN_WIDTH, PAGE_WIDTH, paper_style
 from vidssl.visualize.tables import (
     accuracy_by_setting,
@@ -18,12 +18,10 @@ __all__ = [
     "Marks",
     "accuracy_by_setting",
     "as_frames",
-    "cluster_gallery",
     "confusion_matrix",
     "film_strip",
-    "image_grid",
     "learning_curves",
-    "neighbour_gallery",
     "paper_style",
     "per_class_accuracy",
+    "source",
 ]

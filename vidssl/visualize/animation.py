@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 
 from vidssl.visualize.clips import Clip, as_frames
-from vidssl.visualize.style import COLORS, PAGE_WIDTH, add_note, new_figure, paper_style
+from vidssl.visualize.style import COLORS, PAGE_WIDTH, new_figure, paper_style
 
 SCREEN_DPI = 110
 Square = Sequence[float]  # left, top, side, px
@@ -42,7 +42,6 @@ def animated_grid(
     names: Sequence[str] = (),
     *,
     outlines: Sequence[Square | None] = (),
-    note: str = "",
     width: float = PAGE_WIDTH,
 ) -> np.ndarray:
     """Frames (T, H, W, 3) uint8 of clips in rows and columns, all playing at once.
@@ -52,7 +51,6 @@ def animated_grid(
             (3, T, H, W) in [0, 1].
         titles: one a column. names: one a row.
         outlines: a square drawn on each clip, row after row; None for none.
-        note: a grey line at the bottom right.
         width: of the picture, in inches of `SCREEN_DPI` pixels.
 
     Raises:
@@ -67,17 +65,17 @@ def animated_grid(
             f"{clips.shape[:2]} clips, {len(titles)} titles and {len(names)} names"
         )
     with paper_style():
-        canvas, shown = _laid_out(clips, titles, names, note, width)
+        canvas, shown = _laid_out(clips, titles, names, width)
         for image, square in zip(shown, outlines):
             if square is not None:
                 image.axes.add_patch(_outline(*square))
         return np.stack([_drawn(canvas, shown, _pictures(clips, t)) for t in range(clips.shape[2])])
 
 
-def _laid_out(clips: np.ndarray, titles, names, note: str, width: float):
+def _laid_out(clips: np.ndarray, titles, names, width: float):
     """A canvas with the first frame of clips (rows, columns, T, H, W, 3), and its images."""
     down, across, _, high, wide = clips.shape[:5]
-    figure = new_figure(width, width / across * high / wide * down + 0.2 + 0.15 * bool(note))
+    figure = new_figure(width, width / across * high / wide * down + 0.2)
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
     figure.set_dpi(SCREEN_DPI)
     axes = figure.subplots(down, across, squeeze=False)
@@ -92,7 +90,6 @@ def _laid_out(clips: np.ndarray, titles, names, note: str, width: float):
         axis.set_title(title, pad=3)
     for axis, name in zip(axes[:, 0], names):
         axis.set_ylabel(name)
-    add_note(figure, note)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     figure.set_layout_engine("none")  # laid out anew, each frame would lie a bit elsewhere

@@ -16,7 +16,9 @@ from vidssl.visualize.teachers import MATRICES, first_middle_last
 
 DENSITY = 2  # pixels of the board a CSS pixel
 WIDTH = 860  # CSS pixels
+LETTERS = 22  # of a class name
 ROW = 44  # CSS pixels a class of the bars
+TOP = 5  # classes shown, by the highest probability that anyone gives them
 INK, PALE = "#212121", "#d0d0d0"
 
 
@@ -28,7 +30,6 @@ def teacher_board(
     class_names: Sequence[str],
     *,
     true_class: str = "",
-    top: int = 5,
 ) -> np.ndarray:
     """Film strip and matrices of one video above the bars of its likeliest classes.
 
@@ -40,7 +41,6 @@ def teacher_board(
         probabilities: name -> (K,), e.g. invariant, distinctive, blend.
         class_names: K names.
         true_class: is marked with an asterisk and always shown.
-        top: so many classes, by the highest probability that anyone gives them.
 
     Returns:
         (H, W, 3) uint8 with `DENSITY` pixels a CSS pixel.
@@ -55,7 +55,7 @@ def teacher_board(
     if table.ndim != 2 or table.shape[1] != len(class_names):
         raise ValueError(f"probabilities must have {len(class_names)} classes, got {table.shape}")
     above = _times(first_middle_last(clips), matrices, score)
-    below = _bars(table, list(probabilities), class_names, true_class, top)
+    below = _bars(table, list(probabilities), class_names, true_class)
     return np.concatenate([above, below])
 
 
@@ -140,8 +140,8 @@ def _matrix(sheet: _Sheet, matrix: np.ndarray, left: float, top: float, side: fl
         sheet.text(*place, f"{value:.1f}", "mm", min(11, 0.4 * cell), ink)
 
 
-def _bars(table, names, class_names, true_class: str, top: int) -> np.ndarray:
-    shown = likeliest(table, class_names, true_class, top)
+def _bars(table, names, class_names, true_class: str) -> np.ndarray:
+    shown = likeliest(table, class_names, true_class, TOP)
     sheet = _Sheet(ROW * len(shown) + 56)
     left, right = 190, WIDTH - 60
     place = left
@@ -166,5 +166,5 @@ def _bars(table, names, class_names, true_class: str, top: int) -> np.ndarray:
     return np.asarray(sheet.image)
 
 
-def _short(name: str, most: int = 22) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+def _short(name: str) -> str:
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"

@@ -1,4 +1,4 @@
-"""Pictures of clips: film strips (one row a clip) and grids of images."""
+"""Pictures of clips: film strips, one row a clip."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ def film_strip(
     *,
     titles: Sequence[str] = (),
     every: int = 1,
-    numbers: bool = True,
     note: str = "",
-    width: float = PAGE_WIDTH,
 ) -> Figure:
     """Clips as rows of frames, time from left to right.
 
@@ -59,20 +57,19 @@ def film_strip(
             They may differ in length and size.
         titles: one line above each row.
         every: show frames 0, ``every``, 2 ``every``, ...
-        numbers: write the frame's number under the last row.
         note: a grey line at the bottom right, e.g. the data set.
-        width: of the figure, in inches.
     """
     if every < 1:
         raise ValueError(f"every must be 1 or more, got {every}")
     rows = [frames[::every] for frames in as_clips(clips)]
-    _check_count("titles", titles, len(rows))
+    if isinstance(titles, str) or (titles and len(titles) != len(rows)):
+        raise ValueError(f"titles must be a list of {len(rows)} texts, one a row, got {titles!r}")
     columns = max(map(len, rows))
     strips = [join_frames(frames, columns) for frames in rows]
-    heights = [width * strip.shape[0] / strip.shape[1] for strip in strips]
-    extra = 0.17 * bool(titles) * len(rows) + 0.17 * numbers + 0.15 * bool(note) + 0.04
+    heights = [PAGE_WIDTH * strip.shape[0] / strip.shape[1] for strip in strips]
+    extra = 0.17 * bool(titles) * len(rows) + 0.15 * bool(note) + 0.21
     with paper_style():
-        figure = new_figure(width, sum(heights) + extra)
+        figure = new_figure(PAGE_WIDTH, sum(heights) + extra)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.015, wspace=0, hspace=0)
         axes = figure.subplots(len(rows), squeeze=False, height_ratios=heights).ravel()
         for axis, strip, title in zip(axes, strips, titles or [""] * len(rows)):
@@ -80,64 +77,13 @@ def film_strip(
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
             axis.set_title(title, pad=2)
-        if numbers:
-            centres = (np.arange(columns) + 0.5) * strips[-1].shape[1] / columns
-            axes[-1].set_xticks(centres, np.arange(columns) * every)
-            axes[-1].tick_params(length=0, pad=2)
+        centres = (np.arange(columns) + 0.5) * strips[-1].shape[1] / columns
+        axes[-1].set_xticks(centres, np.arange(columns) * every)
+        axes[-1].tick_params(length=0, pad=2)
         add_note(figure, note)
-    describe(figure, _in_words(f"film strips, {len(rows)} in all", titles, note))
+    words = f": {'; '.join(titles)}" * bool(titles) + f" ({note})" * bool(note)
+    describe(figure, f"film strips, {len(rows)} in all{words}")
     return figure
-
-
-def image_grid(
-    images: Sequence[Clip],
-    *,
-    titles: Sequence[str] = (),
-    columns: int = 0,
-    note: str = "",
-    width: float = PAGE_WIDTH,
-) -> Figure:
-    """Images side by side, ``columns`` in a row (0: up to six).
-
-    Args:
-        images: each uint8 (H, W, 3), or a float tensor (3, H, W) in [0, 1].
-        titles: one line above each image.
-        columns: images in a row.
-        note: a grey line at the bottom right.
-        width: of the figure, in inches.
-    """
-    pictures = [_as_picture(image) for image in images]
-    if not pictures:
-        raise ValueError("images is empty: give at least one image")
-    _check_count("titles", titles, len(pictures))
-    columns = columns or min(6, len(pictures))
-    rows = -(-len(pictures) // columns)
-    cell = width / columns
-    height = rows * (cell * max(p.shape[0] / p.shape[1] for p in pictures) + 0.2 * bool(titles))
-    with paper_style():
-        figure = new_figure(width, height + 0.2 * bool(note) + 0.04)
-        figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0.01, hspace=0.01)
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axis, picture, title in zip(axes, pictures, titles or [""] * len(pictures)):
-            axis.imshow(picture, interpolation="nearest")
-            axis.set_title(title, pad=2)
-        for axis in axes:
-            axis.set_axis_off()
-        add_note(figure, note)
-    describe(figure, _in_words(f"{len(pictures)} images", titles, note))
-    return figure
-
-
-def _in_words(what: str, titles: Sequence[str], note: str) -> str:
-    words = f"{what}: {'; '.join(titles)}" if titles else what
-    return f"{words} ({note})" if note else words
-
-
-def _as_picture(image: Clip) -> np.ndarray:
-    """(H, W, 3) uint8 or (3, H, W) float in [0, 1] -> (H, W, 3) uint8."""
-    if isinstance(image, Tensor) and image.is_floating_point():
-        return as_frames(image[:, None])[0]
-    return as_frames(np.asarray(image)[None])[0]
 
 
 def join_frames(frames: np.ndarray, columns: int) -> np.ndarray:
@@ -147,9 +93,3 @@ def join_frames(frames: np.ndarray, columns: int) -> np.ndarray:
     strip = np.full((columns, height, width + gap, 3), 255, np.uint8)
     strip[:length, :, gap // 2 : gap // 2 + width] = frames
     return strip.swapaxes(0, 1).reshape(height, -1, 3)
-
-
-def _check_count(name: str, words: Sequence[str], count: int) -> None:
-    if isinstance(words, str) or (words and len(words) != count):
-        got = f"the text {words!r}" if isinstance(words, str) else str(len(words))
-        raise ValueError(f"{name} must be a list of {count} texts, one a picture or row, got {got}")

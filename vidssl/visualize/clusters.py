@@ -28,7 +28,6 @@ def embedding_panels(
     names: Sequence[str] = (),
     *,
     note: str = "",
-    width: float = PAGE_WIDTH,
 ) -> Figure:
     """Maps side by side, each point in the colour of its label.
 
@@ -37,14 +36,13 @@ def embedding_panels(
             used in turn: beyond twenty labels only neighbours are told apart.
         names: of the labels of those panels whose labels are classes; they make the legend.
         note: a grey line at the bottom right.
-        width: of the figure, in inches.
     """
     if not panels:
         raise ValueError("panels is empty: give at least one map")
-    side = width / len(panels)
+    side = PAGE_WIDTH / len(panels)
     rows = -(-len(names) // 6)
     with paper_style():
-        figure = new_figure(width, side + 0.15 + 0.16 * rows + 0.15 * bool(note))
+        figure = new_figure(PAGE_WIDTH, side + 0.15 + 0.16 * rows + 0.15 * bool(note))
         axes = figure.subplots(1, len(panels), squeeze=False).ravel()
         for axis, (title, (points, labels)) in zip(axes, panels.items()):
             _check(points, labels)
@@ -66,16 +64,13 @@ def embedding_panels(
     return figure
 
 
-def cluster_sizes(
-    sizes: np.ndarray, commonest: np.ndarray, *, note: str = "", width: float = COLUMN_WIDTH
-) -> Figure:
+def cluster_sizes(sizes: np.ndarray, commonest: np.ndarray, *, note: str = "") -> Figure:
     """Clusters from the largest to the smallest: how many members, and how many of one class.
 
     Args:
         sizes: (K,) members of each cluster.
         commonest: (K,) members of each cluster's commonest class.
         note: a grey line at the bottom right.
-        width: of the figure, in inches.
     """
     sizes, commonest = np.asarray(sizes), np.asarray(commonest)
     if sizes.ndim != 1 or sizes.shape != commonest.shape:
@@ -85,7 +80,7 @@ def cluster_sizes(
     order = np.argsort(sizes)[::-1]
     places = np.arange(len(order))
     with paper_style():
-        figure = new_figure(width, 1.8 + 0.15 * bool(note))
+        figure = new_figure(COLUMN_WIDTH, 1.8 + 0.15 * bool(note))
         axis = figure.subplots()
         axis.bar(places, sizes[order], width=1, color="0.8", label="all members")
         axis.bar(places, commonest[order], width=1, color=COLORS[0], label="of the commonest class")

@@ -19,14 +19,14 @@ from vidssl.visualize.style import (
     series_style,
 )
 
+SHOWN = 4  # frames drawn of each clip, evenly spread
 
-def embedding_figure(
-    points: np.ndarray, clusters: np.ndarray, *, note: str = "", width: float = COLUMN_WIDTH
-) -> Figure:
+
+def embedding_figure(points: np.ndarray, clusters: np.ndarray, *, note: str = "") -> Figure:
     """Points (V, 2) on the plane, coloured and marked by their cluster (V,), counted from 0."""
     points, clusters = _check(points, clusters)
     with paper_style():
-        figure = new_figure(width, 0.85 * width + 0.15 * bool(note))
+        figure = new_figure(COLUMN_WIDTH, 0.85 * COLUMN_WIDTH + 0.15 * bool(note))
         _draw_points(figure.subplots(), points, clusters)
         add_note(figure, note)
     return figure
@@ -38,7 +38,6 @@ def cluster_figure(
     members: Sequence[Sequence[Clip]],
     *,
     captions: Sequence[str] = (),
-    shown: int = 4,
     note: str = "",
 ) -> Figure:
     """The points of `embedding_figure`, and beside them film strips of each cluster.
@@ -47,12 +46,11 @@ def cluster_figure(
         points: (V, 2), e.g. of t-SNE. clusters: (V,) int from 0, at most 7 of them.
         members: for each cluster the clips to show, as many for each, all of one shape.
         captions: one line above the strips of each cluster.
-        shown: frames drawn of each clip, evenly spread.
     """
     points, clusters = _check(points, clusters)
     if len(members) != clusters.max() + 1:
         raise ValueError(f"members must be those of {clusters.max() + 1} clusters: {len(members)}")
-    strips = [_strip(as_clips(list(clips)), shown) for clips in members]
+    strips = [_strip(as_clips(list(clips))) for clips in members]
     wide = 0.62 * PAGE_WIDTH
     height = sum(wide * strip.shape[0] / strip.shape[1] + 0.2 for strip in strips)
     with paper_style():
@@ -98,13 +96,13 @@ def _check(points: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.nda
     return points, clusters
 
 
-def _strip(clips: list[np.ndarray], shown: int) -> np.ndarray:
+def _strip(clips: list[np.ndarray]) -> np.ndarray:
     """Some frames of each clip from left to right, clips apart by a wider gap than frames."""
     height, width = clips[0].shape[1:3]
     narrow, wide = (np.full((height, gap, 3), 255, np.uint8) for gap in (2, max(4, width // 5)))
     parts = []
     for clip in clips:
-        for frame in np.linspace(0, len(clip) - 1, shown).round().astype(int):
+        for frame in np.linspace(0, len(clip) - 1, SHOWN).round().astype(int):
             parts += [clip[frame], narrow]
         parts[-1] = wide
     return np.concatenate(parts[:-1], axis=1)

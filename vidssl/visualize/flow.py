@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from vidssl.visualize.clips import as_frames
 from vidssl.visualize.style import COLORS, PAGE_WIDTH, add_note, describe, new_figure, paper_style
 
+SHOWN, TRUTH_SHOWN = 6, 8  # frames of a video, evenly spread
+SPACING = 10  # px between the arrows of a figure
 ARROW = (255, 235, 60)  # seen on dark and, with its black rim, on bright pictures
 
 
@@ -29,6 +31,13 @@ def flow_to_rgb(flow: np.ndarray, largest: float = 0.0) -> np.ndarray:
     hue = np.arctan2(flow[1], flow[0]) / (2 * np.pi) % 1.0
     saturation = np.clip(speed / largest, 0, 1)
     return (hsv_to_rgb(np.stack([hue, saturation, np.ones_like(hue)], -1)) * 255).astype(np.uint8)
+
+
+def flow_frames(flow: np.ndarray) -> np.ndarray:
+    """A clip of flow (2, T, H, W) in px in the colours of `flow_to_rgb`: (T, H, W, 3) uint8."""
+    fields = flow.swapaxes(0, 1)
+    largest = largest_speed(fields)
+    return np.stack([flow_to_rgb(field, largest) for field in fields])
 
 
 def largest_speed(flow: np.ndarray) -> float:
@@ -86,33 +95,27 @@ def flow_strips(
     frames: np.ndarray,
     flows: Mapping[str, np.ndarray],
     *,
-    shown: int = 6,
-    spacing: int = 10,
-    crop: tuple[slice, slice] = (slice(None), slice(None)),
     note: str = "",
 ) -> Figure:
     """RGB frames with the arrows of the first flow, above each flow in colours; a colour wheel.
 
     Args:
         frames: (T, H, W, 3) uint8. flows: row title -> (T-1, 2, H, W) px, one scale for all.
-        shown: number of frames drawn, evenly spread. spacing: px between arrows.
-        crop: the rows and columns that are drawn.
     """
     first = next(iter(flows.values()))
-    chosen = np.linspace(0, len(first) - 1, shown).round().astype(int)
+    chosen = np.linspace(0, len(first) - 1, SHOWN).round().astype(int)
     largest = max(largest_speed(flow) for flow in flows.values())
-    frames = as_frames(frames)[:, crop[0], crop[1]]
-    flows = {title: flow[:, :, crop[0], crop[1]] for title, flow in flows.items()}
-    height = (PAGE_WIDTH - 0.25) / (shown + 0.9) * frames.shape[1] / frames.shape[2]
+    frames = as_frames(frames)
+    height = (PAGE_WIDTH - 0.25) / (SHOWN + 0.9) * frames.shape[1] / frames.shape[2]
     with paper_style():
         figure = new_figure(
             PAGE_WIDTH, (len(flows) + 1) * (height + 0.03) + 0.2 + 0.15 * bool(note)
         )
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
-        axes = figure.subplots(len(flows) + 1, shown + 1)
+        axes = figure.subplots(len(flows) + 1, SHOWN + 1)
         for column, frame in enumerate(chosen):
             axes[0, column].imshow(frames[frame])
-            _draw_quiver(axes[0, column], next(iter(flows.values()))[frame], spacing, largest)
+            _draw_quiver(axes[0, column], next(iter(flows.values()))[frame], largest)
             axes[0, column].set_title(f"frame {frame}", pad=2)
             for axis, flow in zip(axes[1:, column], flows.values()):
                 axis.imshow(flow_to_rgb(flow[frame], largest))
@@ -121,19 +124,19 @@ def flow_strips(
                 axis.spines[:].set(visible=True, color="0.7")
         for axis, title in zip(axes[:, 0], ["RGB", *flows]):
             axis.set_ylabel(title)
-        _draw_wheel(axes[1, shown], largest)
-        for axis in np.delete(axes[:, shown], 1):
+        _draw_wheel(axes[1, SHOWN], largest)
+        for axis in np.delete(axes[:, SHOWN], 1):
             axis.set_axis_off()
         add_note(figure, note)
     return figure
 
 
-def _draw_quiver(axis: Axes, field: np.ndarray, spacing: int, largest: float) -> None:
-    rows, columns = (np.arange(spacing // 2, side, spacing) for side in field.shape[1:])
+def _draw_quiver(axis: Axes, field: np.ndarray, largest: float) -> None:
+    rows, columns = (np.arange(SPACING // 2, side, SPACING) for side in field.shape[1:])
     u, v = field[:, rows[:, None], columns]
     seen = np.hypot(u, v) > 0.1 * largest
     x, y = np.meshgrid(columns, rows)
-    where = {"angles": "xy", "scale_units": "xy", "scale": largest / (1.5 * spacing)}
+    where = {"angles": "xy", "scale_units": "xy", "scale": largest / (1.5 * SPACING)}
     look = {"width": 0.012, "headwidth": 4, "headlength": 4, "headaxislength": 3.5}
     color = [channel / 255 for channel in ARROW]
     axis.quiver(
@@ -160,7 +163,6 @@ def truth_strip(
     mask: np.ndarray,
     boundaries: Sequence[int] = (),
     *,
-    shown: int = 8,
     note: str = "",
 ) -> Figure:
     """Frames with the sprite outlined, above the true flow; a mark where a segment begins.
@@ -168,15 +170,14 @@ def truth_strip(
     Args:
         frames: (T, H, W, 3) uint8. flow: (T-1, 2, H, W) px. mask: (T, H, W) bool.
         boundaries: frames at which another sub-action begins.
-        shown: number of frames drawn, evenly spread.
     """
-    chosen = np.linspace(0, len(flow) - 1, shown).round().astype(int)
+    chosen = np.linspace(0, len(flow) - 1, TRUTH_SHOWN).round().astype(int)
     largest = largest_speed(flow)
-    height = PAGE_WIDTH / (shown + 0.9) * frames.shape[1] / frames.shape[2]
+    height = PAGE_WIDTH / (TRUTH_SHOWN + 0.9) * frames.shape[1] / frames.shape[2]
     with paper_style():
         figure = new_figure(PAGE_WIDTH, 2 * height + 0.55 + 0.15 * bool(note))
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
-        grid = figure.add_gridspec(3, shown + 1, height_ratios=[1, 1, 0.14 / height])
+        grid = figure.add_gridspec(3, TRUTH_SHOWN + 1, height_ratios=[1, 1, 0.14 / height])
         for column, frame in enumerate(chosen):
             top, bottom = (figure.add_subplot(grid[row, column]) for row in (0, 1))
             top.imshow(frames[frame])
@@ -186,10 +187,10 @@ def truth_strip(
             for axis in (top, bottom):
                 axis.set(xticks=[], yticks=[])
                 axis.spines[:].set_color("0.7")
-        _draw_wheel(figure.add_subplot(grid[1, shown]), largest)
-        _draw_timeline(figure.add_subplot(grid[2, :shown]), len(frames), chosen, boundaries)
+        _draw_wheel(figure.add_subplot(grid[1, TRUTH_SHOWN]), largest)
+        _draw_timeline(figure.add_subplot(grid[2, :TRUTH_SHOWN]), len(frames), chosen, boundaries)
         add_note(figure, note)
-    words = f"{shown} frames of a video with the sprite outlined, above the true flow"
+    words = f"{TRUTH_SHOWN} frames of a video with the sprite outlined, above the true flow"
     begin = f"; segments begin at frames {', '.join(map(str, boundaries))}" * (len(boundaries) > 0)
     describe(figure, f"{words}{begin}" + f" ({note})" * bool(note))
     return figure

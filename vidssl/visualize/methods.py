@@ -32,17 +32,12 @@ from vidssl.visualize.tables import (
 
 def accuracy_by_method(
     table: Iterable[Mapping],
-    *,
-    metric: str = "top-1 accuracy (%)",
-    note: str | None = None,
 ) -> Figure:
     """A dot a method (``row``) with its 95 % interval, the best on top.
 
     Args:
         table: rows as in `accuracy_by_setting`, of one column; those without a mean are left out,
             a row named "chance" becomes the dashed line.
-        metric: label of the x axis.
-        note: the grey line at the bottom right; by default the table's data set and scale.
 
     Raises:
         ValueError: nothing to plot, a method twice, or rows of several scales or data sets.
@@ -51,12 +46,12 @@ def accuracy_by_method(
     names = [str(row["row"]) for row in rows if row["row"] != CHANCE_ROW]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"table must have one row with a mean for each method, got {names}")
-    note = _data_and_scale(rows) if note is None else note
+    note = _data_and_scale(rows)
     with paper_style():
         figure = new_figure(COLUMN_WIDTH, 0.19 * len(names) + 0.5 + 0.15 * bool(note))
         axis = figure.subplots()
         _draw_methods(axis, rows, "mean")
-        axis.set_xlabel(metric)
+        axis.set_xlabel("top-1 accuracy (%)")
         add_note(figure, note)
     return figure
 

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from vidssl.visualize.clips import as_frames
 from vidssl.visualize.marks import Marks, Points, Square
-from vidssl.visualize.style import COLORS, FAINT, PAGE_WIDTH, add_note, new_figure, paper_style
+from vidssl.visualize.style import COLORS, FAINT, PAGE_WIDTH, new_figure, paper_style
 
+SHOWN = 6  # frames drawn of each clip
 WINDOW, MOVING, FROZEN = COLORS[5], COLORS[1], COLORS[2]
 
 # --- the figure ----------------------------------------------------------------------------------
@@ -28,9 +29,6 @@ def pseudo_motion_figure(
     masked: Tensor,
     square: Square,
     still: int,
-    *,
-    shown: int = 6,
-    note: str = "",
 ) -> Figure:
     """The labels, ways of the window over a source image, and a clip without and with its mask.
 
@@ -41,11 +39,9 @@ def pseudo_motion_figure(
             are those of the first one.
         clip: the unmasked clip (3, N, L, L); masked: the same with its static mask.
         square: the moving square, px. still: index of the frame that fills the rest.
-        shown: number of frames drawn of each clip.
-        note: a grey line at the bottom right.
     """
     with paper_style():
-        figure = new_figure(PAGE_WIDTH, 4.75 + 0.15 * bool(note))
+        figure = new_figure(PAGE_WIDTH, 4.75)
         figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.02)
         above, below = figure.subfigures(2, 1, height_ratios=[2.1, 2.65])
         axes = above.subplots(1, 1 + len(paths))
@@ -56,8 +52,7 @@ def pseudo_motion_figure(
             axis.set_title(f"$\\bf{{{letter}}}$  label {label}: ({speed})", pad=3)
         letter = "bcdefgh"[len(paths)]
         first, last = (np.asarray(paths[0][1][i], float) for i in (0, -1))
-        _draw_clips(below, (clip, masked), first - last, square, still, shown, letter)
-        add_note(figure, note)
+        _draw_clips(below, (clip, masked), first - last, square, still, letter)
     return figure
 
 
@@ -113,14 +108,13 @@ def _draw_clips(
     moved: np.ndarray,
     square: Square,
     still: int,
-    shown: int,
     letter: str,
 ) -> None:
     """Frames of both clips in rows; ``moved``: how far the content moves in all, (x, y) px."""
     length, size = clips[0].shape[1], clips[0].shape[-1]
-    frames = np.linspace(0, length - 1, shown).round().astype(int)
+    frames = np.linspace(0, length - 1, SHOWN).round().astype(int)
     frames[np.abs(frames - still).argmin()] = still
-    axes = figure.subplots(2, shown)
+    axes = figure.subplots(2, SHOWN)
     direction = np.sign(moved)
     middle = np.array(square[:2]) + square[2] / 2 - 0.5
     for column, frame in enumerate(frames):

@@ -131,7 +131,6 @@ def per_class_accuracy(
     groups: Sequence[str] = (),
     chance: float | None = None,
     note: str = "",
-    width: float = COLUMN_WIDTH,
 ) -> Figure:
     """One line a class, one dot a method: which classes are learned, and which method gains where.
 
@@ -141,7 +140,6 @@ def per_class_accuracy(
         groups: the group of each class; classes of a group are drawn together.
         chance: a dashed line at this fraction.
         note: a grey line at the bottom right.
-        width: of the figure, in inches.
     """
     named = dict(accuracy) if isinstance(accuracy, Mapping) else {"": np.asarray(accuracy)}
     values = 100.0 * np.array([np.asarray(a, dtype=float) for a in named.values()])
@@ -152,7 +150,7 @@ def per_class_accuracy(
         )
     order, places = _class_places(groups, len(class_names))
     with paper_style():
-        figure = new_figure(width, 0.155 * (places[-1] + 1) + 0.45 + 0.2 * (len(named) > 1))
+        figure = new_figure(COLUMN_WIDTH, 0.155 * (places[-1] + 1) + 0.45 + 0.2 * (len(named) > 1))
         axis = figure.subplots()
         axis.hlines(places, *_range(values[:, order]), color="0.8", lw=1.2, zorder=1)
         for index, (name, row) in enumerate(zip(named, values)):
@@ -174,7 +172,7 @@ def per_class_accuracy(
 
 
 def confusion_matrix(
-    confusion: np.ndarray, class_names: Sequence[str], *, note: str = "", width: float = 0.0
+    confusion: np.ndarray, class_names: Sequence[str], *, note: str = ""
 ) -> Figure:
     """Counts as numbers, shares of each true class as shades; rows are true, columns predicted.
 
@@ -182,14 +180,13 @@ def confusion_matrix(
         confusion: (K, K) counts of videos.
         class_names: K names; beyond 26 classes only some are written, beyond 20 no counts.
         note: a grey line at the bottom right.
-        width: of the figure in inches; 0: one column up to 8 classes, else 1.5 columns.
     """
     counts = np.asarray(confusion)
     number = len(class_names)
     if counts.shape != (number, number):
         raise ValueError(f"confusion must be ({number}, {number}), got {counts.shape}")
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    width = width or (COLUMN_WIDTH if number <= 8 else 0.75 * PAGE_WIDTH)
+    width = COLUMN_WIDTH if number <= 8 else 0.75 * PAGE_WIDTH
     names = 0.065 * max(map(len, class_names))  # inches that the longest name takes
     side = width - names - 0.85  # of the square, beside the names, the bar and its label
     with paper_style():

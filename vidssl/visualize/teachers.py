@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -24,6 +25,8 @@ from vidssl.visualize.style import (
 
 MATRICES = "viridis"  # even steps of lightness, also without colours
 WEIGHT = "s (weight of the invariant teacher)"
+EXTREMES = 25  # classes shown at either end of a long list
+FRAMES = 10  # of a film strip
 
 
 def class_differences(
@@ -32,10 +35,8 @@ def class_differences(
     *,
     half_width: Sequence[float] = (),
     groups: Sequence[str] = (),
-    extremes: int = 25,
     names: tuple[str, str] = ("distinctive", "invariant"),
     note: str = "",
-    width: float = COLUMN_WIDTH,
 ) -> Figure:
     """One teacher's accuracy minus the other's, class by class, sorted: the motivation plot.
 
@@ -44,10 +45,8 @@ def class_differences(
         class_names: K names.
         half_width: (K,) of 95 % intervals over seeds; NaN where there is none.
         groups: the group of each class, told by colour.
-        extremes: so many classes are shown at either end; all where there are no more.
         names: of the two teachers.
         note: a grey line at the bottom right.
-        width: of the figure, in inches.
     """
     values = 100 * np.asarray(difference, dtype=float)
     bars = 100 * np.asarray(half_width if len(half_width) else np.full(len(values), np.nan))
@@ -57,11 +56,11 @@ def class_differences(
             f"{values.shape}, {bars.shape} and {len(class_names)}"
         )
     order = np.argsort(-values, kind="stable")
-    if len(order) > 2 * extremes:
-        order = np.concatenate([order[:extremes], order[-extremes:]])
+    if len(order) > 2 * EXTREMES:
+        order = np.concatenate([order[:EXTREMES], order[-EXTREMES:]])
     colors = _group_colors(groups)
     with paper_style():
-        figure = new_figure(width, 0.145 * len(order) + 0.75 + 0.2 * bool(groups))
+        figure = new_figure(COLUMN_WIDTH, 0.145 * len(order) + 0.75 + 0.2 * bool(groups))
         axis = figure.subplots()
         places = np.arange(len(order))
         shades = [colors[groups[k]] if groups else COLORS[0] for k in order]
@@ -79,6 +78,39 @@ def class_differences(
         for text, side in ((f"← {names[1]}", "left"), (f"{names[0]} →", "right")):
             axis.set_title(text, loc=side, color=FAINT)
         _name_group_colors(figure, colors)
+        add_note(figure, note)
+    return figure
+
+
+def contrasts(
+    rows: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
+    *,
+    note: str = "",
+    width: float = PAGE_WIDTH,
+) -> Figure:
+    """What contrastive losses compare: similarities in colour, positives framed.
+
+    Args:
+        rows: name of a row, e.g. "before" -> name of a loss -> cosine similarities (R, C) and
+            which of them are positives (R, C).
+        note: a grey line at the bottom right.
+        width: of the figure, in inches.
+    """
+    columns = max(map(len, rows.values()))
+    with paper_style():
+        figure = new_figure(width, len(rows) * (width - 0.8) / 3.4 + 0.2 * bool(note))
+        grid = figure.subplots(len(rows), columns, squeeze=False)
+        for place, (row, losses) in enumerate(rows.items()):
+            grid[place, 0].set_ylabel(row)
+            for axis, (name, (similarity, positive)) in zip(grid[place], losses.items()):
+                image = axis.imshow(similarity, cmap=MATRICES, vmin=-1, vmax=1)
+                axis.add_collection(_outlines(positive))
+                axis.spines[:].set_visible(False)
+                axis.set(xticks=[], yticks=[])
+                axis.set_title("" if place else name)
+        bar = figure.colorbar(image, ax=grid, shrink=0.6, aspect=25, pad=0.02)
+        bar.outline.set_visible(False)
+        bar.set_label("cosine similarity")
         add_note(figure, note)
     return figure
 
@@ -138,7 +170,6 @@ def weights_by_class(
     groups: Mapping[str, str] | None = None,
     *,
     note: str = "",
-    width: float = COLUMN_WIDTH,
 ) -> Figure:
     """s of every video, a row a class, sorted by the classes' means (black strokes).
 
@@ -147,7 +178,6 @@ def weights_by_class(
         video_classes: (V,) the class of each video.
         groups: class -> group, told by colour.
         note: a grey line at the bottom right.
-        width: of the figure, in inches.
     """
     values, named = np.asarray(scores, dtype=float), np.asarray(video_classes)
     if values.shape != named.shape or not len(values):
@@ -158,7 +188,7 @@ def weights_by_class(
     order = sorted(means, key=means.get, reverse=True)
     rng = np.random.default_rng(0)  # where the dots stand within a row
     with paper_style():
-        figure = new_figure(width, 0.17 * len(order) + 0.6 + 0.2 * bool(groups))
+        figure = new_figure(COLUMN_WIDTH, 0.17 * len(order) + 0.6 + 0.2 * bool(groups))
         axis = figure.subplots()
         for place, name in enumerate(order):
             own = values[named == name]
@@ -180,10 +210,8 @@ def weights_along_video(
     frames: Clip,
     *,
     boundaries: Sequence[float] = (),
-    shown: int = 10,
     title: str = "",
     note: str = "",
-    width: float = PAGE_WIDTH,
 ) -> Figure:
     """How the teachers' weight follows a video: s of windows over time, below its film strip.
 
@@ -192,18 +220,16 @@ def weights_along_video(
         weights: name -> (W,) scores of the windows, e.g. of both teachers and of their average.
         frames: the whole video, uint8 (T, H, W, 3) or float (3, T, H, W).
         boundaries: frames where one sub-action ends and another begins, as dashed lines.
-        shown: so many frames of the film strip.
         title: a line above.
         note: a grey line at the bottom right.
-        width: of the figure, in inches.
     """
     video = as_frames(frames)
-    shown = min(shown, len(video))
+    shown = min(FRAMES, len(video))
     places = ((np.arange(shown) + 0.5) / shown * (len(video) - 1)).round().astype(int)
     strip = np.concatenate(list(video[places]), axis=1)
     with paper_style():
-        tall = (width - 0.6) * strip.shape[0] / strip.shape[1]
-        figure = new_figure(width, tall + 1.75 + 0.15 * bool(note))
+        tall = (PAGE_WIDTH - 0.6) * strip.shape[0] / strip.shape[1]
+        figure = new_figure(PAGE_WIDTH, tall + 1.75 + 0.15 * bool(note))
         top, axis = figure.subplots(2, 1, height_ratios=(tall, 1.4))
         top.imshow(strip, aspect="auto", interpolation="nearest")
         top.set_xticks((np.arange(len(places)) + 0.5) * video.shape[2], places)
@@ -232,6 +258,15 @@ def first_middle_last(clips: Sequence[Clip]) -> np.ndarray:
         framed = np.pad(picked, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255)
         columns.append(np.concatenate(list(framed), axis=0))
     return np.concatenate(columns, axis=1)
+
+
+def _outlines(mask: np.ndarray) -> LineCollection:
+    """The edges of a matrix's marked cells, towards cells that are not marked."""
+    padded = np.pad(np.asarray(mask, dtype=bool), 1)
+    across, along = np.diff(padded, axis=0), np.diff(padded, axis=1)  # (R + 1, C + 2), (R + 2, ...)
+    lines = [[(x - 1.5, y - 0.5), (x - 0.5, y - 0.5)] for y, x in np.argwhere(across)]
+    lines += [[(x - 0.5, y - 1.5), (x - 0.5, y - 0.5)] for y, x in np.argwhere(along)]
+    return LineCollection(lines, colors=COLORS[1], linewidths=1.2, clip_on=False, zorder=3)
 
 
 def _show_strip(axis: Axes, strip: np.ndarray, times: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import anywidget
@@ -148,7 +149,7 @@ def _sheet_of(clips: list[np.ndarray], captions: str | Sequence[str]) -> dict:
     size = {"width": width, "height": height, "frames": frames, "clips": len(clips)}
     return {
         "sheet": data,
-        "stills": {str(number): _encode(clip[0])[1] for number, clip in held.items()},
+        "stills": {str(number): _still_png(clip[0]) for number, clip in held.items()},
         "tiling": {**size, "columns": columns, "mime": kind},
         "captions": [str(caption) for caption in captions],
     }
@@ -193,11 +194,26 @@ def _tile(frames: np.ndarray, columns: int) -> np.ndarray:
     return sheet.reshape(rows * height, columns * width, 3)
 
 
+def _still_png(frame: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 as PNG. A still mostly stays while the clips beside it change."""
+    return _kept_png(frame.shape, frame.tobytes())
+
+
+@lru_cache(maxsize=8)
+def _kept_png(shape: tuple[int, ...], pixels: bytes) -> bytes:
+    return _png(np.frombuffer(pixels, np.uint8).reshape(shape))
+
+
+def _png(picture: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=1)  # time counts, not bytes
+    return buffer.getvalue()
+
+
 def _encode(picture: np.ndarray) -> tuple[str, bytes]:
     """Lossless while that is small; else JPEG without colour subsampling, which would bleed."""
-    buffer = io.BytesIO()
     if picture.nbytes <= PNG_BYTES:
-        Image.fromarray(picture).save(buffer, "PNG", compress_level=1)  # time counts, not bytes
-        return "image/png", buffer.getvalue()
+        return "image/png", _png(picture)
+    buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=90, subsampling=0)
     return "image/jpeg", buffer.getvalue()

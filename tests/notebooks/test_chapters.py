@@ -1,0 +1,100 @@
+"""Every page reads as a chapter: short cells, equations displayed, records before judgements."""
+
+import ast
+import re
+
+import pytest
+
+from vidssl import runs
+from vidssl.runs.notebooks import notebook_cells, notebook_path
+
+PAGES = runs.notebook_names()
+LONGEST = 40  # lines of a cell of code; a parameters cell may be longer
+EQUATIONS = {  # displayed ones that a page has at least: the papers' own, where they are worked out
+    "02_supervised_baseline": 1,
+    "03_transfer": 1,
+    "10_mosi_pseudo_motion": 3,
+    "11_mosi_pretrain": 1,
+    "13_mosi_gradcam": 1,
+    "21_motionfit_motion_model": 1,
+    "22_motionfit_pseudo_labels": 1,
+    "23_motionfit_self_training": 1,
+    "30_timebalance_teachers": 3,
+    "31_timebalance_similarity": 2,
+    "32_timebalance_student": 2,
+    "33_timebalance_weights": 1,
+}
+NOT_YET = {  # pages that are still as they were
+    "15_mosi_tables",
+    *("20_motionfit_flow", "21_motionfit_motion_model", "22_motionfit_pseudo_labels"),
+    *("23_motionfit_self_training", "24_motionfit_transfer", "25_motionfit_tables"),
+    *("30_timebalance_teachers", "31_timebalance_similarity", "32_timebalance_student"),
+    *("33_timebalance_weights", "34_timebalance_tables"),
+}
+
+
+def pages(names=PAGES):
+    old = pytest.mark.xfail(reason="not written as a chapter yet", strict=False)
+    return [pytest.param(name, marks=old if name in NOT_YET else ()) for name in names]
+
+
+def cells(page, kind):
+    found = notebook_cells(notebook_path(page).read_text(encoding="utf-8"))
+    return [cell for cell in found if cell.kind == kind and "parameters" not in cell.tags]
+
+
+def prose(page):
+    """What stands in the markdown cells, without the comment signs."""
+    sources = [re.sub(r"^# ?", "", c.source, flags=re.MULTILINE) for c in cells(page, "markdown")]
+    return "\n\n".join(sources)
+
+
+@pytest.mark.parametrize("page", pages())
+def test_no_cell_of_code_is_longer_than_a_screen(page):
+    long = {c.line: len(c.source.strip().splitlines()) for c in cells(page, "code")}
+    assert {line: length for line, length in long.items() if length > LONGEST} == {}
+
+
+@pytest.mark.parametrize("page", pages())
+def test_nothing_is_asserted_of_a_result(page):
+    """A disappointing run keeps its record; `run.finish` says what it is, as the last code does."""
+    trees = [ast.parse(cell.source) for cell in cells(page, "code")]
+    asserted = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    assert asserted == []
+    finishes = ["run.finish(" in cell.source for cell in cells(page, "code")]
+    assert finishes.count(True) == 1
+    assert finishes[-1], "run.finish stands in the last cell of code"
+
+
+@pytest.mark.parametrize("page", pages())
+def test_it_opens_with_a_question_and_closes_with_what_to_try_next(page):
+    text = prose(page)
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings[-1] == "What to try next"
+    assert len(re.findall(r"^- ", text.rpartition("## What to try next")[2], re.MULTILINE)) >= 2
+    assert "**Question.**" in text.partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("page", pages(EQUATIONS))
+def test_its_equations_are_displayed(page):
+    displayed = re.findall(r"\$\$(.+?)\$\$", prose(page), re.DOTALL)
+    assert len(displayed) >= EQUATIONS[page]
+    for equation in displayed:
+        assert equation.count("{") == equation.count("}"), equation
+        assert equation.count(r"\left") - equation.count(r"\leftarrow") == equation.count(
+            r"\right"
+        ) - equation.count(r"\rightarrow"), equation
+        assert not re.search(r"\n\s*\n", equation), "an empty line ends an equation"
+
+
+@pytest.mark.parametrize("page", pages())
+def test_names_are_imported_where_they_are_used_first(page):
+    unused = []
+    for cell in cells(page, "code"):
+        tree = ast.parse(cell.source)
+        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                names = {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+                unused += [(cell.line, name) for name in sorted(names - used)]
+    assert unused == []
