@@ -38,6 +38,7 @@ colors_per = "frame"  # or "clip"
 mask_order = "mask_first"  # or "jitter_first", as in the authors' release
 flip = "none"  # or "mirror_label", or "release": mirrored under an unchanged label
 max_images = 0  # train on so many videos or images, drawn by seed; 0: all
+images_per_class = 0  # or so many of each class
 epochs = 2
 batch_images = 8
 lr = 0.002
@@ -73,10 +74,12 @@ print(f"{len(splits.train)} source videos or images, of {config.source_side} px"
 import numpy as np
 
 from vidssl.core import derive_seed
-from vidssl.data import ImageDataset, collate
+from vidssl.data import ImageDataset, collate, labelled_subset
 
 kept = splits.test or splits.train[-max(1, len(splits.train) // 10) :]
 training = splits.train if splits.test else splits.train[: -len(kept)]
+if images_per_class:
+    training = labelled_subset(training, images_per_class, seed)
 if max_images:
     drawn = np.random.default_rng(derive_seed(seed, "source images")).permutation(len(training))
     training = [training[i] for i in sorted(drawn[:max_images])]

@@ -97,6 +97,7 @@ def truth(name):
     return flow.transpose(0, 3, 1, 2), known.mask[: count - 1] if same_size else None
 
 
+# %%
 @lru_cache(maxsize=512)
 def pair_flow(name, by, settings, first):
     """The flow (2, H, W) from frame ``first`` to the next by a method."""

@@ -413,35 +413,16 @@ figure
 from vidssl.data.scenes import trajectory
 
 
-def boundary_row(name, percentile, times):
-    """Precision and recall over all videos with a true boundary."""
-    hits = sum(
-        motionfit.matched_boundaries(times.get(v, ()), true[v], boundary_tolerance) for v in true
-    )
-    found = sum(len(times.get(v, ())) for v in true)
-    return {
-        "boundaries": name,
-        "percentile": percentile,
-        "precision": hits / max(found, 1),
-        "recall": hits / sum(map(len, true.values())),
-    }
-
-
-def at_random(times):
-    """As many boundaries in each video, at clips drawn at random."""
-    rng = np.random.default_rng(derive_seed(seed, "random boundaries"))
-    middles = {v: table.middle[rows] for v, rows in table.rows_of.items()}
-    places = {v: (m[1:] + m[:-1]) / 2 for v, m in middles.items()}
-    return {v: rng.choice(places[v], len(times[v]), replace=False) for v in times}
-
-
 true, measured = {}, []
 if dataset == "embedded":
     moves = {v: trajectory(run.scene_of(record)).boundaries for v, record in records.items()}
     true = {v: found for v, found in moves.items() if found}
 for p in sorted({50.0, 75.0, 90.0, percentile}) if true else ():
     times = motionfit.boundary_times(table, p)
-    measured += [boundary_row("Eq. 4", p, times), boundary_row("random", p, at_random(times))]
+    for name, its in {"Eq. 4": times, "random": motionfit.random_times(table, times, seed)}.items():
+        precision, recall = motionfit.boundary_scores(its, true, boundary_tolerance)
+        row = {"boundaries": name, "percentile": p, "precision": precision, "recall": recall}
+        measured.append(row)
 
 # %%
 import pandas as pd

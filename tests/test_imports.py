@@ -1,5 +1,6 @@
 """Imports inside the package point one way; rooms of one level do not know each other."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -97,3 +98,55 @@ for room in {rooms!r}:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_no_private_name_leaves_its_room():
+    assert private_imports(PACKAGE) == []
+
+
+def private_imports(package: Path) -> list[str]:
+    """One line for each name beginning with _ that a module takes of another room."""
+    taken = []
+    for path in sorted(package.rglob("*.py")):
+        room = path.relative_to(package).with_suffix("").parts[0]
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        modules = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and _other_room(node.module or "", room):
+                names = {alias.asname or alias.name: alias.name for alias in node.names}
+                modules |= dict.fromkeys(names, node.module)
+                taken += [f"{room}: {node.module}.{n}" for n in names.values() if _private(n)]
+        taken += [
+            f"{room}: {node.value.id}.{node.attr}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+            if node.value.id in modules and _private(node.attr)
+        ]
+    return taken
+
+
+def _other_room(module: str, room: str) -> bool:
+    parts = module.split(".")
+    return parts[0] == "vidssl" and len(parts) > 1 and parts[1] != room
+
+
+def _private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from vidssl.data.records import _hidden",
+        "from vidssl.data import records\nrecords._hidden()",
+        "def f():\n    from vidssl.data.records import _hidden as shown",
+    ],
+)
+def test_a_planted_private_import_is_found(tmp_path, line):
+    package = tmp_path / "vidssl"
+    (package / "runs").mkdir(parents=True)
+    (package / "runs" / "extra.py").write_text(f"{line}\n")
+    assert len(private_imports(package)) == 1
+    (package / "data").mkdir()
+    (package / "runs" / "extra.py").rename(package / "data" / "extra.py")
+    assert private_imports(package) == [], "a room knows itself"

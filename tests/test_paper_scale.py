@@ -6,7 +6,9 @@ import pytest
 from tiny_project import REPOSITORY
 
 from vidssl import runs
-from vidssl.data import synthetic
+from vidssl.data import ColorJitter, synthetic
+from vidssl.methods import mosi
+from vidssl.protocol import Clips, Tuning
 
 PAPER_SCALES = [name for name in runs.scale_names() if name.startswith("paper")]
 
@@ -20,6 +22,51 @@ def test_every_section_is_one_of_a_notebook_s(scale):
     head = (REPOSITORY / "papermill_runs" / f"{scale}.yaml").read_text().split("common:")[0]
     assert "GPU-hours" in head
     assert "GB" in head
+
+
+def settings_of(notebook, scale):
+    declared = runs.declared_parameters(runs.notebook_path(notebook))
+    return {**declared, **runs.parameters_for(notebook, scale, {})}
+
+
+MOSI_SCALES = ("paper", "paper-hmdb51", "paper-kinetics", "paper-imagenet")
+
+
+@pytest.mark.parametrize("scale", MOSI_SCALES)
+def test_mosi_is_pretrained_as_its_paper_says(scale):
+    """Section 4 and appendix; Kinetics 20 epochs of which 2 warm up, all else 100 and 10."""
+    told = settings_of("11_mosi_pretrain", scale)
+    tuning = Tuning.of(told)
+    config = mosi.MoSIConfig.of(told)
+    assert (config.frames, config.size, config.source_side) == (16, 112, 320)
+    assert (config.k, config.axes, tuple(config.mask_ratio)) == (2, "xy", (0.3, 0.5))
+    assert (config.jitter, config.colors_per) == (ColorJitter(), "frame")
+    assert config.mask_ratio_at(0.0) == pytest.approx((0.3, 0.5)), "no curriculum"
+    assert told["batch_images"] * tuning.accumulate == 10 * 16
+    assert (tuning.optimizer, tuning.schedule, tuning.lr) == ("adam", "cosine", 1e-3)
+    assert tuning.weight_decay == 1e-4
+    epochs = 20 if scale == "paper-kinetics" else 100
+    assert (tuning.epochs, tuning.warmup * epochs) == (epochs, epochs / 10)
+    assert told["backbone"] == "r2d3d_18"
+    assert told["width"] == 1.0
+
+
+@pytest.mark.parametrize("scale", MOSI_SCALES)
+@pytest.mark.parametrize("page", ["02_supervised_baseline", "03_transfer"])
+def test_fine_tuning_is_that_of_the_paper(scale, page):
+    """300 epochs of 1,024 clips a step, ten of them to warm up from a tenth of the rate."""
+    told = settings_of(page, scale)
+    tuning = Tuning.of(told)
+    assert tuning.batch_size * tuning.accumulate == 128 * 8
+    assert (tuning.optimizer, tuning.lr, tuning.weight_decay) == ("adam", 2e-3, 1e-3)
+    assert tuning.epochs == 300
+    assert tuning.warmup * 300 == pytest.approx(10, abs=0.02)
+    config = tuning.config(3570, seed=0)
+    assert config.lr_at(0) == pytest.approx(2e-4)
+    clips = Clips.of(told)
+    assert (clips.frames, clips.stride, clips.size, told["test_clips"]) == (16, 4, 112, 10)
+    assert clips.augmentation.flip == 0.5
+    assert clips.augmentation.jitter == ColorJitter(), "that of the pretraining, a draw a clip"
 
 
 @pytest.fixture(scope="module")

@@ -112,6 +112,12 @@ def test_epochs_go_before_steps():
     assert config.warmup_epochs == pytest.approx(10)
 
 
+def test_no_more_steps_share_an_update_than_an_epoch_has():
+    """153 videos in batches of 128 on eight GPUs are one update an epoch, not one in eight."""
+    tuning = protocol.Tuning(epochs=300, batch_size=128, accumulate=8)
+    assert [tuning.config(n, 0).accumulate for n in (153, 640, 9537)] == [1, 5, 8]
+
+
 # --- starts ---------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from vidssl import runs
-from vidssl.core import did_you_mean, one_of
+from vidssl.core import counted, did_you_mean, one_of
 from vidssl.files import drop_output
 from vidssl.runs import listing
 
@@ -306,11 +306,13 @@ def _runs(args: argparse.Namespace) -> int:
 def _pool(args: argparse.Namespace) -> int:
     from vidssl.evaluation import proportion_ci95
 
+    if not all(args.roots):
+        raise ValueError("roots holds an empty text: name each fold's folder of all runs")
     for run, metric, right, videos, folds in runs.pool_folds(args.roots):
         low, high = proportion_ci95(right, videos)
         print(
             f"{run:44} {metric:30} {right / videos:6.1%}  [{low:.1%}, {high:.1%}]  "
-            f"{right} of {videos} videos, {folds} folds"
+            f"{right} of {videos} videos, {counted(folds, 'fold')}"
         )
     return 0
 

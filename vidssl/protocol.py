@@ -148,7 +148,9 @@ class Tuning:
 
     As many whole epochs as come nearest to ``steps``, so that 5 videos a class and all of them get
     the same budget; with ``epochs`` so many instead, whatever the number of videos. ``warmup`` is a
-    share of the training. The rest as in `vidssl.training.TrainConfig` and `vidssl.training.fit`.
+    share of the training. No more steps share an update (``accumulate``) than an epoch has: few
+    videos are one batch wherever there are GPUs enough. The rest as in
+    `vidssl.training.TrainConfig` and `vidssl.training.fit`.
     """
 
     steps: int = 1000
@@ -178,8 +180,10 @@ class Tuning:
         """The same for a data set of so many samples."""
         chosen = {
             name: getattr(self, name)
-            for name in ("batch_size", "lr", "optimizer", "schedule", "weight_decay", "accumulate")
+            for name in ("batch_size", "lr", "optimizer", "schedule", "weight_decay")
         }
+        batches = max(1, samples // (self.batch_size * self.processes))
+        chosen["accumulate"] = min(self.accumulate, batches)
         chosen |= {"precision": self.precision, "num_workers": self.num_workers, "seed": seed}
         chosen["milestones"] = tuple(self.milestones)
         if self.epochs:

@@ -142,6 +142,19 @@ def test_boundary_times_lie_between_two_clips():
     assert {name: found.tolist() for name, found in times.items()} == {"v0": [10.0], "v1": []}
 
 
+def test_a_video_without_features_has_all_its_boundaries_missed():
+    true = {"v0": [10.0], "v1": [5.0, 30.0]}
+    assert motionfit.boundary_scores({"v0": [12.0, 40.0]}, true, 4) == (1 / 2, 1 / 3)
+    assert motionfit.boundary_scores({}, true, 4) == (0, 0)
+
+
+def test_random_boundaries_are_as_many_and_lie_between_clips():
+    features = table(np.zeros((6, 2)))
+    drawn = motionfit.random_times(features, {"v0": np.array([1.0]), "v1": np.array([])}, 0)
+    assert [len(found) for found in drawn.values()] == [1, 0]
+    assert drawn["v0"][0] in (10.0, 20.0)
+
+
 # --- pseudo-labels -----------------------------------------------------------------------------
 
 

@@ -13,8 +13,10 @@ from vidssl.runs.promises import figures_of, files_of
 NOTEBOOKS = runs.find_project() / "notebooks"
 
 
-def execute(notebook, place, name, **parameters):
-    """Run a notebook under nbval; its folder is ``<place>/smoke/<name>``."""
+def execute(notebook, place, name, scale="smoke", **parameters):
+    """Run a notebook under nbval; its folder is ``<place>/smoke/<name>``.
+
+    Of another ``scale`` are its parameters alone."""
     import papermill
 
     declared = runs.declared_parameters(NOTEBOOKS / f"{notebook}.py")
@@ -22,7 +24,7 @@ def execute(notebook, place, name, **parameters):
     if "root" in declared:
         parameters.setdefault("root", str(place / "data"))
     prepared = place / f"{name}.ipynb"
-    given = runs.parameters_for(notebook, "smoke", parameters)
+    given = {**runs.parameters_for(notebook, scale, parameters), "scale": "smoke"}
     papermill.execute_notebook(
         str(NOTEBOOKS / f"{notebook}.ipynb"),
         str(prepared),
@@ -32,8 +34,9 @@ def execute(notebook, place, name, **parameters):
         progress_bar=False,
     )
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "-p", "no:cacheprovider", "-q"]
+    seconds = 300 if scale == "smoke" else 1800
     done = subprocess.run(
-        [*command, "--nbval-cell-timeout=300", prepared.name],
+        [*command, f"--nbval-cell-timeout={seconds}", prepared.name],
         cwd=place,
         capture_output=True,
         text=True,

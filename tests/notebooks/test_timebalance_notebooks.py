@@ -3,6 +3,7 @@
 import pytest
 from smoke import execute
 
+from vidssl.data.synthetic import make_dataset
 from vidssl.methods.semi_supervised import METHODS
 
 
@@ -71,3 +72,34 @@ def test_timebalance_from_teachers_to_tables(place, cut_short, pretended_gpu):
 def test_semi_supervised_baselines(place, method):
     done = execute("32_timebalance_student", place, f"baseline-{method}", method=method)
     assert 0 <= done["metrics"]["top1_accuracy"] <= 1
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory):
+    """Two training videos and a test video of each of four classes, under UCF101's names."""
+    folder = tmp_path_factory.mktemp("official")
+    return make_dataset(folder, scale="smoke", train=2, test=1, workers=1, progress=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_first_steps_at_the_papers_size(official, place):
+    """Only the schedule is cut: networks, clips, lists and augmentations are as at paper scale."""
+    given = {
+        "root": str(official / "UCF-101"),
+        "dataset_options": {"annotations": str(official / "ucfTrainTestlist")},
+        "precision": "no",  # bf16 wants a GPU
+        **{"num_workers": 0, "epochs": 1, "batch_size": 2, "test_clips": 1, "train_clips": 1},
+    }
+    few = {"batch_videos": 1, "tuning_epochs": 1, "fractions": [1.0], "validation": 0.5}
+    trained = execute(
+        "30_timebalance_teachers", place, "first-teacher", "paper", objective="tclr", **given, **few
+    )
+    asked = trained["parameters"]
+    assert (asked["size"], asked["backbone"], asked["local_weight"]) == (112, "r3d_18_dilated", 2.5)
+    assert trained["metrics"]["steps"] == 4
+    student = execute(
+        "32_timebalance_student", place, "first-student", "paper", method="fixmatch", fraction=0.5,
+        pretrained=str(place / "smoke" / "first-teacher" / "backbone.pt"), **given,
+    )  # fmt: skip
+    assert student["metrics"]["steps"] == 2, "an epoch ends with the labelled videos"

@@ -1,6 +1,6 @@
 """Optical flow as 8-bit files, and what data sets do with it: decode, resize, flip.
 
-Flow of a video of T frames is (T-1, H, W, 2): channel 0 = u (right positive), 1 = v (down
+Flow of a video of T frames is (T-1, H, W, 2) float32: channel 0 = u (right positive), 1 = v (down
 positive), in pixels a frame at this H, W; entry t leads from frame t to frame t + 1. A stored
 value q is round(127 f / 20) + 128, so flow is clipped to +-20 px, a step is 0.16 px and zero is
 exact.
@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch.nn.functional import interpolate
 
 from vidssl.core import UnreadableVideo
+from vidssl.data.resize import resize, short_side_size
 from vidssl.files import whole
 
 LARGEST = 20.0  # px a frame; faster motion is clipped
@@ -61,20 +60,13 @@ def resize_flow(flow: np.ndarray, height: int, width: int) -> np.ndarray:
     if flow.shape[1:3] == (height, width):
         return flow
     scale = np.float32([width / flow.shape[2], height / flow.shape[1]])
-    if not len(flow):
-        return np.empty((0, height, width, 2), np.float32)
-    planes = torch.from_numpy(np.ascontiguousarray(flow, np.float32)).permute(0, 3, 1, 2)
-    resized = interpolate(planes, size=(height, width), mode="bilinear", antialias=True)
-    return resized.permute(0, 2, 3, 1).numpy() * scale
+    return resize(flow, height, width) * scale
 
 
 def resize_flow_short_side(flow: np.ndarray, side: int) -> np.ndarray:
     """`resize_flow` so that the shorter of H and W is ``side``; sizes as `resize_short_side`."""
     _expect_flow(flow)
-    height, width = flow.shape[1:3]
-    short = min(height, width)
-    size = (side if length == short else round(length * side / short) for length in (height, width))
-    return resize_flow(flow, *size)
+    return resize_flow(flow, *short_side_size(*flow.shape[1:3], side))
 
 
 def flip_flow(flow: np.ndarray) -> np.ndarray:
@@ -84,9 +76,9 @@ def flip_flow(flow: np.ndarray) -> np.ndarray:
 
 
 def _expect_flow(flow: np.ndarray) -> None:
-    if flow.ndim != 4 or flow.shape[-1] != 2 or not np.issubdtype(flow.dtype, np.floating):
+    if flow.ndim != 4 or flow.shape[-1] != 2 or flow.dtype != np.float32:
         raise ValueError(
-            f"flow must be (T, H, W, 2) in px, float, got {flow.dtype} {flow.shape}; "
+            f"flow must be (T, H, W, 2) in px, float32, got {flow.dtype} {flow.shape}; "
             "decode_flow turns codes into px"
         )
 

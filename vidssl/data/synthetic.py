@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from vidssl.core import VideoRecord, one_of
+from vidssl.core import VideoRecord, in_turns, one_of
 from vidssl.data import textures
 from vidssl.data.decode import write_video
 from vidssl.data.scenes import (
@@ -181,7 +180,9 @@ def make_dataset(
     """
     wanted = scene_set(scale, classes=classes, shares=shares, **numbers)
     folder, plan = Path(folder), _plan(wanted, data_seed)
-    scenes = _in_turns(wanted, data_seed)
+    scenes = [s for subset in ("train", "test") for s in wanted.scenes(subset, data_seed)]
+    # who waits to look at a few is served soon
+    scenes = in_turns(scenes, key=lambda scene: scene.class_name)
     with writing(folder, "the embedded data"):
         folder.mkdir(parents=True, exist_ok=True)
         if videos is None:
@@ -198,17 +199,6 @@ def make_dataset(
                 _begin(folder, plan, wanted, data_seed)
                 _write_videos(folder, chosen, wanted.fps, workers, progress)
     return folder
-
-
-def _in_turns(wanted: SceneSet, data_seed: int) -> list[Scene]:
-    """All scenes, one of each class after the other: who waits to look at a few is served soon."""
-    scenes = [s for subset in ("train", "test") for s in wanted.scenes(subset, data_seed)]
-    turn: Counter[str] = Counter()
-    turns = []
-    for place, scene in enumerate(scenes):
-        turns.append((turn[scene.class_name], place))
-        turn[scene.class_name] += 1
-    return [scenes[place] for _, place in sorted(turns)]
 
 
 def _chosen(scenes: Sequence[Scene], videos: Iterable[str]) -> list[Scene]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from vidssl.core import frames_to_clip, one_of
 from vidssl.data.color import ColorJitter
 from vidssl.data.flow_files import flip_flow, resize_flow_short_side
+from vidssl.data.resize import resize, short_side_size
 
 ERASED_AREA = (0.02, 0.33)  # share of the frame; Zhong et al., "Random Erasing", AAAI 2020
 ERASED_ASPECT = (0.3, 3.3)
@@ -29,14 +29,7 @@ def resize_short_side(frames: np.ndarray, side: int) -> np.ndarray:
     are.
     """
     _expect_frames(frames)
-    height, width = frames.shape[1:3]
-    short = min(height, width)
-    if short == side:
-        return frames
-    size = [side if length == short else round(length * side / short) for length in (height, width)]
-    stacked = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
-    resized = interpolate(stacked, size=size, mode="bilinear", antialias=True)
-    return resized.permute(0, 2, 3, 1).numpy()
+    return resize(frames, *short_side_size(*frames.shape[1:3], side))
 
 
 def random_crop(frames: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:  # imported when asked for: `vidssl pool` needs statistics, no
     from vidssl.evaluation.attention import energy_inside_score, pointing_game_accuracy
     from vidssl.evaluation.classification import Report, classification_report
     from vidssl.evaluation.clustering import Clusters, kmeans, nmi, purity_score
-    from vidssl.evaluation.probe import knn, linear_probe
+    from vidssl.evaluation.probe import knn, linear_probe, picture_probe
     from vidssl.evaluation.retrieval import nearest, retrieval_recall, retrieval_rows
     from vidssl.evaluation.statistics import (
         Comparison,
@@ -38,6 +38,7 @@ __all__ = [
     "nearest",
     "nmi",
     "paired_difference",
+    "picture_probe",
     "pointing_game_accuracy",
     "proportion_ci95",
     "purity_score",

@@ -38,7 +38,7 @@ Differs from the paper
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,7 +47,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from vidssl.core import expect_shape, normalise, one_of
+from vidssl.core import derive_seed, expect_shape, normalise, one_of
 from vidssl.data.clip_table import ClipTable
 from vidssl.evaluation import Clusters, kmeans, retrieval_recall, retrieval_rows
 from vidssl.inference import Outputs, apply, run_videos
@@ -334,6 +334,28 @@ def boundary_times(features: ClipTable, percentile: float) -> dict[str, np.ndarr
         middle = features.middle[rows]
         times[video_id] = ((middle[1:] + middle[:-1]) / 2)[found[1:]]
     return times
+
+
+def random_times(
+    features: ClipTable, times: Mapping[str, np.ndarray], seed: int
+) -> dict[str, np.ndarray]:
+    """As many boundaries in each video as ``times`` has, between clips drawn at random."""
+    rng = np.random.default_rng(derive_seed(seed, "random boundaries"))
+    middles = {video_id: features.middle[features.rows_of[video_id]] for video_id in times}
+    places = {video_id: (m[1:] + m[:-1]) / 2 for video_id, m in middles.items()}
+    return {v: rng.choice(places[v], len(found), replace=False) for v, found in times.items()}
+
+
+def boundary_scores(
+    times: Mapping[str, Sequence[float]], true: Mapping[str, Sequence[float]], tolerance: float
+) -> tuple[float, float]:
+    """Precision and recall of the boundaries found in the videos of ``true``.
+
+    A video that is not in ``times`` has none found: all of its true ones are missed.
+    """
+    found = {video_id: times.get(video_id, ()) for video_id in true}
+    hits = sum(matched_boundaries(found[v], true[v], tolerance) for v in true)
+    return hits / max(sum(map(len, found.values())), 1), hits / sum(map(len, true.values()))
 
 
 def matched_boundaries(found: Sequence[float], true: Sequence[float], tolerance: float) -> int:

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vidssl.progress import in_notebook, warnings_as_lines
+from vidssl.core import PlainError
+from vidssl.progress import in_notebook, quiet_interrupts, warnings_as_lines
 from vidssl.runs import provenance
 from vidssl.runs.earlier import Need, Page, find_inputs, locate_all, start_needs
 from vidssl.runs.expectations import Expectation, expectations_table
@@ -28,7 +29,6 @@ from vidssl.runs.inputs import (
 )
 from vidssl.runs.notebooks import notebook_code, notebook_path
 from vidssl.runs.parameters import (
-    PlainError,
     declared_parameters,
     given_names,
     parameters_in,
@@ -274,6 +274,7 @@ def start(notebook: str, namespace: MutableMapping[str, Any]) -> Run:
     """
     if in_notebook():
         warnings_as_lines()
+        quiet_interrupts()
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
     project = provenance.find_project()

@@ -84,7 +84,7 @@ def _distilling(axis: Axes, picture, score: float, said, blend) -> None:
         0.04,
         LOWER + 0.73,
         "2  what is learned",
-        "every step, labelled or not;\nteachers are fine-tuned, then frozen",
+        "every step, labelled or not;\nteachers are frozen",
     )
     _image(axis, picture, 0.55, LOWER - 0.52, 0.62)
     student_y = LOWER - 0.48
