@@ -275,7 +275,6 @@ AT_FIRST = {  # page -> the pages that it names at once where nothing has been r
     "32_timebalance_student": [TEACHERS, TEACHERS, SIMILARITY],
     "33_timebalance_weights": [TEACHERS, TEACHERS, SIMILARITY],
 }
-TABLES = ("15_mosi_tables", "25_motionfit_tables", "34_timebalance_tables")
 
 
 def first_cells(page, **given):
@@ -356,11 +355,3 @@ def test_starts_are_found_by_the_method_s_name(project, tmp_path):
         first_cells(TRANSFER, starts={"mine": ""})
     with pytest.raises(runs.MissingInput, match=r"starts\.mine='none\.pt': there is no such file"):
         first_cells(TRANSFER, starts={"mine": "none.pt"})
-
-
-@pytest.mark.parametrize("page", TABLES)
-def test_tables_without_records_say_what_to_run(page):
-    path = REPOSITORY / "notebooks" / f"{page}.py"
-    assert "raise runs.no_records(table, scale, dataset, data_seed)" in path.read_text()
-    told = str(runs.no_records("mosi_lowshot", "smoke", "embedded", 1))
-    assert "  by command: vidssl run mosi_lowshot --scale smoke" in told.splitlines()

@@ -18,12 +18,6 @@ if TYPE_CHECKING:  # imported when asked for: `vidssl pool` needs statistics, no
         smallest_detectable_difference,
         with_interval,
     )
-    from vidssl.evaluation.tables import (
-        paper_row,
-        readable_comparisons,
-        readable_table,
-        table_row,
-    )
 
 __getattr__, __dir__ = lazily(__name__)
 
@@ -40,16 +34,12 @@ __all__ = [
     "nearest",
     "nmi",
     "paired_difference",
-    "paper_row",
     "picture_probe",
     "pointing_game_accuracy",
     "proportion_ci95",
     "purity_score",
-    "readable_comparisons",
-    "readable_table",
     "retrieval_recall",
     "retrieval_rows",
     "smallest_detectable_difference",
-    "table_row",
     "with_interval",
 ]

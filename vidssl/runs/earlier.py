@@ -374,16 +374,6 @@ def _as_code(settings: Mapping[str, Any], equals: str = "=") -> str:
     return ", ".join(f"{name}{equals}{value!r}" for name, value in settings.items())
 
 
-def no_records(table: str, scale: str, dataset: str, data_seed: int) -> MissingInput:
-    """The error of a page of tables that finds no record to make one of."""
-    of_scale = f" --scale {scale}" if scale != "mini" else ""
-    return MissingInput(
-        f"{table} has no record of a run at scale {scale} on {dataset!r}, data seed {data_seed}\n"
-        f"  by command: vidssl run {table}{of_scale}\n"
-        "  by hand:    pages explored by hand leave no records; this table is made of records alone"
-    )
-
-
 def teacher_needs(fraction: float, **about: Any) -> list[Need]:
     """Both teachers of 30_timebalance_teachers, with what is fine-tuned on a labelled share.
 

@@ -21,7 +21,7 @@ from vidssl.runs.provenance import find_project, short
 
 PATHS = (  # parameters that name a file or a folder, or hold such names
     "dataset_options.annotations",
-    *("compare", "distinctive", "features", "flow", "image", "invariant"),
+    *("cells", "compare", "distinctive", "features", "flow", "image", "invariant"),
     *("label_list", "label_lists", "mars_start", "mosi_unmasked_weights", "mosi_weights"),
     *("motion_model", "motion_predictions", "pretrained", "pseudo_labels", "records"),
     *("rgb_predictions", "root", "similarities", "starts", "supervised_weights"),
