@@ -59,7 +59,7 @@ def way_of(video_id: str) -> int:
 class DriftingTextures(Dataset):
     """Three clips of 10 frames each, of which 4 are seen, of textures that run one of four ways.
 
-    The texture is the video's own, the label its way. Samples are those of `TimedClipsDataset`.
+    The texture is the video's own, the label its way. Samples are those of `ClipDataset`.
     """
 
     def __init__(self, count: int, name: str, labels: bool = True):
@@ -139,7 +139,7 @@ def pairs(views: Callable) -> Samples:
     def make(index: int, generator: torch.Generator) -> dict:
         label, tint = torch.randint(0, 4, (2,), generator=generator).tolist()
         return {
-            "clip": shown(label, tint, generator),
+            "clips": shown(label, tint, generator)[None],
             "label": label,
             "video_id": f"labelled-{label}",
             "unlabelled": views(index % 4, generator),

@@ -136,7 +136,7 @@ def tinted_times(name):
         sparse = local[:, :, ::4].transpose(0, 1).flatten(1, 2)
         clips = torch.cat([sparse[None], local])[None].expand(2, -1, -1, -1, -1, -1)
         noise = 0.1 * torch.randn(clips.shape, generator=generator)
-        return {"views": clips + noise, "video_id": f"{name}-{index}"}
+        return {"clips": (clips + noise).flatten(0, 1), "video_id": f"{name}-{index}"}
 
     return make
 
@@ -144,7 +144,7 @@ def tinted_times(name):
 def told_videos(teacher, count=16):
     """The share of clips of new videos whose nearest other clip is another time of their own."""
     videos = Samples(count, tinted_times("unseen"))
-    clips = torch.stack([sample["views"][0, 1:] for sample in videos])
+    clips = torch.stack([sample["clips"][1:5] for sample in videos])
     rows = timebalance.clip_embeddings(teacher, clips).flatten(0, 1).numpy()
     return nearest_agree(rows, np.repeat(np.arange(count), 4), np.arange(4 * count))
 

@@ -52,8 +52,8 @@ def check(step: Callable, batch: dict, answer: Callable, *said: torch.Tensor) ->
 
 
 def test_supervised():
-    batch = {"clip": torch.rand(B, *CLIP), "clips": torch.rand(B, 1, *CLIP), "label": LABELS}
-    check(supervised.training_step, batch, lambda x: x, numbers(B, K))
+    batch = {"clips": torch.rand(B, 1, *CLIP), "label": LABELS}
+    check(supervised.training_step(), batch, lambda x: x, numbers(B, K))
 
 
 def test_mosi():
@@ -127,7 +127,7 @@ def test_timebalance_teachers(objective):
 
     sliced = "global_local" in config.terms
     said = [numbers(clips, D, seed=1), *[numbers(2 * B, 3, D, seed=2)][:sliced]]
-    check(timebalance.teacher_step(config), {"views": torch.rand(B, 2, 4, *CLIP)}, answer, *said)
+    check(timebalance.teacher_step(config), {"clips": torch.rand(B, 8, *CLIP)}, answer, *said)
 
 
 class Teacher(nn.Module):
@@ -144,12 +144,11 @@ class Teacher(nn.Module):
 
 
 def paired(views=1):
-    shape = (U, *[views] * (views > 1), *CLIP)
     return {
-        "clip": torch.rand(B, *CLIP),
+        "clips": torch.rand(B, 1, *CLIP),
         "label": LABELS,
         "video_id": ["a", "b"],
-        "unlabelled": torch.rand(shape),
+        "unlabelled": torch.rand(U, views, *CLIP),
         "unlabelled_id": ["c", "d", "e"],
     }
 
