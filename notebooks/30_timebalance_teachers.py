@@ -376,6 +376,7 @@ run.finish(
         "spread_score": spread,
         "chance": chance,
         "test_videos": number,
+        "class_names": list(splits.class_names),
         "labelled": sizes,
         "steps": result.steps,
         "training_seconds": result.seconds,

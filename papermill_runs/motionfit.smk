@@ -22,6 +22,11 @@ TAGS = {
 # start: what RGB students and MARS begin with, a variant of MoSI's pretraining; empty: from scratch
 BEGIN = graph.settings("motionfit", start="")["start"]
 STREAMS = {"flow": "motion", "rgb": "appearance"}
+TARGET_PAGE = "24_motionfit_retrieval"
+# settings that networks are fine-tuned with on the target: those that MARS has on its page
+AS_MARS = ["backbone", "frames", "frame_stride", "augmentation", "clips_per_video", "steps", "epochs"]
+AS_MARS += ["batch_size", "optimizer", "schedule", "milestones", "lr", "warmup", "weight_decay"]
+AS_MARS += ["videos_per_class", "label_fraction"]
 
 
 def run_name(kind, seed, *settings):
@@ -96,81 +101,85 @@ def student(
     )
 
 
-def transfer(seed, name, taught=None, made={}, both=False, **changed):
-    """Step 4 of one initialisation; `taught`: the job that made its weights, `made`: for the name.
-
-    `both`: judge it together with the motion model, too.
-    """
-    after, given = [], {"pretrained": {}}
-    if made or changed or name == "mars":  # retrieval is for the main runs
-        given["retrieval_clips"] = 0
-    if taught:
-        weights = "motion_model.pt" if name == "clip_order" else "backbone.pt"
-        after, given["pretrained"] = [taught], {name: graph.path(taught.file(weights))}
-    if name == "mars":
-        start = first_weights(seed)
-        after = [labels(seed), *start]
-        given["teacher_features"] = graph.path(after[0].file("features.npz"))
-        given["pretrained"] = {"mars": graph.path(job.file("backbone.pt")) for job in start}
-    if both:
-        after = [*after, motion_model(seed)]
-        given["motion_predictions"] = graph.path(after[-1].file("predictions.npz"))
-        if not changed:
-            given |= published(seed)
+def transfer(seed, name, taught=None, made={}, **changed):
+    """Step 4 of one start; `taught`: the job that made its weights, `made`: for the name."""
+    weights = "motion_model.pt" if name == "clip_order" else "backbone.pt"
+    as_mars = {key: graph.parameter(TARGET_PAGE, key) for key in AS_MARS}
     return graph.run(
-        "24_motionfit_transfer",
+        "03_transfer",
         run_name(f"transfer_{name}", seed, made, changed),
-        after=after,
-        initialisations=[name],
+        after=[taught] if taught else [],
+        starts={name: graph.path(taught.file(weights)) if taught else ""},
+        frozen_stages=["stem", "conv2", "conv3"],
         baselines=name == "scratch",
         seed=seed,
-        **given,
-        **changed,
+        **{**as_mars, **changed},
     )
 
 
-def scratch(seed, **changed):
-    return transfer(seed, "scratch", **changed)
+def target_page(kind, seed, after, **asked):
+    """One question of the page that asks what a student knows and what flow would add."""
+    usual = {"starts": {}, "mars": False, "baselines": False}
+    name = run_name(kind, seed)
+    return graph.run(TARGET_PAGE, name, after=after, seed=seed, **{**usual, **asked})
+
+
+def retrieval(seed, name, taught=None):
+    """Whether weights find the class of a video; scratch brings the pictures themselves."""
+    weights = "motion_model.pt" if name == "clip_order" else "backbone.pt"
+    return target_page(
+        f"retrieval_{name}",
+        seed,
+        [taught] if taught else [],
+        starts={name: graph.path(taught.file(weights)) if taught else ""},
+        baselines=name == "scratch",
+        **published(seed, usual=name == "motionfit"),
+    )
+
+
+def together(seed):
+    """The student and the motion model on the same test videos."""
+    both = {"rgb_predictions": whole(seed), "motion_predictions": motion_model(seed)}
+    files = {key: graph.path(job.file("predictions.npz")) for key, job in both.items()}
+    return target_page("together", seed, list(both.values()), **files)
 
 
 def whole(seed, **made):
     """The whole pipeline; `made`: settings of the pseudo-labels that differ."""
-    taught = student(seed, made=made)
-    return transfer(seed, "motionfit", taught, made, both=not made)
-
-
-def appearance(seed):
-    return transfer(seed, "appearance", student(seed, "rgb"))
-
-
-def from_mosi(seed, **changed):
-    return transfer(seed, "mosi", mosi.pretrain(seed), **changed)
-
-
-def from_order(seed):
-    return transfer(seed, "clip_order", clip_order(seed, "rgb"))
-
-
-def mers(seed):
-    return transfer(seed, "mers", student(seed, target="features"))
+    return transfer(seed, "motionfit", student(seed, made=made), made)
 
 
 def mars(seed):
-    return transfer(seed, "mars")
+    start, features = first_weights(seed), labels(seed)
+    weights = [graph.path(job.file("backbone.pt")) for job in start]
+    given = {"teacher_features": graph.path(features.file("features.npz"))}
+    given |= {"mars_start": weights[0]} if weights else {}
+    return target_page("transfer_mars", seed, [features, *start], mars=True, **given)
+
+
+TAUGHT = {  # start: the job that makes its weights
+    "scratch": lambda seed: None,
+    "mosi": lambda seed: mosi.pretrain(seed),
+    "clip_order": lambda seed: clip_order(seed, "rgb"),
+    "appearance": lambda seed: student(seed, "rgb"),
+    "mers": lambda seed: student(seed, target="features"),
+    "motionfit": lambda seed: student(seed),
+}
+
+
+def tuned_from(name):
+    """What fine-tunes a start of `TAUGHT`."""
+    return lambda seed, **changed: transfer(seed, name, TAUGHT[name](seed), **changed)
+
+
+scratch = tuned_from("scratch")
 
 
 # --- tables --------------------------------------------------------------------------------------
 
-RIVALS = {"appearance": appearance, "mers": mers, "mars": mars}
-ROWS = {  # what is fine-tuned on the target: how its row is called, and who makes it
-    "scratch": ("scratch", scratch),
-    "mosi": ("MoSI", from_mosi),
-    "clip_order": ("clip order", from_order),
-    "appearance": ("appearance", appearance),
-    "mers": ("MERS", mers),
-    "mars": ("MARS", mars),
-    "motionfit": ("MotionFit", whole),
-}
+RIVALS = ["appearance", "mers", "mars"]
+ROWS = {"scratch": "scratch", "mosi": "MoSI", "clip_order": "clip order", "mars": "MARS",
+        "appearance": "appearance", "mers": "MERS", "motionfit": "MotionFit"}  # fmt: skip
 
 
 COMPARISON = {"seeds": [0, 1, 2], "backbone": "s3dg"}
@@ -188,14 +197,15 @@ def headline():
         seeds=[0, 1, 2, 3, 4],
         all_labels=[0, 1, 2],
         long_steps=0,
-        rivals=list(RIVALS),
+        rivals=RIVALS,
     )
 
 
 def tuned(name, column, seeds, make=None, row="", **changed):
-    """A cell of fine-tuned networks; ``make`` and ``row``: where they are not those of `ROWS`."""
-    usual, its = ROWS[name]
-    return Cell(row or usual, column, [(make or its)(s, **changed) for s in seeds], f"{name}_")
+    """A cell of fine-tuned networks; ``make`` and ``row``: where they are not the start's usual."""
+    usual = {"mars": mars, "motionfit": whole}.get(name) or tuned_from(name)
+    runs = [(make or usual)(seed, **changed) for seed in seeds]
+    return Cell(row or ROWS[name], column, runs, f"{name}_")
 
 
 def models(column, seeds, modality="flow", row="", **changed):
@@ -239,10 +249,11 @@ def motionfit_clusters_seen():
 def motionfit_transfer():
     """MotionFit against scratch, appearance pseudo-labels, MERS, MARS and all labels (table 5)."""
     wanted, at = headline(), "top-1"
-    rivals = [one_of("rivals", name, list(RIVALS)) for name in wanted["rivals"]]
+    rivals = [one_of("rivals", name, RIVALS) for name in wanted["rivals"]]
     compared = ["motionfit", "scratch", *rivals, *(["mosi"] if BEGIN else [])]
     cells = [tuned(name, at, wanted["seeds"]) for name in compared]
-    both = Cell("with flow too", at, cells[0].runs, "motionfit_two_stream_")
+    both = [together(seed) for seed in wanted["seeds"]]
+    both = Cell("with flow too", at, both, "motionfit_two_stream_", formerly=cells[0].runs)
     cells += [both, models(at, wanted["seeds"], row="motion model")]
     longer = {"steps": wanted["long_steps"]} if wanted["long_steps"] else {}
     start, every = "mosi" if BEGIN else "scratch", wanted["all_labels"]
@@ -310,7 +321,9 @@ def motionfit_clusters():
         cells.append(tuned("motionfit", k, wanted["seeds"], num_clusters=k))
         others.append(claim(f"{main} clusters beat {k}", "MotionFit", "MotionFit", main, k))
     cells += fitted(sorted([main, *wanted["num_clusters"]]), wanted["seeds"])
-    return Question(cells, others, "number of clusters", ["motionfit_clusters"])
+    printed = ["motionfit_clusters", "motionfit_self_training", "motionfit_heads"]
+    printed.append("motionfit_common_classes")
+    return Question(cells, others, "number of clusters", printed)
 
 
 @graph.table("25_motionfit_tables")
@@ -328,21 +341,23 @@ def motionfit_lambda():
     claims.append(claim("alone it is worse", "motion", "motion", 1.0, 0.0))
     cells += fitted([0.0, *wanted["between"], 1.0], wanted["seeds"])
     setting = "weight of the classes against clip order"
-    return Question(cells, claims, setting, ["motionfit_lambda"])
+    return Question(cells, claims, setting, ["motionfit_lambda", "motionfit_lambda_one"])
 
 
 @graph.table("25_motionfit_tables")
 def motionfit_cliplength():
     """Longer clips in fine-tuning (table 4)."""
     wanted = graph.settings("motionfit_cliplength", seeds=[0, 1, 2], frames=16)
-    seeds, usual = main_seeds(wanted["seeds"]), graph.parameter("24_motionfit_transfer", "frames")
+    seeds, usual = main_seeds(wanted["seeds"]), graph.parameter(TARGET_PAGE, "frames")
     long = wanted["frames"]
     cells = [tuned(name, usual, seeds) for name in ("motionfit", "scratch")]
     cells.append(tuned("motionfit", long, wanted["seeds"], seen_longer, frames=long))
     cells.append(tuned("scratch", long, wanted["seeds"], frames=long))
     claims = [claim("longer clips help", "MotionFit", "MotionFit", long, usual)]
     cells += fitted([usual, long], wanted["seeds"])
-    return Question(cells, claims, "frames of a clip", ["motionfit_cliplength"])
+    name = "motionfit_cliplength"
+    printed = [name, f"{name}_deviation", f"{name}_scratch"]
+    return Question(cells, claims, "frames of a clip", printed)
 
 
 def seen_longer(seed, frames):
@@ -356,20 +371,24 @@ def motionfit_retrieval():
     wanted = graph.settings("motionfit_retrieval", seeds=[0, 1, 2])
     seeds, cells = main_seeds(wanted["seeds"]), []
     compared = ["appearance", "mers", "motionfit", "scratch", *(["mosi"] if BEGIN else [])]
-    found = {n: (ROWS[n][0], [ROWS[n][1](s) for s in seeds], f"{n}_") for n in compared}
-    order = [from_order(s) for s in graph.settings("motionfit_comparison", **COMPARISON)["seeds"]]
-    found["clip_order"] = "clip order", order, "clip_order_"
+    order = graph.settings("motionfit_comparison", **COMPARISON)["seeds"]
+    found = {}
+    for name in [*compared, "clip_order"]:
+        its = order if name == "clip_order" else seeds
+        runs = [retrieval(seed, name, TAUGHT[name](seed)) for seed in its]
+        found[ROWS[name]] = runs, [f"motionfit_transfer_{name}-s{seed}" for seed in its], f"{name}_"
     for row, prefix in YARDSTICKS.items():
-        found[row] = row, found["scratch"][1], prefix
-    for k in graph.parameter("24_motionfit_transfer", "recall_at"):
-        for row, runs, prefix in found.values():
+        found[row] = *found["scratch"][:2], prefix
+    for k in graph.parameter(TARGET_PAGE, "recall_at"):
+        for row, (runs, before, prefix) in found.items():
             for kind in ("clip", "video"):
                 recall = {"recall": f"{kind}_recall_at_{k}"}
-                cells.append(Cell(f"{row} ({kind})", k, runs, prefix, recall))
+                cells.append(Cell(f"{row} ({kind})", k, runs, prefix, recall, before))
     nearest = [("MotionFit (clip)", 1)], [("appearance (clip)", 1)]
     claims = [Claim("motion beats appearance", *nearest, metric="recall")]
+    printed = ["motionfit_retrieval", "motionfit_retrieval_hmdb51"]
     look = {"panels": {"clip": "clip to clip", "video": "video to video"}, "measured": "recall (%)"}
-    return Question(cells, claims, "neighbours looked at", ["motionfit_retrieval"], **look)
+    return Question(cells, claims, "neighbours looked at", printed, **look)
 
 
 @graph.table("25_motionfit_tables")
@@ -383,7 +402,7 @@ def motionfit_comparison():
     other = f"MotionFit ({backbone.replace('_', '-')})"
     cells.append(tuned("motionfit", at, wanted["seeds"], other_network, other, backbone=backbone))
     for name, make in {"motionfit": seen_longer, "scratch": scratch}.items():
-        row = f"{ROWS[name][0]} ({long} frames)"
+        row = f"{ROWS[name]} ({long} frames)"
         cells.append(tuned(name, at, length["seeds"], make, row, frames=long))
     claims = [
         claim("it beats clip order", "MotionFit", "clip order", at),
@@ -417,10 +436,10 @@ def motionfit_semi():
             for begun in first_weights(seed, network):  # what the student began as
                 rows["mosi"].append(transfer(seed, "mosi", begun, **few, **network))
         column = f"{share:.0%}"
-        cells += [Cell(ROWS[n][0], column, runs, f"{n}_") for n, runs in rows.items() if runs]
+        cells += [Cell(ROWS[n], column, runs, f"{n}_") for n, runs in rows.items() if runs]
         cells += yardsticks(column, rows["scratch"])
         for name in ("scratch", "mosi") if rows["mosi"] else ("scratch",):
-            other = ROWS[name][0]
+            other = ROWS[name]
             claims.append(
                 claim(f"the student beats {other} with {column}", "MotionFit", other, column)
             )

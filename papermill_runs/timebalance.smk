@@ -242,13 +242,13 @@ def told_apart(column, seeds, longer=1):
 def hypotheses(column, unit):
     """f_D minus f_I of frozen features, in each group of classes and between two of them."""
     at = {g: [(f"{k}, frozen, {g}", column) for k in ("distinctive", "invariant")] for g in GROUPS}
-    about = {"metric": "accuracy", "column": column}
+    about = {"metric": "accuracy", "column": column, "unit": unit}
     claims = [
-        Claim(f"f_D - f_I, frozen, {g}, {column}{unit}", at[g][:1], at[g][1:], expected, **about)
+        Claim(f"f_D - f_I, frozen, {g}", at[g][:1], at[g][1:], expected, **about)
         for g, expected in GROUPS.items()
     ]
     (d_ordered, i_ordered), (d_repeated, i_repeated) = at["ordered"], at["repetitive"]
-    name = f"f_D - f_I, frozen, ordered - repetitive, {column}{unit}"
+    name = "f_D - f_I, frozen, ordered - repetitive"
     return [*claims, Claim(name, [d_ordered, i_repeated], [i_ordered, d_repeated], **about)]
 
 

@@ -125,6 +125,13 @@ def test_pool_counts_each_test_video_of_the_folds_once(tmp_path, capsys):
     assert "[55.2%, 95.3%]" in line
 
 
+def test_pool_of_one_fold_and_of_no_folder(tmp_path, capsys):
+    assert cli.main(["pool", leave_fold(tmp_path / "1", "1", 0.5, 4)]) == 0
+    assert capsys.readouterr().out.strip().endswith("2 of 4 videos, 1 fold")
+    assert cli.main(["pool", ""]) == 1
+    assert "roots holds an empty text: name each fold's folder" in capsys.readouterr().err
+
+
 def test_folds_that_hold_out_the_same_groups_are_refused(tmp_path, capsys):
     folds = [leave_fold(tmp_path / name, "1", 0.5, 4) for name in ("1", "2")]
     assert cli.main(["pool", *folds]) == 1

@@ -5,6 +5,7 @@ import os
 import re
 
 import pytest
+import torch
 from tiny_project import REPOSITORY, empty_project
 
 from vidssl import models, runs
@@ -26,11 +27,16 @@ def project(tmp_path, monkeypatch):
     return made
 
 
+def leave(path):
+    """A file that a run left; weights of no network."""
+    torch.save({}, path) if path.suffix == ".pt" else path.write_text("x")
+
+
 def explored(notebook, *files, **params):
     """What exploring a page by hand leaves: its folder, with ``files``."""
     run = runs.start(notebook, params)
     for name in files:
-        (run.folder / name).write_text("x")
+        leave(run.folder / name)
     run.finish({})
     return run.folder
 
@@ -40,7 +46,7 @@ def executed(project, notebook, name, *files, status="finished", **params):
     folder = project / "papermill_runs" / name
     folder.mkdir(parents=True)
     for file in files:
-        (folder / file).write_text("x")
+        leave(folder / file)
     told = runs.declared_parameters(project / "notebooks" / f"{notebook}.py") | params
     if status:
         told = {"notebook": notebook, "status": status, "parameters": told}
@@ -70,6 +76,27 @@ def test_nothing_run_names_the_page_and_the_command(project):
     assert refused.value._render_traceback_() == [f"MissingInput: {refused.value}"]
 
 
+def test_a_file_that_is_no_checkpoint_is_refused_in_one_line(project, tmp_path):
+    (tmp_path / "cut.pt").write_bytes(b"PK")
+    with pytest.raises(runs.MissingInput) as refused:
+        found(WEIGHTS, pretrained=str(tmp_path / "cut.pt"))
+    [line] = str(refused.value).splitlines()
+    assert line.startswith(f"pretrained: {tmp_path / 'cut.pt'} cannot be read as a checkpoint")
+    assert line.endswith("take a run of 11_mosi_pretrain")
+
+
+def test_a_later_run_without_its_files_is_told(project, capsys):
+    whole = executed(project, PRETRAIN, "demo/mosi_pretrain", "backbone.pt")
+    later(whole, -100)
+    half = explored(PRETRAIN)
+    assert found(WEIGHTS) == [str(whole / "backbone.pt")]
+    told = capsys.readouterr().out
+    assert f"{half.relative_to(project)} was begun later and has not got so far" in told
+    leave(half / "backbone.pt")
+    assert found(WEIGHTS) == [str(half / "backbone.pt")]
+    assert "begun later" not in capsys.readouterr().out
+
+
 def test_the_advice_carries_data_and_settings(project, tmp_path):
     (tmp_path / "my videos").mkdir()
     need = runs.Need("pretrained", PRETRAIN, ("backbone.pt",), {"mask_ratio": []})
@@ -80,7 +107,7 @@ def test_the_advice_carries_data_and_settings(project, tmp_path):
     told = str(refused.value)
     options = "dataset_options = {'test_groups': ['9']}"
     assert f"set dataset = 'folder', root = '{tmp_path}/my videos', {options}" in told
-    assert "papermill_runs/mine/11_mosi_pretrain-smoke-mask_ratio --scale smoke" in told
+    assert "papermill_runs/mine/11_mosi_pretrain-smoke-my_videos-mask_ratio --scale smoke" in told
     options = '-p dataset_options \'{"test_groups": ["9"]}\''
     assert f"-p root '{tmp_path}/my videos' {options} -p mask_ratio '[]'" in told
 
@@ -248,7 +275,6 @@ AT_FIRST = {  # page -> the pages that it names at once where nothing has been r
     "32_timebalance_student": [TEACHERS, TEACHERS, SIMILARITY],
     "33_timebalance_weights": [TEACHERS, TEACHERS, SIMILARITY],
 }
-TABLES = ("15_mosi_tables", "25_motionfit_tables", "34_timebalance_tables")
 
 
 def first_cells(page, **given):
@@ -329,11 +355,3 @@ def test_starts_are_found_by_the_method_s_name(project, tmp_path):
         first_cells(TRANSFER, starts={"mine": ""})
     with pytest.raises(runs.MissingInput, match=r"starts\.mine='none\.pt': there is no such file"):
         first_cells(TRANSFER, starts={"mine": "none.pt"})
-
-
-@pytest.mark.parametrize("page", TABLES)
-def test_tables_without_records_say_what_to_run(page):
-    path = REPOSITORY / "notebooks" / f"{page}.py"
-    assert "raise runs.no_records(table, scale, dataset, data_seed)" in path.read_text()
-    told = str(runs.no_records("mosi_lowshot", "smoke", "embedded", 1))
-    assert "  by command: vidssl run mosi_lowshot --scale smoke" in told.splitlines()

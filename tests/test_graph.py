@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
+import shutil
 import textwrap
 
 import pytest
 from tiny_project import REPOSITORY, make_project
 
 from vidssl import runs
-from vidssl.runs.cells import question_of
+from vidssl.runs.cells import Cell, Question, in_each, question_of
 from vidssl.runs.promises import figures_of, files_of
 
 SCALES = runs.scale_names(REPOSITORY)
@@ -34,23 +36,18 @@ def named(figures):
     return {os.path.basename(figure.name): figure.made for figure in figures}
 
 
-@pytest.mark.parametrize(
-    ("scale", "gallery"),
-    [("mini", True), ("smoke", True), ("paper-motionfit", True), ("folds", None)],
-)
-def test_a_gallery_of_neighbours_is_promised_where_neighbours_are_looked_for(
-    scale, gallery, tmp_path
-):
-    behind = graph_of(scale, tmp_path).behind("motionfit_transfer")
-    [job] = [job for job in behind if job.name == "motionfit_transfer_motionfit-s0"]
-    prefix = "" if scale == "mini" else f"{scale}_"
-    assert named(job.figures).get(f"{prefix}motionfit_retrieval_gallery") == gallery
+@pytest.mark.parametrize("scale", ["mini", "smoke"])
+def test_one_gallery_of_neighbours_is_promised(scale, tmp_path):
+    behind = graph_of(scale, tmp_path).behind("motionfit_retrieval")
+    figure = f"{'' if scale == 'mini' else f'{scale}_'}motionfit_retrieval_gallery"
+    shown = [job.name for job in behind if figure in named(job.figures)]
+    assert shown == ["motionfit_retrieval_motionfit-s0"]
 
 
 def test_what_a_user_switches_off_is_not_promised(tmp_path):
-    graph = graph_of("smoke", tmp_path, publish="false", retrieval_clips="0")
+    graph = graph_of("smoke", tmp_path, publish="false")
     graph.behind("reproduce")
-    for name in ("mosi_gradcam-s0", "mosi_clusters", "motionfit_transfer_motionfit-s0"):
+    for name in ("mosi_gradcam-s0", "mosi_clusters", "motionfit_retrieval_motionfit-s0"):
         assert graph.jobs[name].figures == ()
     graph.note_results("motionfit_transfer")
 
@@ -93,6 +90,42 @@ def third():
 def fourth():
     return third()
 """
+
+
+def test_a_method_adds_its_rows_to_another_s_table(tmp_path):
+    graph = graph_of("smoke", tmp_path)
+    alone = graph.question("mosi_comparison")
+
+    @graph.adds_to("mosi_comparison")
+    def own_row():
+        job = graph.run("02_supervised_baseline", "own_transfer-s0", seed=0)
+        return Question([Cell("mine", 20, [job], "own_")], in_each([20], "mine", "scratch"))
+
+    asked = graph.question("mosi_comparison")
+    assert set(asked.runs) - set(alone.runs) == {"smoke-own_transfer-s0"}
+    assert asked.claims[-1].name == "mine - scratch, 20"
+    [table] = graph.targets["mosi_comparison"].jobs
+    assert "smoke/own_transfer-s0/run.json" in table.inputs
+
+
+def test_the_method_of_the_guide_is_read_as_it_is_written(tmp_path):
+    """docs/own_method.md, with the page that it takes for granted."""
+    project = tmp_path / "project"
+    home = project / "papermill_runs"
+    home.mkdir(parents=True)
+    for path in (REPOSITORY / "papermill_runs").glob("*.[sy][ma]*"):
+        shutil.copy(path, home)
+    pages = shutil.copytree(REPOSITORY / "notebooks", project / "notebooks")
+    shutil.copy(pages / "11_mosi_pretrain.py", pages / "40_pace_pretrain.py")
+    guide = (REPOSITORY / "docs" / "own_method.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    (home / "pace.smk").write_text(code, encoding="utf-8")
+    graph = runs.load_graph("mini", {"runs_root": str(tmp_path / "runs")}, project)
+    assert graph.targets["pace_lowshot"].about.startswith("Few labels")
+    made = {job.name for job in graph.behind("pace_lowshot")}
+    assert {"pace_pretrain-s0", "pace_transfer-n20-s2", "mosi_transfer-scratch-n5-s1"} <= made
+    assert "mini-pace_transfer-n20-s4" in graph.question("mosi_comparison").runs
+    assert "pace_lowshot" in {job.name for job in graph.targets["reproduce"].jobs}
 
 
 def test_unknown_targets_and_settings_name_the_nearest(tmp_path):

@@ -127,6 +127,8 @@ def test_the_overview_counts_by_page(project):
     for name in ("half", "whole"):
         put(home / "mini" / name / ".attempt.json", {})
         put(home / "mini" / name / "90_tiny.ipynb", {})
+    put(home / "mine" / "90_tiny-seed3" / "run.json", {"notebook": "90_tiny"})
+    put(project / "my_runs" / "wide" / "run.json", {"notebook": "90_tiny"})
     put(home / "mini" / "half" / ".90_tiny.source.ipynb", {})  # of a run that was killed
     put(home / "mini" / "whole" / "run.json", {})
     runs.start("90_tiny", {})
@@ -137,7 +139,8 @@ def test_the_overview_counts_by_page(project):
         "finished runs": "3",
         "scales": "gpu, mini",
         "last": "2026-01-03",
-        "besides": f"1 run begun, not finished; explored by hand, last {day}",
+        "besides": "2 runs of your own, without a record; 1 run begun, not finished; "
+        f"explored by hand, last {day}",
     }
     assert {row["page"]: row["finished runs"] for row in others} == {
         "(unreadable records)": "2",

@@ -126,3 +126,13 @@ def test_motionfit_trains_as_its_paper_prints(scale):
     labels = runs.parameters_for("22_motionfit_pseudo_labels", scale, {})
     assert labels["num_clusters"] == 1000
     assert {given["flow_method"] for given in (model, labels)} == {"reference"}, "TV-L1"
+
+
+def test_motionfit_fine_tunes_by_the_schedule_of_its_first_step():
+    graph = runs.load_graph("paper-motionfit", project=REPOSITORY)
+    jobs = {job.name: json.loads(job.params) for job in graph.behind("motionfit_transfer")}
+    given = jobs["motionfit_transfer_motionfit-s0"]
+    assert {name: given[name] for name in MOTIONFIT_TRAINING} == MOTIONFIT_TRAINING
+    assert (given["epochs"], given["batch_size"], given["clips_per_video"]) == (120, 8, 3)
+    assert given["frozen_stages"] == ["stem", "conv2", "conv3"], "conv4, conv5 and the classifier"
+    assert (given["dataset"], given["videos_per_class"]) == ("ucf101", 0)

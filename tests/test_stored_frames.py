@@ -52,6 +52,15 @@ def test_a_run_finds_what_prepare_made(videos, frames_at, capsys, monkeypatch):
     assert not [file for file in files(videos) if file.suffix != ".mp4"]
 
 
+@pytest.mark.parametrize("size", ["-1", "nan"])
+def test_prepare_refuses_a_size_below_nothing_also_where_all_frames_are_kept(
+    videos, frames_at, capsys, size
+):
+    assert cli.main(["prepare", "--frames", str(videos)]) == 0
+    assert cli.main(["prepare", "--frames", str(videos), "--gb", size]) == 1
+    assert f"gb={float(size)} must be 0 or more" in capsys.readouterr().err
+
+
 def test_prepare_s_defaults_are_those_of_the_notebooks(videos, frames_at, capsys):
     cli.main(["prepare", "--frames", str(videos), "--gb", "0.5"])
     assert f"at {cli.MINI_SIDE} px" in capsys.readouterr().out

@@ -19,18 +19,28 @@ where a clip is standardised; it is called right before a network sees the clip.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # torch takes seconds to import: commands that only read text do without
     import numpy as np
     import torch
     from torch import Tensor
 
+Item = TypeVar("Item")
 RGB_MEAN = (0.43216, 0.394666, 0.37645)  # Kinetics-400 statistics, as torchvision's weights expect
 RGB_STD = (0.22803, 0.22145, 0.216989)
+
+
+class PlainError:
+    """An error whose words say all: notebooks show them without the code that led there."""
+
+    def _render_traceback_(self) -> list[str]:  # IPython asks for it
+        return [f"{type(self).__name__}: {self}"]
 
 
 class UnreadableVideo(RuntimeError):
@@ -145,6 +155,20 @@ def counted(number: int, noun: str) -> str:
     """
     ending = "es" if noun.endswith(("s", "x", "ch", "sh")) else "s"
     return f"{number:,} {noun if number == 1 else noun + ending}"
+
+
+def in_turns(items: Iterable[Item], key: Callable[[Item], Hashable]) -> list[Item]:
+    """The items round after round, one of each key in every round, as far as they go.
+
+    >>> "".join(in_turns("aabba", key=str))
+    'ababa'
+    """
+    turns: Counter[Hashable] = Counter()
+    numbered = []
+    for item in items:
+        numbered.append((turns[key(item)], item))
+        turns[key(item)] += 1
+    return [item for _, item in sorted(numbered, key=itemgetter(0))]
 
 
 def is_alive(process: int) -> bool:

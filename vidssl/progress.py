@@ -6,6 +6,7 @@ half-bars in a log. Lines survive all three. A job of a few seconds prints nothi
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 import warnings
@@ -107,6 +108,17 @@ def in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return hasattr(shell, "kernel")
+
+
+def quiet_interrupts() -> None:
+    """Let a kernel that is interrupted between two cells say nothing of it: each one is, a moment
+    before it is shut down. What it says of other things stays."""
+    log = sys.modules["IPython"].get_ipython().kernel.log
+    getattr(log, "logger", log).addFilter(_is_no_interrupt)
+
+
+def _is_no_interrupt(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("KeyboardInterrupt caught in kernel")
 
 
 def warnings_as_lines() -> None:

@@ -94,7 +94,7 @@ class LabPage:
         return self._poll(self.pixels, lambda now: now != before, seconds, "the picture to change")
 
     def counter(self) -> str:
-        """The first player's "frame 1 of 16"."""
+        """The first player's "frame 0 of 0 to 15"."""
         return self.page.locator(".vidssl-player-counter").first.inner_text()
 
     def wait_for_counter(self, text: str, seconds: float = 10) -> None:
@@ -217,6 +217,16 @@ def browser(chromium):
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def dark(lab_url, notebooks):
+    """JupyterLab's dark theme, for pages that are opened from now on."""
+    file = notebooks.parent / "settings" / "lab" / "@jupyterlab" / "apputils-extension"
+    file = file / "themes.jupyterlab-settings"
+    file.write_text(json.dumps({"theme": "JupyterLab Dark"}))
+    yield
+    file.unlink()
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
-"""Every page with a widget at smoke scale: each control by keyboard, under its name."""
+"""Every page with a widget at smoke scale: each control by keyboard, under its name; in the dark,
+twice as large, and exported."""
+
+import subprocess
+import sys
 
 import pytest
 
@@ -49,6 +53,35 @@ STRETCHED = """() => [...document.querySelectorAll('.jp-OutputArea img')].filter
     return each.offsetParent && Math.abs(shown / (each.naturalWidth / each.naturalHeight) - 1) > .03
 }).map((each) => each.alt)"""
 
+PALE = """() => {  // letters with less contrast than WCAG 2 asks for
+    const numbers = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
+    const light = (color) => color.slice(0, 3).map((v) => v / 255)
+        .map((v) => (v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4))
+        .reduce((sum, v, k) => sum + v * [.2126, .7152, .0722][k], 0);
+    const behind = (each) => {
+        for (let at = each; at; at = at.parentElement) {
+            const color = numbers(getComputedStyle(at).backgroundColor);
+            if (color.length === 3 || color[3] > 0) return color;
+        }
+        return [255, 255, 255];
+    };
+    const contrast = (each) => {
+        const [low, high] = [light(numbers(getComputedStyle(each).color)), light(behind(each))]
+            .sort((a, b) => a - b);
+        return (high + .05) / (low + .05);
+    };
+    return [...document.querySelectorAll(`[class^=vidssl]:not(canvas):not(img),
+        .jp-OutputArea :is(pre, th, td, p, figcaption)`)]
+        .filter((each) => each.offsetParent && each.textContent.trim() && contrast(each) < 4.5)
+        .map((each) => each.className + ': ' + each.textContent.slice(0, 60));
+}"""
+OUTSIDE = """() => [...document.querySelectorAll(
+    '.jp-OutputArea :is(input, select, button, canvas, img)')].filter((each) => {
+    const { left, right } = each.getBoundingClientRect();
+    const page = document.querySelector('.jp-Notebook').getBoundingClientRect();
+    return each.offsetParent && (left < page.left || right > page.right + 1);
+}).map((each) => each.outerHTML.slice(0, 200))"""
+
 
 @pytest.mark.parametrize("notebook", CONTROLS)
 def test_each_control_answers_its_keys(notebook, smoke_page, open_notebook):
@@ -78,3 +111,37 @@ def test_each_control_answers_its_keys(notebook, smoke_page, open_notebook):
         lab.page.wait_for_timeout(200)
         assert lab.page.evaluate(CUT) == []
         assert lab.page.evaluate(STRETCHED) == []
+
+
+@pytest.mark.parametrize("notebook", [*CONTROLS, "33_timebalance_weights"])
+def test_in_the_dark_twice_as_large_and_exported(
+    notebook, smoke_page, notebooks, open_notebook, dark, browser, tmp_path
+):
+    """At 200 %, 1280 x 1000 are 640 x 500. Figures keep their white paper."""
+    name = smoke_page(notebook)
+    lab = open_notebook(name, device_scale_factor=2)
+    lab.run_all(seconds=300)
+    lab.page.set_viewport_size({"width": 640, "height": 500})
+    lab.page.wait_for_timeout(500)
+    lab.page.locator(".jp-OutputArea img").first.wait_for()
+    assert lab.page.evaluate("document.body.dataset.jpThemeLight") == "false"
+    for found in (PALE, CUT, STRETCHED, OUTSIDE):
+        assert lab.page.evaluate(found) == []
+    players = lab.page.locator(".vidssl-live").count()
+    lab.press("Escape")
+    lab.page.keyboard.press("Control+s")
+    file = notebooks / name
+    lab.wait_until(lambda: "text/html" in file.read_text(), "the file to be saved")
+    html = tmp_path / "page.html"
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", "--output", str(html), str(file)]
+    subprocess.run(command, check=True, capture_output=True)
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.goto(html.as_uri(), wait_until="domcontentloaded")
+    stills = page.locator(".vidssl-still img").all()
+    assert bool(stills) == bool(players)
+    for still in stills:
+        assert still.is_visible()
+        assert still.evaluate("(image) => image.naturalWidth") > 40
+    assert page.locator("img:not([alt]), img[alt='']").count() == 0
+    context.close()

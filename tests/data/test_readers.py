@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 from list_files import KINETICS, touch, ucf_lists, write
+from numbered_videos import Recipe, encode, numbers
 
 from vidssl.data import (
     missing_files,
     open_dataset,
     read_folder,
+    read_frames,
     read_hmdb51,
     read_kinetics,
     read_label_list,
@@ -286,16 +288,29 @@ def test_a_json_object_is_one(tmp_path):
 # --- folders ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.ts", "libx264"), ("a.MTS", "libx264"), ("a.m2ts", "mpeg2video"), ("a.3gp", "libx264"),
+     ("a.ogv", "libvpx"), ("a.vob", "mpeg2video")],
+)  # fmt: skip
+def test_files_of_cameras_discs_and_phones_are_videos(tmp_path, name, codec):
+    (tmp_path / "wave").mkdir()
+    encode(tmp_path / "wave" / name.lower(), Recipe(name.lower(), codec, length=30))
+    (tmp_path / "wave" / name.lower()).rename(tmp_path / "wave" / name)
+    [record] = read_folder(tmp_path)
+    assert numbers(read_frames(record.path, [0, 17, 29])) == [0, 17, 29]
+
+
 def test_class_folders_that_vanish_are_told_with_the_reason(tmp_path):
-    touch(tmp_path, "wave/a.mp4", "clap/a.MTS", "clap/b.mts", "clap/n.txt", "__MACOSX/x/._a.mp4")
+    touch(tmp_path, "wave/a.mp4", "clap/a.GIF", "clap/b.gif", "clap/n.txt", "__MACOSX/x/._a.mp4")
     touch(tmp_path, "wave/._a.mp4", "apple/._b.mp4")
     with pytest.warns(UserWarning, match=r"2 of 3 folders hold no video file") as told:
         records = read_folder(tmp_path)
     assert [r.class_name for r in records] == ["wave"]
     message = str(told[0].message)
     assert "'apple' (empty; endings known: .mp4" in message
-    assert "'clap' (2 .mts, 1 .txt; endings known: .mp4 " in message
-    with pytest.raises(ValueError, match=r"holds no video file \(2 \.mts, 1 \.txt; endings known"):
+    assert "'clap' (2 .gif, 1 .txt; endings known: .mp4 " in message
+    with pytest.raises(ValueError, match=r"holds no video file \(2 \.gif, 1 \.txt; endings known"):
         read_folder(tmp_path / "clap")
 
 

@@ -117,6 +117,7 @@ def test_the_length_of_embeddings_does_not_count():
 
 def test_gradients():
     h, z = embeddings(2, 2, 3, 4).requires_grad_(), embeddings(2, 2, 3, 4, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda h, z: nt_xent(h[0, 0], z[0, 0], TAU), (h, z))
     assert torch.autograd.gradcheck(lambda z: local_local(z, TAU), z)
     assert torch.autograd.gradcheck(lambda h, z: global_local(h, z, TAU), (h, z))
     assert torch.autograd.gradcheck(lambda h, z: instance_contrast(h[:, :, 0], z, TAU), (h, z))

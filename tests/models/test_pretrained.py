@@ -5,6 +5,7 @@ import torch
 
 from vidssl import models
 from vidssl.models.pretrained import load_pretrained, load_with_head, save_pretrained
+from vidssl.models.released import CheckpointError, MissingCheckpoint
 
 WIDTH = 0.125
 
@@ -67,6 +68,34 @@ def test_missing_cut_and_foreign_files(tmp_path):
     torch.save({"encoder.weight": torch.ones(1)}, path)
     with pytest.raises(ValueError, match=r"the layouts that load_released knows; the file has enc"):
         load_pretrained(model, path)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path, wrong):
+    broken, fresh = network(9, seed=0), network(9, seed=1)
+    with torch.no_grad():
+        broken.state_dict()["conv3.0.conv1.0.weight"].view(-1)[5] = wrong
+    before = {name: t.clone() for name, t in fresh.state_dict().items()}
+    about = {"backbone": "r3d_18", "width": WIDTH}
+    ours = save_pretrained(broken, tmp_path / "ours.pt", **about)
+    torch.save({"state_dict": as_torchvision(broken)}, tmp_path / "theirs.pt")
+    names = r"1 of \d+ tensors hold NaN or infinity, e.g. conv3.0.conv1.0.weight"
+    for path in (ours, tmp_path / "theirs.pt"):
+        with pytest.raises(CheckpointError, match=f"{path.name}: {names}"):
+            load_pretrained(fresh, path)
+    with pytest.raises(CheckpointError, match=f"ours.pt: {names}"):
+        load_with_head(ours)
+    assert all(torch.equal(before[name], t) for name, t in fresh.state_dict().items())
+
+
+def test_a_notebook_shows_the_words_alone(tmp_path):
+    (tmp_path / "cut.pt").write_bytes(b"PK")
+    for path, kind in (("cut.pt", CheckpointError), ("gone.pt", MissingCheckpoint)):
+        with pytest.raises(kind) as refused:
+            load_pretrained(network(9, seed=0), tmp_path / path)
+        [line] = refused.value._render_traceback_()
+        assert line.startswith(f"{kind.__name__}: ")
+        assert path in line
 
 
 def test_a_saved_network_comes_back_with_its_head(tmp_path):

@@ -27,7 +27,7 @@ def test_pretrain_transfer_and_table(place):
     assert "mosi is ahead of scratch" in twins["expectations"]
     for start, name in {"scratch": "scratch", "xy": "mosi"}.items():
         execute("03_transfer", place, f"mosi_transfer-{start}-n2-s0", starts={name: asked[name]})
-    execute("15_mosi_tables", place, "mosi_lowshot", records=str(place / "records"), data_seed=0)
+    execute("15_mosi_tables", place, "mosi_lowshot")
     table = (place / "figures" / "smoke_mosi_lowshot.csv").read_text().splitlines()
     assert table[0] == "table,row,column,metric,mean,ci95,seeds,scale,dataset,paper"
     for row in ("scratch", "MoSI", "static frame", "chance"):

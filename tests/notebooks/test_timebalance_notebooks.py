@@ -54,8 +54,7 @@ def test_timebalance_from_teachers_to_tables(place, cut_short, pretended_gpu):
         assert cut_short in done["failed"][0]
     for name in ("main", "ablation", "classwise", "length"):
         table = f"timebalance_{name}"
-        asked = {"table": table, "records": str(place / "records"), "data_seed": 0}
-        execute("34_timebalance_tables", place, table, **asked)
+        execute("34_timebalance_tables", place, table, table=table)
         assert (place / "figures" / f"smoke_{table}.png").exists()
     main = (place / "figures" / "smoke_timebalance_main.csv").read_text().splitlines()
     rows = ["supervised", "TCLR", "invariant", "distinctive", "average", "TimeBalance"]

@@ -93,4 +93,4 @@ def test_the_figure_shows_paths_and_the_frozen_frame(pool):
     assert shade[:20].max() == 0  # starts of 0 to 4, and the window's 16 px
     assert shade[20:].min() == 0.5
     shown = {axis.get_title() for axis in below.axes}
-    assert "frame 5" in shown, "the frozen frame is among those shown"
+    assert "frame 4" in shown, "the frozen frame is among those shown"

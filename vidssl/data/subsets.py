@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidssl.core import VideoRecord, derive_seed, did_you_mean
+from vidssl.core import VideoRecord, derive_seed, did_you_mean, in_turns
 from vidssl.data.readers.text import Entry, records_of
 from vidssl.data.readers.video_list import list_entries
 from vidssl.data.splits import Splits
@@ -61,12 +61,7 @@ def _draw_order(records: Sequence[VideoRecord], seed: int) -> dict[int, list[Vid
     for label in sorted(classes):
         rng = np.random.default_rng(derive_seed(seed, "labelled", label))
         shuffled = [classes[label][i] for i in rng.permutation(len(classes[label]))]
-        seen: Counter[str] = Counter()
-        rounds = []
-        for place, record in enumerate(shuffled):
-            rounds.append((seen[record.group], place))
-            seen[record.group] += 1
-        orders[label] = [shuffled[place] for _, place in sorted(rounds)]
+        orders[label] = in_turns(shuffled, key=lambda record: record.group)
     return orders
 
 

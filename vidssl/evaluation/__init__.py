@@ -8,11 +8,9 @@ if TYPE_CHECKING:  # imported when asked for: `vidssl pool` needs statistics, no
     from vidssl.evaluation.attention import energy_inside_score, pointing_game_accuracy
     from vidssl.evaluation.classification import Report, classification_report
     from vidssl.evaluation.clustering import Clusters, kmeans, nmi, purity_score
-    from vidssl.evaluation.probe import knn, linear_probe
+    from vidssl.evaluation.probe import knn, linear_probe, picture_probe
     from vidssl.evaluation.retrieval import nearest, retrieval_recall, retrieval_rows
     from vidssl.evaluation.statistics import (
-        Comparison,
-        Difference,
         compare_seeds,
         mean_ci95,
         paired_difference,
@@ -20,19 +18,11 @@ if TYPE_CHECKING:  # imported when asked for: `vidssl pool` needs statistics, no
         smallest_detectable_difference,
         with_interval,
     )
-    from vidssl.evaluation.tables import (
-        paper_row,
-        readable_comparisons,
-        readable_table,
-        table_row,
-    )
 
 __getattr__, __dir__ = lazily(__name__)
 
 __all__ = [
     "Clusters",
-    "Comparison",
-    "Difference",
     "Report",
     "classification_report",
     "compare_seeds",
@@ -44,15 +34,12 @@ __all__ = [
     "nearest",
     "nmi",
     "paired_difference",
-    "paper_row",
+    "picture_probe",
     "pointing_game_accuracy",
     "proportion_ci95",
     "purity_score",
-    "readable_comparisons",
-    "readable_table",
     "retrieval_recall",
     "retrieval_rows",
     "smallest_detectable_difference",
-    "table_row",
     "with_interval",
 ]

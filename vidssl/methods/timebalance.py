@@ -37,6 +37,9 @@ hand. So some choices are ours:
   all are 1. Its colour changes are drawn one by one, ours together; its random crops keep the shape
   of the frame and are squeezed to a square, ours are squares. It halves the learning rate where the
   loss stands still and goes by the loss in fine-tuning; here both follow a cosine.
+- The project page prints the student's 8 frames and no other setting, so the release's stand in the
+  parameter files of paper scale. Its files are those of 3D-ResNet50 at 224 px, lr 5e-3; R3D-18 gets
+  the 112 px and 1e-3 that stand beside these as TCLR had them, and 100 epochs of the 1,000.
 - 3D-ResNet50 is "slow_r50", whose time slices are averaged to one for each local clip, as released;
   its projector has 512 units inside, the release's 128.
 - Unlabelled videos are the training videos without a label. Where a list leaves a class without

@@ -11,10 +11,12 @@ from vidssl.files import whole
 from vidssl.models.network import VideoNetwork
 from vidssl.models.registry import build
 from vidssl.models.released import (
+    CheckpointError,
     differing,
     load_tensors,
     named_tensors,
     read_checkpoint,
+    refuse_not_finite,
     without_parallel,
 )
 
@@ -44,10 +46,11 @@ def load_pretrained(model: VideoNetwork, path: str | Path) -> dict:
         return {"dataset": "released checkpoint", "seed": None, "left_out": left_out}
     about = content["about"]
     weights = _without_classifier(without_parallel(content["weights"]))
+    refuse_not_finite(weights, path)
     own = _without_classifier(model.state_dict())
     wrong = differing(own, weights)
     if wrong:
-        raise ValueError(
+        raise CheckpointError(
             f"{path} holds another network ({about.get('backbone', 'unknown')}, width "
             f"{about.get('width', 'unknown')}): {len(wrong)} of {len(own)} tensors do "
             f"not fit, e.g. {sorted(wrong)[0]}"
@@ -63,16 +66,17 @@ def load_with_head(path: str | Path) -> tuple[VideoNetwork, dict]:
     """
     content = read_checkpoint(path)
     if not _is_ours(content):
-        raise ValueError(f"{path} is not a file written by save_pretrained")
+        raise CheckpointError(f"{path} is not a file written by save_pretrained")
     weights, about = without_parallel(content["weights"]), content["about"]
+    refuse_not_finite(weights, path)
     if not {"backbone", "width"} <= about.keys():
-        raise ValueError(f"{path} does not say its backbone and width: save it with both")
+        raise CheckpointError(f"{path} does not say its backbone and width: save it with both")
     classes = len(weights.get(f"{CLASSIFIER}bias", ()))
     model = build(about["backbone"], num_classes=classes, width=about["width"])
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"{path} does not fit the network it names: {error}") from error
+        raise CheckpointError(f"{path} does not fit the network it names: {error}") from error
     return model, about
 
 

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from vidssl.core import PlainError
 from vidssl.models.network import VideoNetwork
 
 CLASSIFIER = ("classifier.weight", "classifier.bias")
@@ -24,6 +25,14 @@ WRAPPERS = ("state_dict", "bb_state_dict", "model", "model_state", "model_state_
 WRAPPERS += ("net", "module", "weights")
 PARALLEL = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before every name
 COUNTER = "num_batches_tracked"  # of batch norm; older files and other code have none
+
+
+class CheckpointError(PlainError, ValueError):
+    """A file that is no checkpoint, or whose weights cannot be used here; the words name it."""
+
+
+class MissingCheckpoint(PlainError, FileNotFoundError):
+    """No file where a checkpoint should be."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +93,12 @@ def load_tensors(
         for name in weights
         if name.startswith(prefix) and (ours := layout.our_name(name.removeprefix(prefix)))
     }
+    found = {ours: weights[name] for name, ours in names.items()}
+    refuse_not_finite(found, path)
     try:
-        found = {ours: weights[name] for name, ours in names.items()}
         loaded = _load_all(model, found, classifier)
     except ValueError as error:
-        raise ValueError(f"{path}, names behind {prefix!r}: {error}") from None
+        raise CheckpointError(f"{path}, names behind {prefix!r}: {error}") from None
     return [name for name in weights if names.get(name) not in loaded]
 
 
@@ -114,6 +124,17 @@ def differing(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> set[s
         if not (name.endswith(COUNTER) and name not in weights)
         if name not in own or name not in weights or own[name].shape != weights[name].shape
     }
+
+
+def refuse_not_finite(weights: Mapping[str, Tensor], path: str | Path) -> None:
+    """CheckpointError that names ``path`` where a tensor holds NaN or infinity: a network with such
+    weights says the same of every clip."""
+    broken = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise CheckpointError(
+            f"{path}: {len(broken)} of {len(weights)} tensors hold NaN or infinity, e.g. "
+            f"{broken[0]}: its training has diverged; train it anew, with a smaller lr"
+        )
 
 
 def _torchvision(name: str) -> str | None:
@@ -224,13 +245,13 @@ def _recognise(
         if name.endswith(layout.stem) and prefix in (None, name.removesuffix(layout.stem))
     ]
     if not found:
-        raise ValueError(
+        raise CheckpointError(
             f"{path}: no tensor is called {', '.join(layout.stem for layout in LAYOUTS)}"
             f"{f' behind {prefix!r}' if prefix else ''}, as in the layouts that load_released "
             f"knows; the file has {', '.join(list(weights)[:3])}, ..."
         )
     if len(found) > 1:
-        raise ValueError(
+        raise CheckpointError(
             f"{path} holds {len(found)} networks: give one of {[f[1] for f in found]} as prefix"
         )
     return found[0]
@@ -247,7 +268,7 @@ def named_tensors(content: object, path: str | Path) -> dict[str, Tensor]:
         return tensors
     where = f" under {' > '.join(wrappers)}" if wrappers else ""
     if isinstance(inside, _Ignored):
-        raise ValueError(
+        raise CheckpointError(
             f"{path}: holds{where} a pickled object of {inside.what}, whose code is not run; open "
             "it where that code is and save its state_dict()"
         )
@@ -255,7 +276,7 @@ def named_tensors(content: object, path: str | Path) -> dict[str, Tensor]:
     found = (
         f"several networks, under {several}: save one of them" if several else "no named tensors"
     )
-    raise ValueError(f"{path}: holds{where} {found}; known wrappers are {', '.join(WRAPPERS)}")
+    raise CheckpointError(f"{path}: holds{where} {found}; known wrappers are {', '.join(WRAPPERS)}")
 
 
 def _wrapper(content: object) -> object | None:
@@ -296,17 +317,18 @@ def without_parallel(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def read_checkpoint(path: str | Path) -> object:
     """What a file of torch.save holds, with `_Ignored` in place of all but plain data and tensors.
 
-    Raises FileNotFoundError for a missing file, ValueError for one that is no checkpoint.
+    Raises FileNotFoundError for a missing file, CheckpointError for one that is none.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(
+        raise MissingCheckpoint(
             f"no checkpoint at {path}: run the pretraining first, or download it from its authors"
         )
     reader = SimpleNamespace(__name__="pickle", Unpickler=_TensorsOnly, load=_load_tensors)
     try:
         return torch.load(path, map_location="cpu", weights_only=False, pickle_module=reader)
     except Exception as error:
-        raise ValueError(f"{path} cannot be read as a checkpoint: {error}") from error
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: {reason}") from error
 
 
 class _Ignored:

@@ -110,13 +110,13 @@ def _fields(names: Sequence[str], frames: int, k: int, seed: int) -> dict:
     speed = widgets.IntSlider(k - 1, -k, k)
     speeds = widgets.IntSlider(k, 1, max(4, k), description="speeds K")
     length = widgets.IntSlider(frames, 2, max(32, frames), description="frames")
-    frozen = widgets.IntSlider(frames // 2, 1, frames, description="frozen frame")
+    frozen = widgets.IntSlider(frames // 2, 0, frames - 1, description="frozen frame")
 
     def on_speeds(change):
         speed.min, speed.max = -change.new, change.new
 
     def on_length(change):
-        frozen.max = change.new
+        frozen.max = change.new - 1
 
     speeds.observe(on_speeds, "value")
     length.observe(on_length, "value")
@@ -163,7 +163,7 @@ def _plan(wish: _Wish, size: int) -> Motions:
     square = plan.square.clone()
     square[..., 0] = round(wish.across * (size - int(square[0, 0, 2])))
     square[..., 1] = round(wish.down * (size - int(square[0, 0, 2])))
-    still = torch.tensor([[min(wish.frozen, wish.frames) - 1]])
+    still = torch.tensor([[min(wish.frozen, wish.frames - 1)]])
     return replace(plan, square=square, still=still)
 
 
@@ -196,6 +196,6 @@ def _in_sentences(wish: _Wish, plan: Motions, square: tuple[int, int, int]) -> s
     return (
         f"Label {wish.label} of {len(label_pool(wish.speeds))}, speed ({x:+d}, {y:+d}) of "
         f"K = {wish.speeds}: {moves}. The square of {width} px lies {left} px from the left and "
-        f"{top} px from the top; around it stands frame {int(plan.still) + 1}. Arrows in the "
+        f"{top} px from the top; around it stands frame {int(plan.still)}. Arrows in the "
         "clips: how far the content moves in three frames."
     )

@@ -11,7 +11,7 @@ Inside a notebook:
     run.finish({"top1_accuracy": 0.61}, seeds=[seed])
 """
 
-from vidssl.runs.earlier import MissingInput, Need, no_records, teacher_needs
+from vidssl.runs.earlier import MissingInput, Need, teacher_needs
 from vidssl.runs.execute import RunFailed, RunLocked, execute
 from vidssl.runs.expectations import Expectation, expectations_table
 from vidssl.runs.figures import figure_files, save_figure
@@ -34,9 +34,7 @@ from vidssl.runs.provenance import code_hashes, find_project
 from vidssl.runs.records import (
     Pooled,
     Run,
-    by_seed,
     data_hash,
-    find_records,
     labels_said,
     load_records,
     pool_folds,
@@ -57,7 +55,6 @@ __all__ = [
     "Run",
     "RunFailed",
     "RunLocked",
-    "by_seed",
     "check_parameters",
     "code_hashes",
     "data_hash",
@@ -68,11 +65,9 @@ __all__ = [
     "figure_files",
     "fill_map",
     "find_project",
-    "find_records",
     "labels_said",
     "load_graph",
     "load_records",
-    "no_records",
     "notebook_code",
     "notebook_names",
     "notebook_path",

@@ -21,7 +21,8 @@ DRAWN = ("settings", "methods", "beside printed")
 class Cell:
     """One row in one column: its runs, one a seed, and where their number stands in the records.
 
-    ``metrics``: name in the table -> what the records call it after ``prefix``.
+    ``metrics``: name in the table -> what the records call it after ``prefix``. ``formerly``: runs,
+    or their names, whose records held these numbers before; they stand in for those not run yet.
     """
 
     row: str
@@ -29,13 +30,15 @@ class Cell:
     runs: Sequence[Any]  # jobs of the graph; ids of records once they are named
     prefix: str = ""
     metrics: Mapping[str, str] = field(default_factory=lambda: dict(ACCURACIES))
+    formerly: Sequence[Any] = ()
 
 
 @dataclass(frozen=True)
 class Claim:
     """A difference in question: the cells ``first`` minus the cells ``second``, seed by seed.
 
-    ``expected``: 1 above zero, -1 below, 0 where nothing is. ``column``: of its row in the table.
+    ``expected``: 1 above zero, -1 below, 0 where nothing is. ``column``: of its row in the table,
+    told with its ``unit`` behind the name.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Claim:
     expected: int = 1
     metric: str = "top1_accuracy"
     column: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,25 @@ class Question:
         """Every run in it, once."""
         return list(dict.fromkeys(run for cell in self.cells for run in cell.runs))
 
+    @property
+    def standing_in(self) -> dict[str, str]:
+        """Run -> the one whose record holds its numbers where it has none."""
+        return {run: old for cell in self.cells for run, old in zip(cell.runs, cell.formerly)}
+
     def named(self, name: str, about: str, run_id: Callable[[Any], str]) -> Question:
         """The same table with its name, its question and ids for jobs."""
-        cells = [replace(cell, runs=[run_id(job) for job in cell.runs]) for cell in self.cells]
+
+        def ids(jobs: Sequence[Any]) -> list[str]:
+            return [run_id(job) for job in jobs]
+
+        cells = [replace(c, runs=ids(c.runs), formerly=ids(c.formerly)) for c in self.cells]
         return replace(self, cells=cells, name=name, about=" ".join(about.split()))
+
+    def joined(self, other: Question) -> Question:
+        """The same table with another one's cells and claims; rows that are drawn stay so."""
+        shown = [*self.shown, *(cell.row for cell in other.cells)] if self.shown else ()
+        cells, claims = [*self.cells, *other.cells], [*self.claims, *other.claims]
+        return replace(self, cells=cells, claims=claims, shown=shown)
 
     def text(self) -> str:
         """As JSON, for the page in another process."""
@@ -98,15 +117,14 @@ def yardsticks(column: Any, runs: Sequence[Any]) -> list[Cell]:
 
 def compare(first: Place, second: Place, expected: int = 1, *, unit: str = "", **about) -> Claim:
     """The claim that one cell is above another, named by what differs between them."""
-    (row, column), (other_row, other_column) = first, second
-    name = {
-        (False, True): f"{row} - {other_row}, {column}{unit}",
-        (True, False): f"{row}, {column}{unit} - {other_column}{unit}",
-    }.get(
-        (row == other_row, column == other_column),
-        f"{row}, {column}{unit} - {other_row}, {other_column}{unit}",
-    )
-    return Claim(**{"name": name, "first": [first], "second": [second], **about}, expected=expected)
+    (row, column), (other, at) = first, second
+    name = f"{row}, {column}{unit} - {other}, {at}{unit}"
+    if column == at:
+        name = f"{row} - {other}, {column}{unit}"
+    elif row == other:
+        name = f"{row}, {column}{unit} - {at}{unit}"
+    told = {"name": name, "expected": expected, **about}
+    return Claim(first=[first], second=[second], **told)
 
 
 def in_each(

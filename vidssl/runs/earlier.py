@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vidssl.core import PlainError
 from vidssl.runs.notebooks import notebook_names, notebook_path
 from vidssl.runs.parameters import (
     ParameterError,
-    PlainError,
     changed_settings,
     put_value,
     scale_names,
@@ -159,6 +159,9 @@ def _found(need: Need, page: Page, roots: Sequence[Path], exploring: bool) -> st
             return ""
         path = run.folder if need.names_folder else run.folder / need.files[0]
         origin = "explored by hand" if run.by_hand else "made by a command"
+        later = _begun(need, roots, after=run.made)
+        if later:
+            origin += f"; {short(later, page.project)} was begun later and has not got so far"
         print(f"{need.parameter}: {short(path, page.project)}, {origin}")
     else:
         return ""
@@ -184,7 +187,8 @@ def _given(need: Need, value: str, page: Page) -> Path:
             f"{need.parameter}={value!r} has no {', no '.join(lacking)} (it has "
             f"{', '.join(there)}): {_make_by(need)}"
         )
-    _refuse_another_network(need, path)
+    if path.suffix == ".pt":
+        _refuse_another_network(need, path)
     return path
 
 
@@ -195,12 +199,13 @@ def _make_by(need: Need) -> str:
 
 def _refuse_another_network(need: Need, path: Path) -> None:
     """Compare backbone and width of a file of weights with those that the page builds."""
-    asked = {k: need.settings[k] for k in ("backbone", "width") if k in need.settings}
-    if not asked or path.suffix != ".pt":
-        return
-    from vidssl.models.released import read_checkpoint
+    from vidssl.models.released import CheckpointError, read_checkpoint
 
-    content = read_checkpoint(path)
+    asked = {k: need.settings[k] for k in ("backbone", "width") if k in need.settings}
+    try:
+        content = read_checkpoint(path)
+    except CheckpointError as error:
+        raise MissingInput(f"{need.parameter}: {error}; {_make_by(need)}") from None
     about = content.get("about", {}) if isinstance(content, dict) else {}
     other = {k: about[k] for k in asked if k in about and about[k] != asked[k]}
     if other:
@@ -316,12 +321,13 @@ def _to_change(need: Need, page: Page, by_hand: bool) -> dict[str, Any]:
     return {k: v for k, v in wanted.items() if k in usual and v != usual[k]}
 
 
-def _begun(need: Need, roots: Sequence[Path]) -> Path | None:
-    """The folder of a fitting run that was begun last and lacks the files."""
+def _begun(need: Need, roots: Sequence[Path], after: float = 0.0) -> Path | None:
+    """The folder of a fitting run that was begun last, ``after`` a time, and lacks the files."""
     begun = [
         path.parent
         for path, by_hand in _marks(need.notebook, roots)
         if by_hand and _fits(_read(path).get("parameters"), need.settings)
+        if not all((path.parent / name).exists() for name in need.files)
     ]
     begun += [
         notebook.parent
@@ -329,6 +335,7 @@ def _begun(need: Need, roots: Sequence[Path]) -> Path | None:
         for notebook in root.glob(f"*/*/{need.notebook}.ipynb")
         if not (notebook.parent / "run.json").exists()
     ]
+    begun = [path for path in begun if path.stat().st_mtime > after]
     return max(begun, key=lambda path: path.stat().st_mtime, default=None)
 
 
@@ -343,7 +350,10 @@ def make_command(
 
     Its folder is one in which later pages find it; with ``recorded`` it leaves a record as well.
     """
-    own = [_word(name, value) for name, value in changed.items() if name not in OF_THE_DATA]
+    root = Path(str(changed.get("root", ""))).name
+    data = re.sub(r"\W+", "_", root or str(changed.get("dataset", "")))
+    own = [data] if data else []
+    own += [_word(name, value) for name, value in changed.items() if name not in OF_THE_DATA]
     apart = [] if recorded or scale == "mini" else [scale]
     folder = f"papermill_runs/{scale if recorded else 'mine'}/{'-'.join([notebook, *apart, *own])}"
     command = ["vidssl", "execute", notebook, folder]
@@ -362,16 +372,6 @@ def _word(name: str, value: Any) -> str:
 
 def _as_code(settings: Mapping[str, Any], equals: str = "=") -> str:
     return ", ".join(f"{name}{equals}{value!r}" for name, value in settings.items())
-
-
-def no_records(table: str, scale: str, dataset: str, data_seed: int) -> MissingInput:
-    """The error of a page of tables that finds no record to make one of."""
-    of_scale = f" --scale {scale}" if scale != "mini" else ""
-    return MissingInput(
-        f"{table} has no record of a run at scale {scale} on {dataset!r}, data seed {data_seed}\n"
-        f"  by command: vidssl run {table}{of_scale}\n"
-        "  by hand:    pages explored by hand leave no records; this table is made of records alone"
-    )
 
 
 def teacher_needs(fraction: float, **about: Any) -> list[Need]:

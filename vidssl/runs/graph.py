@@ -54,12 +54,17 @@ class Job:
     inputs: tuple[str, ...]
     marker: str  # the file that says the job is done
     log: tuple[str, ...]
-    params: str  # what a change of makes it run again
-    code: str
+    params: str  # what a change of makes it run again, as of `code`
+    hashes: Callable[[], str] = field(compare=False)
     priority: int = 0
     figures: tuple[Promise, ...] = ()  # published ones, by their paths without suffix
     files: tuple[Promise, ...] = ()  # beside the marker
     asked: str = ""  # of a table: its `Question`, as text
+
+    @property
+    def code(self) -> str:
+        """Hashes of the code behind it; only rules need them."""
+        return self.hashes()
 
     def file(self, name: str) -> str:
         """A file in the run's folder, relative to the runs' root."""
@@ -108,6 +113,7 @@ class Graph:
         self.jobs: dict[str, Job] = {}
         self.targets: dict[str, Target] = {}
         self.questions: dict[str, Callable[[], Question]] = {}  # of tables, by their names
+        self.additions: list[tuple[str, Callable[[], Question]]] = []  # to the tables of others
         self._hashed: dict[tuple, str] = {}
         self._asked: dict[str, Job] = {}
 
@@ -155,22 +161,38 @@ class Graph:
 
         return decorate
 
+    def adds_to(self, table: str) -> Callable[[Callable[[], Question]], Callable[[], Question]]:
+        """Decorate a function whose `Question` has further cells and claims for another's table."""
+
+        def decorate(ask: Callable[[], Question]) -> Callable[[], Question]:
+            self.additions.append((table, ask))
+            return ask
+
+        return decorate
+
     def question(self, name: str) -> Question:
         """What a table asks, with the ids of the runs that answer. ValueError: no such table."""
-        one_of("table", name, list(self.questions))
-        ask = self.questions[name]
-        return ask().named(name, ask.__doc__ or "", self.run_id)
+        return self._named(name, self._whole(name))
+
+    def _named(self, name: str, asked: Question) -> Question:
+        return asked.named(name, self.questions[name].__doc__ or "", self.run_id)
+
+    def _whole(self, name: str) -> Question:
+        asked = self.questions[one_of("table", name, list(self.questions))]()
+        for ask in (ask for table, ask in self.additions if table == name):
+            asked = asked.joined(ask())
+        return asked
 
     def _table(self, page: str, name: str) -> Job:
         if name not in self.jobs:
-            jobs, cells = self.questions[name]().runs, self.path(self.scale, name, CELLS)
-            job = self.run(page, name, after=jobs, table=name, cells=cells)
-            self.jobs[name] = replace(job, asked=self.question(name).text())
+            asked, cells = self._whole(name), self.path(self.scale, name, CELLS)
+            job = self.run(page, name, after=asked.runs, table=name, cells=cells)
+            self.jobs[name] = replace(job, asked=self._named(name, asked).text())
         return self.jobs[name]
 
-    def run_id(self, job: Job) -> str:
-        """The name of a job's record."""
-        return f"{self.scale}-{job.name}"
+    def run_id(self, job: Job | str) -> str:
+        """The name of the record of a job, or of a run of that name."""
+        return f"{self.scale}-{job if isinstance(job, str) else job.name}"
 
     def start_from(self, jobs: Sequence[Job]) -> dict[str, str]:
         """The parameter that points at the weights of a job, of which there is one or none."""
@@ -226,7 +248,7 @@ class Graph:
             marker=f"{folder}/run.json",
             log=(f"{folder}/{path.stem}.ipynb",),
             params=_text(given),
-            code=self._hashes(path, without),
+            hashes=functools.partial(self._hashes, path, without),
             priority=priority,
             figures=tuple(replace(f, name=self._figure(f.name)) for f in figures),
             files=tuple(files_of(path, given)),
@@ -257,7 +279,7 @@ class Graph:
             marker=os.path.relpath(self.data_root / name / ".made", self.root),
             log=(),
             params=_text(params),
-            code=self._hashes(module),
+            hashes=functools.partial(self._hashes, module),
             priority=priority,
         )
         return self._add(job)
@@ -382,8 +404,10 @@ def load(
             _all_of(graph, path.stem, module.__doc__ or "", path.name, own)
     every = list(graph.targets.values())
     _all_of(graph, "reproduce", "All tables and figures.", "", every)
-    for name in graph.sections.get("targets", {}):
+    for name in graph.sections.get("targets", {}) if paths else ():
         one_of(f"{scale}.yaml, targets", name, list(graph.targets))
+    for table, _ in graph.additions:
+        one_of("table", table, list(graph.questions))
     return graph
 
 

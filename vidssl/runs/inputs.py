@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from vidssl.data import Splits
 
 # parameters that are paths, of what no other page makes
-PATHS = ("root", "dataset_options.annotations", "flow", "records", "label_list", "label_lists")
-PATHS += ("image", "without_classes")
+PATHS = ("root", "dataset_options.annotations", "flow", "records", "cells", "label_list")
+PATHS += ("label_lists", "image", "without_classes")
 
 
 def embedded_data(

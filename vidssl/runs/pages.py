@@ -20,14 +20,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidssl.core import counted
-from vidssl.runs.earlier import EXPLORATION
+from vidssl.runs.earlier import EXPLORATION, _read
 from vidssl.runs.listing import Listed, read_runs
 from vidssl.runs.notebooks import notebook_cells, notebook_names, notebook_path
 from vidssl.runs.provenance import find_project, write_atomic
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 MAP_PAGE = "00_start_here"
 MARKS = "# <!-- pages -->\n", "# <!-- end of pages -->\n"
 UNREADABLE = "(unreadable records)"
+OWN_RUNS = "my_runs"  # the folder of the project where the README's commands write
 ROWS = ("needs", "takes", "gives")
 
 
@@ -111,7 +112,8 @@ def fill_map(project: Path | None = None) -> bool:
 
 def overview(project: Path | None = None) -> list[dict[str, str]]:
     """What has been run, a row a page: how many runs are finished (their records), at which scales,
-    when the last one was; how many were begun and not finished, how many explored by hand.
+    when the last one was; how many have no record, being in a folder of one's own; how many were
+    begun and not finished, how many explored by hand.
 
     Nothing is assumed: a missing folder is empty, and a file that is no record is counted.
     """
@@ -122,12 +124,15 @@ def overview(project: Path | None = None) -> list[dict[str, str]]:
     explored: dict[str, list[float]] = defaultdict(list)
     for run in listed:
         runs[run.notebook].append(run)
+    own = [*home.glob("mine/*/run.json"), *(project / OWN_RUNS).rglob("run.json")]
+    mine = Counter(str(_read(path).get("notebook") or UNREADABLE) for path in own)
     for path in home.glob(f"explore/*/*/{EXPLORATION}"):
         explored[path.parents[1].name].append(path.stat().st_mtime)
-    pages = runs.keys() | explored.keys()
+    pages = runs.keys() | explored.keys() | mine.keys()
     known = [name for name in notebook_names(project) if name in pages]
     rows = [
-        _row(name, runs[name], explored[name]) for name in [*known, *sorted(pages - set(known))]
+        _row(name, runs[name], explored[name], mine[name])
+        for name in [*known, *sorted(pages - set(known))]
     ]
     if unreadable:
         about = "no record of a run, or an older version's; `vidssl runs` names them"
@@ -136,10 +141,14 @@ def overview(project: Path | None = None) -> list[dict[str, str]]:
     return rows
 
 
-def _row(name: str, runs: Sequence[Listed], explored: Sequence[float]) -> dict[str, str]:
+def _row(
+    name: str, runs: Sequence[Listed], explored: Sequence[float], own: int = 0
+) -> dict[str, str]:
     finished = [run for run in runs if not run.state]
     begun = len(runs) - len(finished)
     state = [f"{counted(begun, 'run')} begun, not finished"] * bool(begun)
+    if own:
+        state.insert(0, f"{counted(own, 'run')} of your own, without a record")
     if explored:
         state.append(f"explored by hand, last {_day(max(explored))}")
     return {

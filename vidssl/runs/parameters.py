@@ -24,7 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vidssl.core import did_you_mean, one_of
+from vidssl.core import PlainError, did_you_mean, one_of
 from vidssl.files import require_utf8
 from vidssl.runs.notebooks import notebook_cells, notebook_names, notebook_path
 from vidssl.runs.provenance import find_project
@@ -51,13 +51,6 @@ ENTRIES = {  # dictionaries whose entries are known, each with a value of its ki
         "erasings": 1,
     },
 }
-
-
-class PlainError:
-    """An error whose words say all: notebooks show them without the code that led there."""
-
-    def _render_traceback_(self) -> list[str]:  # IPython asks for it
-        return [f"{type(self).__name__}: {self}"]
 
 
 class ParameterError(PlainError, ValueError):
@@ -265,8 +258,8 @@ def _assigned_names(path: Path) -> frozenset[str]:
 
 
 def _stored_names(source: str) -> set[str]:
-    found = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name))
-    return {node.id for node in found if isinstance(node.ctx, ast.Store)}
+    names = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name))
+    return {node.id for node in names if isinstance(node.ctx, ast.Store)}
 
 
 def scale_names(project: Path | None = None) -> list[str]:

@@ -8,12 +8,12 @@ import os
 import time
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vidssl.progress import in_notebook, warnings_as_lines
+from vidssl.core import PlainError
+from vidssl.progress import in_notebook, quiet_interrupts, warnings_as_lines
 from vidssl.runs import provenance
 from vidssl.runs.earlier import Need, Page, find_inputs, locate_all, start_needs
 from vidssl.runs.expectations import Expectation, expectations_table
@@ -29,7 +29,6 @@ from vidssl.runs.inputs import (
 )
 from vidssl.runs.notebooks import notebook_code, notebook_path
 from vidssl.runs.parameters import (
-    PlainError,
     declared_parameters,
     given_names,
     parameters_in,
@@ -275,6 +274,7 @@ def start(notebook: str, namespace: MutableMapping[str, Any]) -> Run:
     """
     if in_notebook():
         warnings_as_lines()
+        quiet_interrupts()
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
     project = provenance.find_project()
@@ -424,36 +424,6 @@ def _check_record(found: Any, name: str) -> None:
             raise ValueError(f"{field_name}={found[field_name]!r}")
     if found["run"] != name:
         raise ValueError(f"it is that of {found['run']!r}")
-
-
-def find_records(
-    pattern: str, *, scale: str, dataset: str, data_seed: int, root: str | Path = ""
-) -> list[dict[str, Any]]:
-    """Records of the runs ``<scale>-<pattern>`` on one data set, by seed.
-
-    ``pattern`` is a shell pattern of run names, e.g. "mosi_transfer-xy-n20-s*"; ``root`` the folder
-    of records (default: the project's). Empty where there are none yet.
-    """
-    asked = {"dataset": dataset, "data_seed": data_seed}
-    found = [
-        record
-        for record in map(read_record, record_files(Path(root) if root else records_folder()))
-        if fnmatchcase(record["run"], f"{scale}-{pattern}")
-        and all(record["parameters"].get(name) == value for name, value in asked.items())
-    ]
-    return sorted(found, key=lambda record: record["seeds"])
-
-
-def by_seed(found: Iterable[Mapping[str, Any]], metric: str) -> dict[int, float]:
-    """Seed -> the value of a metric, of the records that have it. ValueError for two of a seed."""
-    values: dict[int, float] = {}
-    for record in found:
-        if metric in record["metrics"]:
-            [seed] = record["seeds"]
-            if seed in values:
-                raise ValueError(f"{record['run']}: a second run of seed {seed} in one table cell")
-            values[seed] = record["metrics"][metric]
-    return values
 
 
 class Pooled(NamedTuple):

@@ -43,8 +43,11 @@ def prepare_frames(
 ) -> Stored:
     """Decode all videos below ``root``, or all images where there is none, into the store of runs.
 
-    Raises FileNotFoundError and ValueError as `vidssl.data.read_folder` does.
+    Raises FileNotFoundError and ValueError as `vidssl.data.read_folder` does, and for
+    ``gigabytes`` below 0 or no number.
     """
+    if not gigabytes >= 0:
+        raise ValueError(f"gb={gigabytes} must be 0 or more, in GB")
     paths = [record.path for record in _all_below(root)]
     store = frame_store(root, short_side)
     return store.add(paths, gigabytes, workers=workers, progress=progress)

@@ -134,13 +134,13 @@ def flow_strips(
 def _draw_quiver(axis: Axes, field: np.ndarray, largest: float) -> None:
     rows, columns = (np.arange(SPACING // 2, side, SPACING) for side in field.shape[:2])
     u, v = np.moveaxis(field[rows[:, None], columns], -1, 0)
-    seen = np.hypot(u, v) > 0.1 * largest
+    fast = np.hypot(u, v) > 0.1 * largest
     x, y = np.meshgrid(columns, rows)
     where = {"angles": "xy", "scale_units": "xy", "scale": largest / (1.5 * SPACING)}
     look = {"width": 0.012, "headwidth": 4, "headlength": 4, "headaxislength": 3.5}
     color = [channel / 255 for channel in ARROW]
     axis.quiver(
-        x[seen], y[seen], u[seen], v[seen], **where, **look, color=color, ec="black", lw=0.3
+        x[fast], y[fast], u[fast], v[fast], **where, **look, color=color, ec="black", lw=0.3
     )
 
 

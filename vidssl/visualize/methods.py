@@ -11,7 +11,6 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
-    FAINT,
     PAGE_WIDTH,
     add_note,
     method_name,
@@ -22,7 +21,10 @@ from vidssl.visualize.style import (
 from vidssl.visualize.tables import (
     CHANCE_ROW,
     _as_rows,
+    _data_and_scale,
     _in_order,
+    _mark_chance,
+    _measured,
     _number,
     _only,
 )
@@ -40,11 +42,11 @@ def accuracy_by_method(
     Raises:
         ValueError: nothing to plot, a method twice, or rows of several scales or data sets.
     """
-    rows = [row for row in _as_rows(table) if _number(row.get("mean")) is not None]
+    rows = _measured(table)
     names = [str(row["row"]) for row in rows if row["row"] != CHANCE_ROW]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"table must have one row with a mean for each method, got {names}")
-    note = " · ".join(_only(rows, key) for key in ("dataset", "scale") if _only(rows, key))
+    note = _data_and_scale(rows)
     with paper_style():
         figure = new_figure(COLUMN_WIDTH, 0.19 * len(names) + 0.5 + 0.15 * bool(note))
         axis = figure.subplots()
@@ -66,7 +68,7 @@ def accuracy_beside_printed(table: Iterable[Mapping], *, metric: str = "accuracy
         ValueError: without an own or without a quoted row.
     """
     rows = _as_rows(table)
-    own = [row for row in rows if _number(row.get("mean")) is not None]
+    own = _measured(rows)
     quoted = [row for row in rows if _number(row.get("paper")) is not None]
     if not own or not quoted:
         raise ValueError(f"table has {len(own)} own and {len(quoted)} quoted rows; it needs both")
@@ -98,11 +100,7 @@ def _draw_methods(axis: Axes, rows: list[Mapping], value: str) -> None:
     )
     for row in rows:
         if row["row"] == CHANCE_ROW:
-            axis.axvline(100 * float(row[value]), color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
-            edge = axis.get_xaxis_transform()
-            axis.text(
-                100 * float(row[value]), 1.01, "chance", color=FAINT, fontsize=7, transform=edge
-            )
+            _mark_chance(axis, float(row[value]))
     axis.set_yticks(range(len(named)), [method_name(row["row"]) for row in named])
     axis.set(xlim=(0, 1.08 * axis.dataLim.x1), ylim=(-0.6, len(named) - 0.4))
     axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))

@@ -122,7 +122,7 @@ def _draw_clips(
         for axis, clip in zip(axes[:, column], clips):
             axis.imshow(as_frames(clip[:, frame, None])[0], interpolation="nearest")
             _bare(axis)
-        axes[0, column].set_title(f"frame {frame + 1}", loc="center", pad=2, **frozen)
+        axes[0, column].set_title(f"frame {frame}", loc="center", pad=2, **frozen)
         if frame == still:
             _outline(axes[0, column], 0, 0, size, FROZEN, lw=2.5)
         _arrow(axes[0, column], size / 2 - direction * size / 6, size / 2 + direction * size / 6)
@@ -131,7 +131,7 @@ def _draw_clips(
         _arrow(axes[1, column], middle - reach, middle + reach)
     axes[0, 0].set_ylabel("no mask")
     axes[1, 0].set_ylabel("static mask")
-    words = f"inside the square: the frame itself; around it: frame {still + 1} throughout"
+    words = f"inside the square: the frame itself; around it: frame {still} throughout"
     figure.supxlabel(words, fontsize=7.5, color=FAINT)
     figure.suptitle(
         f"$\\bf{{{letter}}}$  the clip of panel b; arrows: its content moves against the window",

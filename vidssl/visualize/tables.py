@@ -78,7 +78,6 @@ def accuracy_by_setting(
     setting: str = "labelled videos a class",
     metric: str = "top-1 accuracy (%)",
     panel: str = "",
-    chance: float | None = None,
     note: str | None = None,
     width: float = COLUMN_WIDTH,
 ) -> Figure:
@@ -93,20 +92,18 @@ def accuracy_by_setting(
         metric: label of the y axis.
         panel: name of a further column; its values stand in panels side by side, each with its
             own y axis.
-        chance: the chance level, a fraction, where the table has no row for it.
         note: the grey line at the bottom right; by default the table's scale and data set.
         width: of the figure, in inches.
 
     Raises:
         ValueError: nothing to plot, or the rows mix scales or data sets.
     """
-    rows = [row for row in _as_rows(table) if _number(row.get("mean")) is not None]
+    rows = _measured(table)
     names = _in_order(row["row"] for row in rows if row["row"] != CHANCE_ROW)
     columns, ordered = _columns(rows)
     if not names:
         raise ValueError("table has no row with a mean: nothing to plot")
-    if note is None:
-        note = " · ".join(_only(rows, key) for key in ("dataset", "scale") if _only(rows, key))
+    note = _data_and_scale(rows) if note is None else note
     kinds = _in_order(row.get(panel) for row in rows) if panel else [None]
     letters = int(11 * width / (len(kinds) * len(columns)))  # 7.5 pt ones that stand side by side
     with paper_style():
@@ -115,7 +112,7 @@ def accuracy_by_setting(
         ends = []
         for axis, kind in zip(axes, kinds):
             part = [row for row in rows if row.get(panel) == kind]
-            ends.append(_draw_settings(axis, part, names, columns, ordered, chance))
+            ends.append(_draw_settings(axis, part, names, columns, ordered))
             axis.set_xticks(range(len(columns)), [_wrapped(column, letters) for column in columns])
             axis.set(xlabel=setting, title=kind or "", xlim=(-0.35, len(columns) - 0.65))
             axis.set_ylim(*np.clip(axis.get_ylim(), -3, 103))  # of few seeds, an interval can leave
@@ -153,16 +150,15 @@ def per_class_accuracy(
         )
     order, places = _class_places(groups, len(class_names))
     with paper_style():
-        figure = new_figure(COLUMN_WIDTH, 0.155 * (places[-1] + 1) + 0.45 + 0.2 * (len(named) > 1))
+        rows = max(places[-1] + 1, 4)  # less leaves no room beside the axis' names
+        figure = new_figure(COLUMN_WIDTH, 0.155 * rows + 0.45 + 0.2 * (len(named) > 1))
         axis = figure.subplots()
         axis.hlines(places, *_range(values[:, order]), color="0.8", lw=1.2, zorder=1)
         for index, (name, row) in enumerate(zip(named, values)):
             look = {"zorder": 2, "clip_on": False, "s": 16, **series_style(index)}
             axis.scatter(row[order], places, label=name, **look)
         if chance is not None:
-            axis.axvline(100 * chance, color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
-            edge = axis.get_xaxis_transform()
-            axis.text(100 * chance, 1.01, "chance", color=FAINT, fontsize=7, transform=edge)
+            _mark_chance(axis, chance)
         axis.set_yticks(places, [class_names[k] for k in order])
         _name_groups(axis, [groups[k] for k in order] if groups else [], places)
         axis.set(xlabel="accuracy (%)", xlim=(-2, 102), ylim=(places[-1] + 0.7, -0.7))
@@ -232,6 +228,11 @@ def _number(value: object) -> float | None:
     return number if np.isfinite(number) else None
 
 
+def _measured(table: Iterable[Mapping]) -> list[Mapping]:
+    """The rows with a mean; those without quote a paper."""
+    return [row for row in _as_rows(table) if _number(row.get("mean")) is not None]
+
+
 def _in_order(words: Iterable) -> list:
     """Each word once, in order of first appearance."""
     return list(dict.fromkeys(words))
@@ -243,6 +244,11 @@ def _only(rows: list[Mapping], key: str) -> str:
     if len(values) > 1:
         raise ValueError(f"rows mix {key} {' and '.join(values)}: plot them one at a time")
     return values[0] if values else ""
+
+
+def _data_and_scale(rows: list[Mapping]) -> str:
+    """The note of a figure: the one data set and the one scale of its rows."""
+    return " · ".join(_only(rows, key) for key in ("dataset", "scale") if _only(rows, key))
 
 
 def _columns(rows: list[Mapping]) -> tuple[list[str], bool]:
@@ -347,7 +353,14 @@ def _draw_chance(axis: Axes, level: np.ndarray) -> None:
         axis.plot(x, y, color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
 
 
-def _draw_settings(axis: Axes, rows, names, columns, ordered: bool, chance: float | None) -> list:
+def _mark_chance(axis: Axes, level: float) -> None:
+    """A dashed line across, at a fraction of the x axis, with its name on top."""
+    axis.axvline(100 * level, color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
+    edge = axis.get_xaxis_transform()
+    axis.text(100 * level, 1.01, CHANCE_ROW, color=FAINT, fontsize=7, transform=edge)
+
+
+def _draw_settings(axis: Axes, rows, names, columns, ordered: bool) -> list:
     """One panel: the methods, each a little beside the others, and the chance level.
 
     Returns (name, height, colour) of each line's last point.
@@ -357,8 +370,6 @@ def _draw_settings(axis: Axes, rows, names, columns, ordered: bool, chance: floa
         shift = 0.045 * (index - (len(names) - 1) / 2)
         _draw_series(axis, series, index, shift, ordered)
     level = _series(rows, CHANCE_ROW, columns)
-    if chance is not None:
-        level[0] = 100.0 * chance
     _draw_chance(axis, level[0])
     return [
         (method_name(name), mean[np.isfinite(mean)][-1], color)

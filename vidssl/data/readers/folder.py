@@ -17,6 +17,7 @@ from vidssl.data.splits import Source, Splits, require_classes
 from vidssl.files import require_utf8
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv")
+VIDEO_SUFFIXES += (".ts", ".mts", ".m2ts", ".3gp", ".ogv", ".vob")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 HIDDEN = ("__MACOSX", "@eaDir")  # what unpackers and file servers leave, beside names with a dot
 SIDE_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
@@ -165,8 +166,8 @@ def _tell_empty_classes(
 def _told_endings(counts: Mapping[str, int], known: Sequence[str]) -> str:
     """Which endings there are, the most frequent first, and which are known.
 
-    >>> _told_endings({"without ending": 1, ".mts": 2}, [".mp4"])
-    '(2 .mts, 1 without ending; endings known: .mp4)'
+    >>> _told_endings({"without ending": 1, ".gif": 2}, [".mp4"])
+    '(2 .gif, 1 without ending; endings known: .mp4)'
     """
     common = Counter(counts).most_common(5)
     found = ", ".join(f"{count} {ending}" for ending, count in common) or "empty"

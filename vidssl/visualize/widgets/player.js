@@ -10,7 +10,7 @@ const DATA = "change:sheet change:tiling change:stills change:marks";
 function buildControls() {
   const bar = element("div", "vidssl-player-controls");
   const button = element("button", "vidssl-player-play", { type: "button" });
-  const range = element("input", "vidssl-player-range", { type: "range", min: 1, step: 1 });
+  const range = element("input", "vidssl-player-range", { type: "range", min: 0, step: 1 });
   range.setAttribute("aria-label", "frame");
   const counter = element("output", "vidssl-player-counter");
   bar.append(button, range, counter);
@@ -125,9 +125,9 @@ function render({ model, el }) {
     const frame = current();
     let place = 0; // among the clips that are in the sheet
     canvases.forEach((canvas, clip) => drawClip(canvas, clip, shown.stills[clip] ? 0 : place++, frame));
-    range.max = last() + 1;
-    range.value = frame + 1;
-    counter.textContent = !canvases.length ? "no frames" : `frame ${frame + 1} of ${last() + 1}`;
+    range.max = last();
+    range.value = frame;
+    counter.textContent = !canvases.length ? "no frames" : `frame ${frame} of 0 to ${last()}`;
     range.setAttribute("aria-valuetext", counter.textContent);
   }
 
@@ -227,7 +227,7 @@ function render({ model, el }) {
   const release = keepKeys(root);
   root.addEventListener("keydown", onKey);
   button.addEventListener("click", () => play(!timer));
-  range.addEventListener("input", () => stepTo(Number(range.value) - 1));
+  range.addEventListener("input", () => stepTo(Number(range.value)));
   model.on(DATA, loadSoon);
   model.on(LOOKS, layOut);
   model.on("change:frame", draw);

@@ -51,8 +51,7 @@ class FramePlayer(WithStill, anywidget.AnyWidget):
         smooth: blend the pixels of enlarged frames instead of showing them as squares.
 
     Attributes:
-        frame: index of the shown frame, from 0 as everywhere in Python; on the screen frames count
-            from 1. Readable, writable and observable.
+        frame: index of the shown frame, from 0, as on the screen. Readable, writable, observable.
     """
 
     _esm = KEYS + Path(__file__).with_name("player.js").read_text(encoding="utf-8")

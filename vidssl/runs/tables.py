@@ -1,0 +1,405 @@
+"""The engine of tables: from what a table asks and the records of its runs to rows, paired
+differences and a figure. A page of tables keeps what is to be read:
+
+    results = tables.read(run)
+    results.shown()
+    run.save_figure(results.figure(), table, publish=True, **results.origin())
+    run.finish(results.metrics(), seeds=results.seeds)
+    results.differences()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidssl.core import counted, one_of
+from vidssl.evaluation.statistics import Comparison, compare_seeds, mean_ci95
+from vidssl.progress import in_words
+from vidssl.runs.cells import Cell, Claim, Question, question_of
+from vidssl.runs.earlier import MissingInput
+from vidssl.runs.parameters import read_yaml
+from vidssl.runs.records import read_record, records_folder
+from vidssl.visualize.methods import accuracy_beside_printed, accuracy_by_method
+from vidssl.visualize.style import COLUMN_WIDTH, PAGE_WIDTH
+from vidssl.visualize.tables import CHANCE_ROW, accuracy_by_setting
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from vidssl.runs.records import Run
+
+PAPERS = Path(__file__).with_name("papers.yaml")
+DIFFERENCE = "accuracy_difference"
+NOT_DRAWN = ("train_accuracy", "auc_score", DIFFERENCE)
+WITH_CHANCE = ("top1_accuracy", "pretext_accuracy", "recall")
+ANSWERS = {1: "held", 0: "open", -1: "against"}  # by the sign that was expected
+TOLD = ["points", "seeds", "seen from", "expected", "answer"]
+NAMED = 3  # runs that a line names
+
+
+def read(run: Run) -> Results:
+    """The results of the table that a page's parameters name.
+
+    Which runs stand in which cell says the file ``cells``, which the graph hands over; of a page
+    opened by hand the project's own graph is asked. Records lie in ``records``, else where the
+    page's run lies, else among the project's. MissingInput where none of the runs has one.
+    """
+    question, records = _asked(run), run.params["records"]
+    home = run.runs_root / "records" if run.runs_root else records_folder(run.project)
+    results = Results(question, records_of(question, Path(records or home)))
+    if not results.records:
+        raise _no_records(question, run.scale)
+    print(results)
+    return results
+
+
+def records_of(question: Question, root: Path) -> dict[str, dict[str, Any]]:
+    """Id -> record of each run in a table; of one not run yet, its stand-in's under its own id."""
+    found = {}
+    for name in question.runs:
+        for asked in (name, question.standing_in.get(name, name)):
+            if name not in found and (root / f"{asked}.json").exists():
+                found[name] = read_record(root / f"{asked}.json")
+    return found
+
+
+def _asked(run: Run) -> Question:
+    from vidssl.runs.graph import load
+
+    table, told = run.params["table"], run.params["cells"]
+    if not told:
+        root = {"runs_root": str(run.runs_root)} if run.runs_root else {}
+        return load(run.scale, root, run.project).question(table)
+    question = question_of(Path(told).read_text(encoding="utf-8"))
+    one_of(f"{told}: table", table, [question.name])
+    return question
+
+
+def _no_records(question: Question, scale: str) -> MissingInput:
+    of_scale = f" --scale {scale}" if scale != "mini" else ""
+    return MissingInput(
+        f"{question.name} has no record of its runs: {_some(question.runs)}\n"
+        f"  by command: vidssl run {question.name}{of_scale}\n"
+        "  by hand:    pages explored by hand leave no records; this table is made of records alone"
+    )
+
+
+def _some(runs: Sequence[str]) -> str:
+    rest = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
+    return ", ".join(runs[:NAMED]) + rest
+
+
+class Results:
+    """A table: its `Question` and the records of the runs in it, id -> record.
+
+    ``rows`` are those of the table's file: measured ones, chance, what papers print, and a row of
+    each paired difference. ``not_run``: ids without a record. ValueError for runs of two scales or
+    data sets, for two runs of one seed in a cell.
+    """
+
+    def __init__(self, question: Question, records: Mapping[str, Mapping[str, Any]]):
+        self.question, self.records = question, records
+        self.not_run = [name for name in question.runs if name not in records]
+        self.scale = self._only("scale", records.values())
+        judged = list(self._judged())
+        self.dataset = self._only("dataset", judged)
+        self.data_seed = self._only("data_seed", judged)
+        self.rows = [*self._measured(), *self._chance()]
+        for key in question.printed:
+            self.rows += [{**row, "table": question.name} for row in printed_rows(key)]
+        self.compared: dict[str, tuple[Comparison | None, int]] = {}
+        for claim in question.claims:
+            self._judge(claim)
+
+    def __str__(self) -> str:
+        runs, spent = counted(len(self.sources), "run"), in_words(self.minutes * 60)
+        told = f"{self.question.name}: {self.question.about}\n{runs}, {spent} in all"
+        return told + (f"\nnot run: {_some(self.not_run)}" if self.not_run else "")
+
+    @property
+    def sources(self) -> dict[str, Mapping[str, Any]]:
+        """Run -> record, of the runs whose records are read."""
+        return {record["run"]: record for record in self.records.values()}
+
+    @property
+    def minutes(self) -> float:
+        """What the runs took in all."""
+        return sum(record["seconds"] for record in self.sources.values()) / 60
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted({seed for record in self.records.values() for seed in record["seeds"]})
+
+    def at(self, row: str, column: Any) -> list[Cell]:
+        """The cells of a place: several where its metrics come from several kinds of runs."""
+        cells = self.question.cells
+        return [cell for cell in cells if (cell.row, cell.column) == (row, column)]
+
+    def columns(self, *rows: str) -> list[Any]:
+        """The columns of some rows, in order."""
+        return list(dict.fromkeys(cell.column for cell in self.question.cells if cell.row in rows))
+
+    def found(self, cell: Cell) -> list[Mapping[str, Any]]:
+        """The records of a cell."""
+        return [self.records[name] for name in cell.runs if name in self.records]
+
+    def values(self, row: str, column: Any, metric: str = "top1_accuracy") -> dict[int, Any]:
+        """Seed -> a metric of the runs at a place: one of the table, or any of their records."""
+        cells = self.at(row, column)
+        named = [cell for cell in cells if metric in cell.metrics] or cells
+        values: dict[int, Any] = {}
+        for cell, record in ((each, found) for each in named for found in self.found(each)):
+            value = record["metrics"].get(cell.prefix + cell.metrics.get(metric, metric))
+            if value is not None:
+                [seed] = record["seeds"]
+                if seed in values:
+                    raise ValueError(f"{record['run']}: a second run of seed {seed} at {row}")
+                values[seed] = value
+        return values
+
+    def add(self, row: str, metric: str, values: Sequence[float], column: Any = "") -> None:
+        """Put one more row into the table."""
+        self.rows.append(self._row(row, column, metric, values))
+
+    def compare(
+        self,
+        name: str,
+        gains: Mapping[int, float],
+        expected: int = 0,
+        column: Any = "",
+        unit: str = "",
+    ) -> None:
+        """Add a paired difference, seed -> gain: a row of the table, and one to be judged."""
+        self.add(name, DIFFERENCE, [*gains.values()], column)
+        at = f"{name}, {column}{unit}" if column else name
+        self.compared[at] = compare_seeds(gains, dict.fromkeys(gains, 0.0)), expected
+
+    # --- to look at ------------------------------------------------------------------------------
+
+    def shown(self) -> pd.DataFrame:
+        """Our own rows, in per cent: "36.8 ± 5.6 (5)" is the mean, the half-width of its 95 %
+        interval, the number of seeds."""
+        cells = {_place(row): _readable(row) for row in self.rows if self._is_own(row)}
+        for cell in self.question.cells:
+            if cell.runs and not self.found(cell):
+                metric = next(iter(cell.metrics))
+                cells.setdefault((metric, cell.row, cell.column), "not run")
+        return _as_table(cells)
+
+    def printed(self) -> pd.DataFrame:
+        """What the papers print, in per cent, of their own networks and data."""
+        rows = [row for row in self.rows if row["paper"] is not None]
+        print("; ".join(dict.fromkeys(paper(key)["source"] for key in self.question.printed)))
+        cells = {}
+        for row in rows:
+            column = dict.fromkeys([row["dataset"], str(row["column"])])
+            cells[row["metric"], row["row"], ", ".join(column)] = _readable(row)
+        return _as_table(cells)
+
+    def differences(self, *names: str) -> pd.DataFrame:
+        """Paired differences on the same seeds, in points, beside what was expected of each.
+
+        "seen from" is the smallest true difference that these seeds would have told from none. The
+        interval answers: "held", "open" (it holds zero) or "against". ``names``: only these.
+        """
+        import pandas as pd
+
+        chosen = {n: judged for n, judged in self.compared.items() if not names or n in names}
+        lines = {name: _told(*judged) for name, judged in chosen.items()}
+        found = pd.DataFrame.from_dict(lines, orient="index", columns=TOLD)
+        return found.fillna("")
+
+    def figure(self) -> Figure:
+        """The table drawn, as its question says."""
+        about, shown = self.question, self.question.shown
+        own = [r for r in self.rows if self._is_own(r) and r["metric"] not in NOT_DRAWN]
+        own = [row for row in own if not shown or row["row"] in shown]
+        if about.draw == "beside printed":
+            quoted = [row for row in self.rows if row["paper"] is not None]
+            return accuracy_beside_printed(own + quoted, metric=about.measured)
+        if about.draw == "methods":
+            return accuracy_by_method(own)
+        look: dict[str, Any] = {"setting": about.setting, "metric": about.measured}
+        if about.note:
+            look["note"] = f"{self.dataset} · {self.scale} · {about.note}"
+        wide = about.panels or len({row["column"] for row in own}) > 8
+        look["width"] = PAGE_WIDTH if wide else COLUMN_WIDTH
+        if about.panels:
+            own, look["panel"] = list(_in_panels(own, about.panels)), "panel"
+        return accuracy_by_setting(own, **look)
+
+    def origin(self) -> dict[str, Any]:
+        """What `Run.save_figure` is told of the table: data, description, data set, runs."""
+        drawn = dict.fromkeys(r["row"] for r in self.rows if self._is_own(r))
+        rows = [row for row in drawn if not self.question.shown or row in self.question.shown]
+        what = f"{self.question.measured} of {', '.join(rows)}"
+        by = f" by {self.question.setting}" if self.question.setting else ""
+        return {
+            "data": self.rows,
+            "alt": f"{self.question.about} {what}{by}; bars are 95 % intervals over seeds.",
+            "dataset": f"{self.dataset}, data seed {self.data_seed}",
+            "from_runs": sorted(self.sources),
+        }
+
+    def metrics(self) -> dict[str, Any]:
+        """What the page's own record keeps: each difference, how many runs, how long they took."""
+        judged = {n: list(c.difference) for n, (c, _) in self.compared.items() if c}
+        return {**judged, "runs": len(self.sources), "minutes": self.minutes}
+
+    # --- rows ------------------------------------------------------------------------------------
+
+    def _only(self, key: str, records: Iterable[Mapping[str, Any]]) -> Any:
+        """What all records say of ``key``; a table is of one scale and one data set."""
+        said: dict[Any, str] = {}
+        for record in records:
+            said.setdefault(record.get(key, record["parameters"].get(key)), record["run"])
+        if len(said) > 1:
+            (one, first), (other, second) = list(said.items())[:2]
+            raise ValueError(
+                f"{self.question.name}: runs of two values of {key}, {one!r} in {first} and "
+                f"{other!r} in {second}: a table is of one"
+            )
+        return next(iter(said), "")
+
+    def _judged(self) -> Iterator[Mapping[str, Any]]:
+        """The records of what is tested; the source of a pretraining may be anything."""
+        for cell in self.question.cells:
+            if "pretext_accuracy" not in cell.metrics:
+                yield from self.found(cell)
+
+    def _row(self, row: str, column: Any, metric: str, values: Sequence[float]) -> dict[str, Any]:
+        mean, half = mean_ci95(values)
+        measured = {"mean": mean, "ci95": half if len(values) > 1 else None, "seeds": len(values)}
+        return self._line(row, column, metric, measured)
+
+    def _line(self, row: str, column: Any, metric: str, measured: Mapping) -> dict[str, Any]:
+        about = {"table": self.question.name, "row": row, "column": column, "metric": metric}
+        return {**about, **measured, "scale": self.scale, "dataset": self.dataset, "paper": None}
+
+    def _is_own(self, row: Mapping[str, Any]) -> bool:
+        return row["paper"] is None and row["metric"] != DIFFERENCE
+
+    def _measured(self) -> Iterator[dict[str, Any]]:
+        for cell in self.question.cells:
+            for metric in cell.metrics:
+                values = self.values(cell.row, cell.column, metric)
+                if values:
+                    yield self._row(cell.row, cell.column, metric, [*values.values()])
+
+    def _chance(self) -> Iterator[dict[str, Any]]:
+        """Chance in each column: exact, without seeds; of k neighbours that any has the class."""
+        levels = {
+            (cell.column, metric): record["metrics"]["chance"]
+            for cell in self.question.cells
+            for metric, record in product(cell.metrics, self.found(cell)[:1])
+            if metric in WITH_CHANCE and "chance" in record["metrics"]
+        }
+        for (column, metric), level in levels.items():
+            level = 1 - (1 - level) ** column if metric == "recall" else level
+            exact = {"mean": level, "ci95": None, "seeds": 0}
+            yield self._line(CHANCE_ROW, column, metric, exact)
+
+    def _judge(self, claim: Claim) -> None:
+        """Compare what a claim names; of what is no part of this table nothing is said."""
+        places = [tuple(place) for place in (*claim.first, *claim.second)]
+        cells = [self.at(*place) for place in places]
+        if not all(any(cell.runs for cell in each) for each in cells):
+            return
+        terms = [self.values(*place, claim.metric) for place in places]
+        common = sorted(set.intersection(*(set(term) for term in terms)))
+        signs = [1] * len(claim.first) + [-1] * len(claim.second)
+        gains = {s: sum(k * term[s] for k, term in zip(signs, terms)) for s in common}
+        if gains:
+            self.compare(claim.name, gains, claim.expected, claim.column, claim.unit)
+        elif not all(any(self.found(cell) for cell in each) for each in cells):
+            self.compared[claim.name] = None, claim.expected
+
+
+# --- what papers print ---------------------------------------------------------------------------
+
+
+@cache
+def papers() -> dict[str, dict[str, Any]]:
+    """Every number of the three papers, by the keys of papers.yaml."""
+    return read_yaml(PAPERS.read_text(encoding="utf-8"))
+
+
+def paper(key: str) -> dict[str, Any]:
+    """One entry. ValueError, with the nearest, for a key that is none."""
+    return papers()[one_of("printed", key, list(papers()))]
+
+
+def printed_rows(key: str) -> Iterator[dict[str, Any]]:
+    """The rows of a table's file that quote an entry: fractions under ``paper``, all else empty."""
+    entry = paper(key)
+    [(across, names)] = entry["across"].items()
+    for line, numbers in entry["numbers"].items():
+        for name, number in zip(names, numbers, strict=True):
+            told = {"metric": "top1_accuracy", **entry, entry["down"]: line, across: name}
+            about = {"row": told["row"], "column": told.get("column", told["dataset"])}
+            about["metric"] = told["metric"]
+            empty = {"mean": None, "ci95": None, "seeds": None, "scale": "paper"}
+            if number is not None:
+                yield {**about, **empty, "dataset": told["dataset"], "paper": number / 100}
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+
+def _place(row: Mapping[str, Any]) -> tuple[str, str, Any]:
+    return row["metric"], row["row"], row["column"]
+
+
+def _readable(row: Mapping[str, Any]) -> str:
+    if row["paper"] is not None:
+        return f"{100 * row['paper']:.1f}"
+    words = [f"{100 * row['mean']:.1f}"]
+    words += ["±", f"{100 * row['ci95']:.1f}"] if row["ci95"] is not None else []
+    words += [f"({row['seeds']})"] if row["seeds"] else []
+    return "\xa0".join(words)  # one line a cell, however narrow the page
+
+
+def _as_table(cells: Mapping[tuple[str, str, Any], str]) -> pd.DataFrame:
+    """A line a row, a column a setting; several metrics stand below each other."""
+    import pandas as pd
+
+    metrics = list(dict.fromkeys(metric for metric, _, _ in cells))
+    columns = list(dict.fromkeys(column for _, _, column in cells))
+    columns = sorted(columns) if all(isinstance(c, (int, float)) for c in columns) else columns
+    keys = dict.fromkeys((metric, row) for metric, row, _ in cells)
+    keys = sorted(keys, key=lambda key: metrics.index(key[0]))
+    lines = [[cells.get((*key, column), "") for column in columns] for key in keys]
+    index = pd.MultiIndex.from_tuples([(m.replace("_", " "), row) for m, row in keys])
+    shown = pd.DataFrame(lines, index=index, columns=list(map(str, columns)))
+    return shown if len(metrics) > 1 else shown.droplevel(0)
+
+
+def _told(compared: Comparison | None, expected: int) -> list[str]:
+    """One line of `Results.differences`."""
+    hoped = {1: "above zero", -1: "below zero", 0: ""}[expected]
+    if compared is None:
+        return ["", "", "", hoped, "not run"]
+    mean, half, seeds = compared.difference
+    points = f"{100 * mean:+.1f}"
+    if seeds == 1:
+        return [points, "1", "", hoped, "one seed" if expected else ""]
+    answer = ANSWERS[expected * compared.sign] if expected else ""
+    seen = f"{100 * compared.smallest:.1f}"
+    return [f"{points}\xa0±\xa0{100 * half:.1f}", str(seeds), seen, hoped, answer]
+
+
+def _in_panels(rows: Iterable[Mapping], panels: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Rows with the title of their panel: of their metric, or of their kind, "MoSI (clip)"."""
+    for row in rows:
+        if row["metric"] in panels:
+            yield {**row, "panel": panels[row["metric"]]}
+            continue
+        for key, title in panels.items():
+            name = row["row"].removesuffix(f" ({key})")
+            if name != row["row"] or name == CHANCE_ROW:
+                yield {**row, "row": name, "panel": title}
