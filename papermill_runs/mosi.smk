@@ -9,23 +9,49 @@ from vidssl.runs.cells import Cell, Question, compare, in_each, yardsticks
 # that these are judged by
 SETTINGS = graph.settings("mosi", labels=20, brief_steps=0, brief_clips=10)
 LABELS, BRIEF = SETTINGS["labels"], SETTINGS["brief_steps"]
+SWEPT = {  # what each sweep goes through; a scale's file may name others
+    "mosi_speeds": graph.settings("mosi_speeds", seeds=[0, 1, 2], k=[1, 2, 3, 4]),
+    "mosi_frames": graph.settings("mosi_frames", seeds=[0, 1, 2], frames=[4, 8, 12, 16]),
+    "mosi_mask": graph.settings("mosi_mask", seeds=[0, 1, 2], sides=[0.1, 0.3, 0.5]),
+    "mosi_frozen": graph.settings("mosi_frozen", seeds=[0, 1, 2], depths=[0, 2, 3, 4, 5]),
+    # counts: of photographs and of dead leaves. per_class: so many of each class of `images`, a data
+    # set's parameters. elsewhere: name -> those of other data sets that are fine-tuned on, too
+    "mosi_stills": graph.settings(
+        "mosi_stills", seeds=[0, 1, 2], counts=[32, 128, 512], images={}, per_class=[], elsewhere={}
+    ),
+    # backbones: beside the scale's own. sources: name -> what pretraining on other videos changes
+    "mosi_comparison": graph.settings("mosi_comparison", backbones=[], sources={}),
+}
+STILLS = {  # still images as the source: which, and how many
+    f"{source}{count}": (source, count)
+    for source in ("photographs", "dead_leaves")
+    for count in SWEPT["mosi_stills"]["counts"]
+}
+DATA = ("dataset", "root", "dataset_options")
 VARIANTS = {  # what a pretraining changes, by the name that it and its transfers carry
     "xy": {},
     "x": {"axes": "x"},
     "y": {"axes": "y"},
-    **{f"k{k}": {"k": k} for k in (1, 3, 4)},
-    **{f"n{frames}": {"frames": frames} for frames in (4, 12, 16)},
-    **{f"mask{ratio}": {"mask_ratio": [ratio, ratio]} for ratio in (0.1, 0.3, 0.5)},
+    **{f"k{k}": {"k": k} for k in SWEPT["mosi_speeds"]["k"]},
+    **{f"n{frames}": {"frames": frames} for frames in SWEPT["mosi_frames"]["frames"]},
+    **{f"mask{side}": {"mask_ratio": [side, side]} for side in SWEPT["mosi_mask"]["sides"]},
     "unmasked": {"mask_ratio": []},
     "abrupt": {"mask_curriculum": 0.0},
     "dilated": {"backbone": "r3d_10_dilated"},  # what TimeBalance begins with at mini scale
+    **{name: {"backbone": name} for name in SWEPT["mosi_comparison"]["backbones"]},
+    **SWEPT["mosi_comparison"]["sources"],
+    **{
+        f"images{count}": {**SWEPT["mosi_stills"]["images"], "images_per_class": count}
+        for count in SWEPT["mosi_stills"]["per_class"]
+    },
+    **{f"own_{name}": told for name, told in SWEPT["mosi_stills"]["elsewhere"].items()},
 }
 STARTS = {"scratch": "scratch", "MoSI": "xy", "MoSI, x only": "x", "MoSI, y only": "y"}
-STILLS = {  # still images as the source: which, and how many
-    f"{source}{count}": (source, count)
-    for source in ("photographs", "dead_leaves")
-    for count in (32, 128, 512)
-}
+
+
+def usual(parameter, value, variant):
+    """The variant that sets a parameter: "xy" where the scale does so anyway."""
+    return "xy" if value == graph.parameter("11_mosi_pretrain", parameter) else variant
 
 
 def pretrain(seed, variant="xy"):
@@ -50,18 +76,25 @@ def stills(source, count):
     return {"dataset": "folder", "root": root, "epochs": epochs}, [images]
 
 
-def transfer(seed, start="xy", videos_per_class=LABELS, frozen=(), steps=0):
-    """One fine-tuning from ``start``: a variant of the pretraining, or "scratch"."""
+def transfer(seed, start="xy", videos_per_class=LABELS, frozen=(), steps=0, elsewhere=""):
+    """One fine-tuning from ``start``: a variant of the pretraining, or "scratch".
+
+    ``elsewhere``: the name of another data set to fine-tune on, of `mosi_stills`' settings.
+    """
     pretrained = [] if start == "scratch" else [pretrain(seed, start)]
     weights = {"mosi": graph.path(job.file("backbone.pt")) for job in pretrained}
     given = {"starts": weights or {"scratch": ""}}
+    given |= {k: v for k, v in VARIANTS.get(start, {}).items() if k == "backbone"}
+    told = SWEPT["mosi_stills"]["elsewhere"].get(elsewhere, {})
+    given |= {k: v for k, v in told.items() if k in DATA}
     depth = f"-frozen{len(frozen)}" if frozen else ""
     brief = "-brief" if steps else ""
+    at = f"-{elsewhere}" if elsewhere else ""
     if steps:
         given |= {"steps": steps, "test_clips": SETTINGS["brief_clips"]}
     return graph.run(
         "03_transfer",
-        f"mosi_transfer-{start}-n{videos_per_class or 'all'}{depth}{brief}-s{seed}",
+        f"mosi_transfer-{start}-n{videos_per_class or 'all'}{depth}{brief}{at}-s{seed}",
         after=pretrained,
         videos_per_class=videos_per_class,
         frozen_stages=list(frozen),
@@ -78,7 +111,8 @@ def tuned(row, column, seeds, start=None, **changed):
     """A cell of fine-tunings, of the row's own start or another one."""
     start = STARTS[row] if start is None else start
     runs = [transfer(seed, start, **changed) for seed in seeds]
-    return Cell(row, column, runs, "scratch_" if start == "scratch" else "mosi_")
+    other = SWEPT["mosi_stills"]["elsewhere"].get(changed.get("elsewhere"), {}).get("dataset", "")
+    return Cell(row, column, runs, "scratch_" if start == "scratch" else "mosi_", dataset=other)
 
 
 def headline_seeds():
@@ -92,15 +126,15 @@ def labelled(seeds, number=LABELS, rows=tuple(STARTS)):
     return [*cells, *yardsticks(column, [transfer(seed, "scratch", number) for seed in seeds])]
 
 
-def swept(seeds, variants, row="MoSI"):
+def swept(seeds, variants, row="MoSI", scratch="scratch", elsewhere=""):
     """Columns of a sweep: each variant's accuracy in the pretext task and after fine-tuning."""
-    cells = []
+    cells, about = [], {"steps": BRIEF, "elsewhere": elsewhere}
     for column, variant in variants.items():
         made = sorted({*seeds, *(headline_seeds() if variant == "xy" else ())})
         runs = [pretrain(seed, variant) for seed in made]
         cells.append(Cell(row, column, runs, metrics={"pretext_accuracy": "pretext_accuracy"}))
-        cells.append(tuned(row, column, seeds, variant, steps=BRIEF))
-        cells.append(tuned("scratch", column, seeds, steps=BRIEF))
+        cells.append(tuned(row, column, seeds, variant, **about))
+        cells.append(tuned(scratch, column, seeds, "scratch", **about))
     return cells
 
 
@@ -110,16 +144,21 @@ SWEEP = {
 }
 
 
-def sweep(name, setting, variants, usual, expected=1):
-    """A table of pretrainings; `usual`: the column that is held against the others."""
-    seeds = graph.settings(name, seeds=[0, 1, 2])["seeds"]
-    others = [column for column in variants if column != usual]
+def sweep(name, setting, variants, expected=1):
+    """A table of pretrainings, each column a variant: the usual one is held against the others."""
+    own = [column for column, variant in variants.items() if variant == "xy"]
     claims = in_each(variants, "MoSI", "scratch")
     for metric in SWEEP["panels"]:
         named = {} if metric == "top1_accuracy" else {"metric": metric, "unit": " (pretext)"}
-        claims += [compare(("MoSI", usual), ("MoSI", c), expected, **named) for c in others]
+        claims += [
+            compare(("MoSI", column), ("MoSI", other), expected, **named)
+            for column in own
+            for other in variants
+            if other != column
+        ]
     printed = [name] if name == "mosi_mask" else [f"{name}_pretext", name]
-    return Question(swept(seeds, variants), claims, setting, printed, **SWEEP)
+    cells = swept(SWEPT[name]["seeds"], variants)
+    return Question(cells, claims, setting, printed, **SWEEP)
 
 
 @graph.target
@@ -159,62 +198,81 @@ def demo():
 @graph.table("15_mosi_tables")
 def mosi_speeds():
     """Number of speeds an axis (table 2)."""
-    return sweep("mosi_speeds", "speeds an axis", {3: "k1", 5: "xy", 7: "k3", 9: "k4"}, 5)
+    speeds = {2 * k + 1: usual("k", k, f"k{k}") for k in SWEPT["mosi_speeds"]["k"]}
+    return sweep("mosi_speeds", "speeds an axis", speeds)
 
 
 @graph.table("15_mosi_tables")
 def mosi_frames():
     """Frames of a pseudo motion at one distance a frame (table 2)."""
-    frames = {4: "n4", 8: "xy", 12: "n12", 16: "n16"}
-    return sweep("mosi_frames", "frames of a pseudo motion", frames, 8, expected=0)
+    lengths = {n: usual("frames", n, f"n{n}") for n in SWEPT["mosi_frames"]["frames"]}
+    return sweep("mosi_frames", "frames of a pseudo motion", lengths, expected=0)
 
 
 @graph.table("15_mosi_tables")
 def mosi_mask():
     """Size of the moving square, drawn, fixed or none, with and without curriculum (figure 7)."""
-    sides = {"0.1": "mask0.1", "0.3": "mask0.3", "0.5": "mask0.5", "none": "unmasked"}
-    drawn = {"0.3-0.5": "xy", "0.3-0.5 at once": "abrupt"}
-    return sweep("mosi_mask", "side of the moving square", {**sides, **drawn}, "0.3-0.5")
+    sides = {str(side): f"mask{side}" for side in SWEPT["mosi_mask"]["sides"]}
+    drawn = {"none": "unmasked", "0.3-0.5": "xy"}
+    if graph.parameter("11_mosi_pretrain", "mask_curriculum"):
+        drawn["0.3-0.5 at once"] = "abrupt"
+    return sweep("mosi_mask", "side of the moving square", {**sides, **drawn})
 
 
 @graph.table("15_mosi_tables")
 def mosi_stills():
-    """Photographs and dead leaves as the source (table 4)."""
-    seeds, own = graph.settings("mosi_stills", seeds=[0, 1, 2])["seeds"], "own videos"
-    rows = {"photographs": "photographs", "dead leaves": "dead_leaves"}
-    counts = (32, 128, 512)
+    """Still images as the source, each beside the videos' own frames (table 4)."""
+    told, own = SWEPT["mosi_stills"], "own videos"
+    seeds, counts = told["seeds"], told["counts"]
+    rows = {"photographs": "photographs", "dead leaves": "dead_leaves"} if counts else {}
     cells = []
     for row, source in rows.items():
         cells += swept(seeds, {count: f"{source}{count}" for count in counts}, row)
-    cells += swept(seeds, {own: "xy"}, "frames of videos")
+    drawn = {f"{count} a class": f"images{count}" for count in told["per_class"]}
+    cells += swept(seeds, drawn, "images")
+    claims = []
+    if all(graph.parameter("11_mosi_pretrain", name) == graph.parameter("03_transfer", name)
+           for name in ("dataset", "root")):  # fmt: skip
+        cells += swept(seeds, {own: "xy"}, "frames of videos")
+        claims += [compare(("frames of videos", own), ("scratch", own))]
+    for name in told["elsewhere"]:
+        on = f" on {name}"
+        about = {"scratch": f"scratch{on}", "elsewhere": name}
+        cells += swept(seeds, drawn, f"images{on}", **about)
+        cells += swept(seeds, {own: f"own_{name}"}, f"frames of videos{on}", **about)
+        claims += in_each(drawn, f"images{on}", f"scratch{on}")
     cells = list({(c.row, c.column, *c.metrics): c for c in cells}.values())  # scratch once
-    claims = [compare(("frames of videos", own), ("scratch", own))]
+    claims += in_each(drawn, "images", "scratch")
     for row in rows:
         claims += in_each(counts, row, "scratch")
-        claims += [compare(("frames of videos", own), (row, 512), 0)]
-    claims += in_each(counts, "photographs", "dead leaves", 0)
+        claims += [compare(("frames of videos", own), (row, counts[-1]), 0)]
+    claims += in_each(counts if rows else (), "photographs", "dead leaves", 0)
     return Question(cells, claims, "still images", ["mosi_stills_pretext", "mosi_stills"], **SWEEP)
 
 
 @graph.table("15_mosi_tables")
 def mosi_frozen():
     """Fine-tuning with the first stages frozen: how deep the features reach (figure 6)."""
-    seeds = graph.settings("mosi_frozen", seeds=[0, 1, 2])["seeds"]
-    stages, depths = ("stem", "conv2", "conv3", "conv4", "conv5"), (0, 2, 3, 4, 5)
+    told, stages = SWEPT["mosi_frozen"], ("stem", "conv2", "conv3", "conv4", "conv5")
     cells = [
-        tuned(row, depth, seeds, frozen=stages[:depth], steps=BRIEF)
-        for depth in depths
+        tuned(row, depth, told["seeds"], frozen=stages[:depth], steps=BRIEF)
+        for depth in told["depths"]
         for row in STARTS
     ]
-    claims = [c for row in list(STARTS)[1:] for c in in_each(depths, row, "scratch")]
+    claims = [c for row in list(STARTS)[1:] for c in in_each(told["depths"], row, "scratch")]
     return Question(cells, claims, "frozen stages, of stem and four")
 
 
 @graph.table("15_mosi_tables")
 def mosi_comparison():
     """Our rows beside those that the papers print (table 5)."""
-    cells = labelled(headline_seeds(), rows=("scratch", "MoSI"))
-    claims = in_each([LABELS or "all"], "MoSI", "scratch")
+    seeds, column = headline_seeds(), LABELS or "all"
+    cells = labelled(seeds, rows=("scratch", "MoSI"))
+    told = SWEPT["mosi_comparison"]
+    others = [*told["backbones"], *told["sources"]]
+    cells += [tuned(f"MoSI, {name}", column, seeds, name) for name in others]
+    claims = in_each([column], "MoSI", "scratch")
+    claims += [compare(("MoSI", column), (f"MoSI, {name}", column), 0) for name in others]
     setting = "labelled videos a class"
     return Question(cells, claims, setting, ["mosi_comparison"], draw="beside printed")
 

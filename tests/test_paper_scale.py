@@ -136,3 +136,82 @@ def test_motionfit_fine_tunes_by_the_schedule_of_its_first_step():
     assert (given["epochs"], given["batch_size"], given["clips_per_video"]) == (120, 8, 3)
     assert given["frozen_stages"] == ["stem", "conv2", "conv3"], "conv4, conv5 and the classifier"
     assert (given["dataset"], given["videos_per_class"]) == ("ucf101", 0)
+
+
+# --- the sweeps of MoSI's tables ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory):
+    root = {"runs_root": str(tmp_path_factory.mktemp("runs"))}
+    return {scale: runs.load_graph(scale, root, REPOSITORY) for scale in MOSI_SCALES}
+
+
+def asked_of(graph, table, metric="top1_accuracy"):
+    """(row, column) -> the parameters of the run behind it, of a table's measured cells."""
+    jobs = {graph.run_id(job): json.loads(job.params) for job in graph.jobs.values()}
+    cells = graph.question(table).cells
+    jobs |= {graph.run_id(job): json.loads(job.params) for job in graph.jobs.values()}
+    return {
+        (cell.row, cell.column): jobs[cell.runs[0]]
+        for cell in cells
+        if metric in cell.metrics and cell.runs
+    }
+
+
+@pytest.mark.parametrize("scale", ["paper", "paper-hmdb51"])
+def test_each_number_of_frames_stands_in_its_own_column(graphs, scale):
+    """8 to 32 frames at one distance a frame; each is fine-tuned on 16."""
+    graph = graphs[scale]
+    made = asked_of(graph, "mosi_frames", "pretext_accuracy")
+    default = graph.parameter("11_mosi_pretrain", "frames")
+    frames = {column: told.get("frames", default) for (_, column), told in made.items()}
+    assert frames == {n: n for n in (8, 12, 16, 24, 32)}
+    tuned = asked_of(graph, "mosi_frames")
+    assert {told["frames"] for told in tuned.values()} == {16}
+    starts = [told["starts"]["mosi"] for (row, _), told in tuned.items() if row == "MoSI"]
+    assert len(set(starts)) == 5, "one pretraining each, none twice"
+    assert {mosi.MoSIConfig(frames=n).source_side for n in frames} == {209, 265, 320, 431, 542}
+
+
+@pytest.mark.parametrize("scale", ["paper", "paper-hmdb51"])
+def test_sweeps_go_through_what_the_paper_s_figures_show(graphs, scale):
+    sides = asked_of(graphs[scale], "mosi_mask", "pretext_accuracy")
+    shown = {column: told.get("mask_ratio", [0.3, 0.5]) for (_, column), told in sides.items()}
+    fixed = {str(side): [side, side] for side in (0.1, 0.2, 0.3, 0.4, 0.5)}
+    assert shown == fixed | {"none": [], "0.3-0.5": [0.3, 0.5]}
+    frozen = asked_of(graphs[scale], "mosi_frozen")
+    depths = {column: told["frozen_stages"] for (_, column), told in frozen.items()}
+    assert depths[1] == ["stem"]
+    assert [len(depths[depth]) for depth in range(6)] == list(range(6))
+    speeds = asked_of(graphs[scale], "mosi_speeds", "pretext_accuracy")
+    assert {c: told.get("k", 2) for (_, c), told in speeds.items()} == {3: 1, 5: 2, 7: 3, 9: 4}
+
+
+def test_images_are_drawn_per_class_for_both_targets_in_one_table(graphs):
+    made = asked_of(graphs["paper"], "mosi_stills", "pretext_accuracy")
+    drawn = {c: told["images_per_class"] for (row, c), told in made.items() if row == "images"}
+    assert drawn == {f"{n} a class": n for n in (5, 10, 20, 30)}
+    tuned = asked_of(graphs["paper"], "mosi_stills")
+    at = {row: told["dataset"] for (row, _), told in tuned.items()}
+    assert at["images"] == at["frames of videos"] == "ucf101"
+    assert at["images on hmdb51"] == at["frames of videos on hmdb51"] == "hmdb51"
+    own = made["frames of videos on hmdb51", "own videos"]
+    assert own["dataset"] == "hmdb51", "HMDB51's own row is pretrained on HMDB51"
+
+
+@pytest.mark.parametrize("scale", ["paper", "paper-hmdb51"])
+def test_the_comparison_has_both_backbones_and_kinetics(graphs, scale):
+    tuned = asked_of(graphs[scale], "mosi_comparison")
+    assert tuned["MoSI", "all"]["backbone"] == "r2d3d_18"
+    assert tuned["MoSI, r2plus1d_10", "all"]["backbone"] == "r2plus1d_10"
+    jobs = {job.name: json.loads(job.params) for job in graphs[scale].jobs.values()}
+    kinetics = jobs["mosi_pretrain-kinetics-s0"]
+    assert (kinetics["dataset"], kinetics["epochs"]) == ("kinetics", 20)
+    assert "kinetics" in tuned["MoSI, kinetics", "all"]["starts"]["mosi"]
+    assert jobs["mosi_pretrain-r2plus1d_10-s0"]["backbone"] == "r2plus1d_10"
+
+
+def test_low_shot_has_the_paper_s_columns(graphs):
+    columns = [c for row, c in asked_of(graphs["paper-hmdb51"], "mosi_lowshot") if row == "MoSI"]
+    assert columns == [3, 5, 7, 9, 11, 13, "all"]

@@ -251,3 +251,23 @@ def test_each_entry_is_quoted_by_a_table_and_a_wrong_key_names_the_nearest(graph
     assert set(tables.papers()) == quoted
     with pytest.raises(ValueError, match="did you mean 'mosi_lowshot'"):
         list(tables.printed_rows("mosi_lowshto"))
+
+
+def test_cells_of_another_data_set_are_told_apart_and_refused_where_they_are_not():
+    """The other's row has its own data set in the file; chance is that of the table's own."""
+    both = [Cell("a", 1, ["mini-x-s0"], "a_"), Cell("a elsewhere", 1, ["mini-y-s0"], "a_")]
+    told = {"mini-x-s0": ("ucf101", 0.01), "mini-y-s0": ("hmdb51", 0.02)}
+    records = {
+        name: record(name, 0, dataset=dataset, a_top1_accuracy=0.5, chance=chance)
+        for name, (dataset, chance) in told.items()
+    }
+    with pytest.raises(ValueError, match="two values of dataset, 'ucf101' in mini-x-s0"):
+        Results(Question(both, name="t"), records)
+    both[1] = replace(both[1], dataset="hmdb51")
+    rows = Results(Question(both, name="t"), records).rows
+    assert {row["row"]: row["dataset"] for row in rows if row["metric"] == "top1_accuracy"} == {
+        "a": "ucf101", "a elsewhere": "hmdb51", "chance": "ucf101"
+    }  # fmt: skip
+    both[1] = replace(both[1], dataset="kinetics")
+    with pytest.raises(ValueError, match=r"mini-y-s0 is of 'hmdb51', its cell .* 'kinetics'"):
+        Results(Question(both, name="t"), records)

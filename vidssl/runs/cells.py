@@ -23,6 +23,7 @@ class Cell:
 
     ``metrics``: name in the table -> what the records call it after ``prefix``. ``formerly``: runs,
     or their names, whose records held these numbers before; they stand in for those not run yet.
+    ``dataset``: the one they are tested on, where it is not that of the table's other cells.
     """
 
     row: str
@@ -31,6 +32,7 @@ class Cell:
     prefix: str = ""
     metrics: Mapping[str, str] = field(default_factory=lambda: dict(ACCURACIES))
     formerly: Sequence[Any] = ()
+    dataset: str = ""
 
 
 @dataclass(frozen=True)

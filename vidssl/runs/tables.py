@@ -269,8 +269,17 @@ class Results:
     def _judged(self) -> Iterator[Mapping[str, Any]]:
         """The records of what is tested; the source of a pretraining may be anything."""
         for cell in self.question.cells:
-            if "pretext_accuracy" not in cell.metrics:
+            if "pretext_accuracy" in cell.metrics:
+                continue
+            if not cell.dataset:
                 yield from self.found(cell)
+            for record in self.found(cell) if cell.dataset else ():
+                told = record["parameters"]["dataset"]
+                if told != cell.dataset:
+                    raise ValueError(
+                        f"{self.question.name}: {record['run']} is of {told!r}, its cell "
+                        f"{cell.row!r} of {cell.dataset!r}"
+                    )
 
     def _row(self, row: str, column: Any, metric: str, values: Sequence[float]) -> dict[str, Any]:
         mean, half = mean_ci95(values)
@@ -289,7 +298,8 @@ class Results:
             for metric in cell.metrics:
                 values = self.values(cell.row, cell.column, metric)
                 if values:
-                    yield self._row(cell.row, cell.column, metric, [*values.values()])
+                    row = self._row(cell.row, cell.column, metric, [*values.values()])
+                    yield {**row, "dataset": cell.dataset or self.dataset}
 
     def _chance(self) -> Iterator[dict[str, Any]]:
         """Chance in each column: exact, without seeds; of k neighbours that any has the class."""
@@ -297,7 +307,7 @@ class Results:
             (cell.column, metric): record["metrics"]["chance"]
             for cell in self.question.cells
             for metric, record in product(cell.metrics, self.found(cell)[:1])
-            if metric in WITH_CHANCE and "chance" in record["metrics"]
+            if not cell.dataset and metric in WITH_CHANCE and "chance" in record["metrics"]
         }
         for (column, metric), level in levels.items():
             level = 1 - (1 - level) ** column if metric == "recall" else level
