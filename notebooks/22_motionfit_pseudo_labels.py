@@ -311,7 +311,7 @@ def moving_pair(row):
 pairs = [moving_pair(row) for row in rows]
 figure = motionfit_pipeline(
     np.stack([pair[0] for pair in pairs]),
-    np.stack([optical_flow(pair, flow_method)[0].transpose(2, 0, 1) for pair in pairs]),
+    np.stack([optical_flow(pair, flow_method)[0] for pair in pairs]),
     labels.values[rows].tolist(),
 )
 run.save_figure(
