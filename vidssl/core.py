@@ -7,7 +7,7 @@ The language of tensors, stated once
 ``clip``      (3, T, H, W), batched (B, 3, T, H, W), float32 RGB in [0, 1].
 ``clips``     (B, N, 3, T, H, W): N clips of each video.
 ``flow``      (B, 2, T-1, H, W): channel 0 = u (right positive), channel 1 = v (down positive),
-              in pixels a frame at this H, W.
+              in pixels a frame at this H, W. As arrays, like frames: (T-1, H, W, 2) float32.
 ``logits``    (B, K); ``features`` (B, D); ``label`` (B,) int64, -1 where there is none.
 ``frame_stride`` counts frames, ``fps`` is in Hz.
 
