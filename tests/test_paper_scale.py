@@ -140,7 +140,7 @@ def test_motionfit_fine_tunes_by_the_schedule_of_its_first_step():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)  # full-size networks on one core
 def test_first_steps_of_motionfit_at_its_paper_s_size(official, tmp_path):
     """Of each page; data, flow method and schedule apart, all is as in paper-motionfit.yaml."""
     place = {
