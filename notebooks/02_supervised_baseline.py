@@ -172,11 +172,7 @@ for name, probabilities in {
 # that does not beat both has learned nothing that pixels do not say.
 
 # %%
-reports |= protocol.yardsticks(
-    splits, labelled, clips, test_clips=test_clips, train_clips=train_clips
-)
-for kind in protocol.YARDSTICKS:
-    print(f"{kind.replace('_', ' ')}: {reports[kind].summary()}")
+reports |= protocol.yardsticks(splits, labelled, clips, seed=seed)
 chance = 1 / splits.num_classes
 print(f"chance: {chance:.1%}")
 

@@ -149,11 +149,7 @@ figure
 # %%
 yardsticks = {}
 if baselines:
-    yardsticks = protocol.yardsticks(
-        splits, labelled, clips, test_clips=test_clips, train_clips=train_clips
-    )
-for name, report in yardsticks.items():
-    print(f"{name.replace('_', ' ')}: {report.summary()}")
+    yardsticks = protocol.yardsticks(splits, labelled, clips, seed=seed)
 chance = 1 / splits.num_classes
 print(f"chance: {chance:.1%}")
 

@@ -147,11 +147,7 @@ print(f"held-out pretext accuracy before training {before:.1%}, chance {chance:.
 # The step that the loop calls on each batch of images; `pretext_batch` makes what was shown above:
 
 # %%
-import inspect
-
-from IPython.display import Code
-
-Code(inspect.getsource(mosi.training_step), language="python")
+visualize.source(mosi.training_step)
 
 # %%
 from vidssl.models.pretrained import save_pretrained

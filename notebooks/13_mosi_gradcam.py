@@ -145,9 +145,7 @@ def as_mask(mask, transform=plain):
 def true_speed(truth):
     """Magnitude of the true flow at the clip's frames, (T, h, w), px of the picture a frame."""
     index = np.minimum(frame_indices(len(truth.mask)), len(truth.flow) - 1)
-    flow = np.moveaxis(truth.flow[index], 1, -1)  # (T, H, W, 2)
-    u, v = large(np.ascontiguousarray(flow, np.float32)).numpy()
-    return np.hypot(u, v)
+    return np.hypot(*large(truth.flow[index]).numpy())
 
 
 # %%
@@ -365,7 +363,7 @@ if known:
     for record in looked_at:
         truth = synthetic.truth(run.scene_of(record))
         native_masks.append(truth.mask[frame_indices(len(truth.mask))])
-        drift.append(np.median(np.hypot(truth.flow[:, 0], truth.flow[:, 1])))
+        drift.append(np.median(np.hypot(truth.flow[..., 0], truth.flow[..., 1])))
     sprite, drift = np.stack([as_mask(mask) for mask in native_masks]), np.array(drift)
     visible = sprite.any(axis=(1, 2, 3))
     difference = clips.diff(dim=2).abs().mean(dim=1)

@@ -100,7 +100,7 @@ def sprite_motion(record):
     """Mean |u| and |v| on the sprite."""
     truth = synthetic.truth(run.scene_of(record))
     on_sprite = truth.mask[:-1]
-    return [np.abs(truth.flow[:, axis][on_sprite]).mean() for axis in (0, 1)]
+    return [np.abs(truth.flow[..., axis][on_sprite]).mean() for axis in (0, 1)]
 
 
 def kinds_of(motion):

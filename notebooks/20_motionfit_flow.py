@@ -85,28 +85,28 @@ def pictures(name):
 
 @cache
 def truth(name):
-    """The known flow (T-1, 2, H, W) in px and the sprite's mask (T-1, H, W), else None."""
+    """The known flow (T-1, H, W, 2) in px and the sprite's mask (T-1, H, W), else None."""
     if dataset != "embedded":
         return None
     from vidssl.data import synthetic
 
     known = synthetic.truth(run.scene_of(chosen[name]))
     count, height, width = pictures(name).shape[:3]
-    flow = resize_flow(known.flow[: count - 1].transpose(0, 2, 3, 1), height, width)
+    flow = resize_flow(known.flow[: count - 1], height, width)
     same_size = known.mask.shape[1:] == (height, width)
-    return flow.transpose(0, 3, 1, 2), known.mask[: count - 1] if same_size else None
+    return flow, known.mask[: count - 1] if same_size else None
 
 
 # %%
 @lru_cache(maxsize=512)
 def pair_flow(name, by, settings, first):
-    """The flow (2, H, W) from frame ``first`` to the next by a method."""
+    """The flow (H, W, 2) from frame ``first`` to the next by a method."""
     pair = pictures(name)[first : first + 2]
-    return optical_flow(pair, by, **dict(settings))[0].transpose(2, 0, 1)
+    return optical_flow(pair, by, **dict(settings))[0]
 
 
 def estimated(name, by, settings=()):
-    """The flow (T-1, 2, H, W) of a video by a method."""
+    """The flow (T-1, H, W, 2) of a video by a method."""
     steps = range(len(pictures(name)) - 1)
     return np.stack([pair_flow(name, by, settings, first) for first in steps])
 
@@ -137,10 +137,10 @@ def settings_of(by, weight, warps):
 
 
 def in_rounds(video, by, settings):
-    """Flow (T-1, 2, H, W), zero where it is not known so far, and the pairs that are known: the pair
+    """Flow (T-1, H, W, 2), zero where it is not known so far, and the pairs that are known: the pair
     in view first, then the others, a third of a second at a time."""
     count = len(pictures(video)) - 1
-    flow = np.zeros((count, 2, *pictures(video).shape[1:3]), np.float32)
+    flow = np.zeros((count, *pictures(video).shape[1:3], 2), np.float32)
     begun, at = -1.0, min(player.frame, count - 1)
     order = np.roll(np.arange(count), -at).tolist()
     for done, first in enumerate(order, 1):
@@ -169,8 +169,8 @@ legend = Picture()
 
 
 def speed(flow):
-    """Mean length (px) of the vectors of a field (..., 2, H, W)."""
-    return float(np.hypot(flow[..., 0, :, :], flow[..., 1, :, :]).mean())
+    """Mean length (px) of the vectors of a field (..., H, W, 2)."""
+    return float(np.hypot(flow[..., 0], flow[..., 1]).mean())
 
 
 def in_colors(name, by, settings, pairs, largest):
@@ -246,7 +246,7 @@ def errors_of(flow, name, t):
     if truth(name) is None:
         return np.array([]), np.array([])
     true, mask = truth(name)
-    error = np.hypot(*(flow - true[t]))
+    error = np.linalg.norm(flow - true[t], axis=-1)
     return error.ravel(), error[mask[t]] if mask is not None else np.array([])
 
 
@@ -256,7 +256,7 @@ def measured(by):
     for name in chosen:
         for t in np.linspace(0, len(pictures(name)) - 2, compared_pairs).round().astype(int):
             began = time.process_time()
-            flow = optical_flow(pictures(name)[t : t + 2], by)[0].transpose(2, 0, 1)
+            flow = optical_flow(pictures(name)[t : t + 2], by)[0]
             seconds, pairs = seconds + time.process_time() - began, pairs + 1
             errors = errors_of(flow, name, t)
             all_pixels.append(errors[0])
@@ -294,7 +294,7 @@ visualize.source(encode_flow, decode_flow)
 
 # %%
 first = next(iter(chosen))
-flow = estimated(first, method).transpose(0, 2, 3, 1)
+flow = estimated(first, method)
 codes = encode_flow(flow)
 path = write_flow(run.folder / "example.npz", codes, method=method, short_side=short_side)
 stored = decode_flow(read_flow(path))

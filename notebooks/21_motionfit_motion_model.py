@@ -243,12 +243,9 @@ figure if multi_clip_weight else None
 # %%
 yardsticks = {}
 if baselines:
-    yardsticks = protocol.yardsticks(
-        splits, labelled, seen, test_clips=test_clips, train_clips=train_clips
-    )
+    yardsticks = protocol.yardsticks(splits, labelled, seen, seed=seed)
 for kind, found in yardsticks.items():
     metrics[f"{kind}_top1_accuracy"] = found.top1_accuracy
-    print(f"{kind.replace('_', ' ')}: {found.summary()}")
 print(f"chance: {chance:.1%}")
 
 # %% [markdown]

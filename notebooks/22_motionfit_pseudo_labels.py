@@ -231,7 +231,7 @@ def members(found, made, wanted, count):
 # %%
 import ipywidgets as widgets
 
-from vidssl.visualize.widgets import FramePlayer, Picture, Playground, controls
+from vidssl.visualize.widgets import FramePlayer, Playground, controls
 
 player = FramePlayer(alt="clips of one cluster, those nearest to its centre")
 
@@ -311,7 +311,7 @@ def moving_pair(row):
 pairs = [moving_pair(row) for row in rows]
 figure = motionfit_pipeline(
     np.stack([pair[0] for pair in pairs]),
-    np.stack([optical_flow(pair, flow_method)[0].transpose(2, 0, 1) for pair in pairs]),
+    np.stack([optical_flow(pair, flow_method)[0] for pair in pairs]),
     labels.values[rows].tolist(),
 )
 run.save_figure(
@@ -367,6 +367,8 @@ def maps(perplexity, tsne_seed):
 
 
 # %%
+from vidssl.visualize.widgets import Picture
+
 picture = Picture()
 
 

@@ -172,7 +172,7 @@ print(f"g {tuple(g.shape)}, z {tuple(z.shape)}, h {tuple(h.shape)}")
 # \operatorname*{mean}_{(a,k) \ne (a',k')} \ell(z^a_k, z^{a'}_{k'}) \Big]$$
 
 # %%
-from itertools import combinations, pairwise
+from itertools import combinations
 
 from torch.nn.functional import cross_entropy, normalize
 
@@ -343,6 +343,8 @@ figure
 # `34_timebalance_tables` asks over several seeds.
 
 # %%
+from itertools import pairwise
+
 kept = ("top1_accuracy", "train_accuracy", "per_class")
 metrics = {
     name: value

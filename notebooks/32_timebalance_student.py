@@ -305,11 +305,7 @@ judged = protocol.judge(
 print(f"{method}: {judged.summary()}")
 yardsticks = {}
 if baselines:
-    yardsticks = protocol.yardsticks(
-        splits, labelled, clips, test_clips=test_clips, train_clips=train_clips
-    )
-for name, report in yardsticks.items():
-    print(f"{name.replace('_', ' ')}: {report.summary()}")
+    yardsticks = protocol.yardsticks(splits, labelled, clips, seed=seed)
 chance = 1 / splits.num_classes
 
 # %%

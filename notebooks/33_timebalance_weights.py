@@ -64,7 +64,6 @@ invariant, distinctive, similarities = run.inputs(
 from dataclasses import replace
 
 import pandas as pd
-from IPython.display import display
 
 from vidssl import protocol
 from vidssl.data import label_fraction
@@ -197,6 +196,8 @@ pd.DataFrame.from_dict(table, orient="index").style.format(precision=3)
 # $s$, so it stands in no quarter; above it counts as wrong.
 
 # %%
+from IPython.display import display
+
 from vidssl import visualize
 
 QUARTERS = ("lowest", "second", "third", "highest")

@@ -61,8 +61,6 @@ run = runs.start("50_pace_pretrain", globals())
 # %%
 from functools import partial
 
-import numpy as np
-
 from vidssl import protocol, visualize
 from vidssl.data import ClipDataset, TestTransform
 from vidssl.methods import pace
@@ -94,6 +92,8 @@ figure
 # A network that has learned nothing is right as often as chance is.
 
 # %%
+import numpy as np
+
 network, _ = protocol.start_network(
     "", backbone=backbone, width=width, num_classes=len(paces), seed=seed
 )

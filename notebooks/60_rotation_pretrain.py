@@ -58,8 +58,6 @@ run = runs.start("60_rotation_pretrain", globals())
 # $k = 0, 1, 2, 3$. Turns of square crops by 90 degrees move pixels and make none.
 
 # %%
-import numpy as np
-
 from vidssl import protocol, visualize
 from vidssl.methods import rotation
 
@@ -86,6 +84,8 @@ figure
 # A network that has learned nothing is right as often as chance is.
 
 # %%
+import numpy as np
+
 network, _ = protocol.start_network(
     "", backbone=backbone, width=width, num_classes=rotation.TURNS, seed=seed
 )

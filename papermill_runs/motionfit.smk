@@ -15,14 +15,27 @@ TAGS = {
     "label_fraction": "share",
     "level": "",
     "multi_clip_weight": "l",
+    "neighbours": "neighbours",
     "num_clusters": "k",
+    "source": "",
     "steps": "t",
+    "target": "",
     "videos_per_class": "n",
 }
-# start: what RGB students and MARS begin with, a variant of MoSI's pretraining; empty: from scratch
-BEGIN = graph.settings("motionfit", start="")["start"]
+SETTINGS = graph.settings(
+    "motionfit",
+    start="",  # what RGB students and MARS begin with, a variant of MoSI's pretraining; "": nothing
+    sources={},  # name -> parameters of the pages 22 and 23: other videos to be pseudo-labelled
+    targets={},  # name -> parameters of 03 and 24: other data sets to be judged on
+    own_source="",  # the source that the motion model's own data set is, for MARS
+    splits=False,  # seed s is split s + 1 of data sets that have official ones
+)
+BEGIN = SETTINGS["start"]
+SOURCES, TARGETS = {"": {}, **SETTINGS["sources"]}, {"": {}, **SETTINGS["targets"]}
+HAS_SPLITS = ("ucf101", "hmdb51")
 STREAMS = {"flow": "motion", "rgb": "appearance"}
-TARGET_PAGE = "24_motionfit_retrieval"
+TARGET_PAGE, TABLE_PAGE = "24_motionfit_retrieval", "25_motionfit_tables"
+FROZEN = ["stem", "conv2", "conv3"]  # of networks that do not begin from scratch
 # settings that networks are fine-tuned with on the target: those that MARS has on its page
 AS_MARS = ["backbone", "frames", "frame_stride", "augmentation", "clips_per_video", "steps", "epochs"]
 AS_MARS += ["batch_size", "optimizer", "schedule", "milestones", "lr", "warmup", "weight_decay"]
@@ -31,7 +44,28 @@ AS_MARS += ["videos_per_class", "label_fraction"]
 
 def run_name(kind, seed, *settings):
     changed = {key: value for part in settings for key, value in part.items() if key in TAGS}
-    return "-".join([f"motionfit_{kind}", *(f"{TAGS[k]}{v}" for k, v in changed.items()), f"s{seed}"])
+    words = [TAGS[k] + ("" if v is True else str(v)) for k, v in changed.items() if v != ""]
+    return "-".join([f"motionfit_{kind}", *words, f"s{seed}"])
+
+
+def on_split(seed, has_splits=True):
+    """The official split of a seed, where seeds are splits."""
+    return {"dataset_options.split": seed + 1} if SETTINGS["splits"] and has_splits else {}
+
+
+def source_of(seed, source, with_flow):
+    """The parameters of 22 or 23 that say which videos are pseudo-labelled."""
+    told = SOURCES[one_of("source", source, list(SOURCES))]
+    told = told | on_split(seed, told.get("dataset") in HAS_SPLITS)
+    return {key: value for key, value in told.items() if with_flow or key != "flow"}
+
+
+def target_of(seed, target):
+    """The parameters of 03 or 24 that say which videos a network is judged on."""
+    return TARGETS[one_of("target", target, list(TARGETS))] | on_split(seed)
+
+
+# --- the four steps ------------------------------------------------------------------------------
 
 
 def motion_model(seed, modality="flow", first=None, **changed):
@@ -45,6 +79,7 @@ def motion_model(seed, modality="flow", first=None, **changed):
         modality=modality,
         seed=seed,
         **weights,
+        **on_split(seed),
         **changed,
     )
 
@@ -54,10 +89,11 @@ def clip_order(seed, modality="flow"):
     return motion_model(seed, modality, multi_clip_weight=0.0, videos_per_class=0)
 
 
-def labels(seed, modality="flow", model={}, **changed):
-    """Step 2; features are extracted once for each motion model, by the run without changes."""
+def labels(seed, modality="flow", model={}, source="", **changed):
+    """Step 2; features are extracted once for each motion model and source, by the run without
+    changes."""
     if changed:
-        first = labels(seed, modality, model)
+        first = labels(seed, modality, model, source)
         given = {"features": graph.path(first.file("features.npz"))}
     else:
         first = motion_model(seed, modality, **model)
@@ -65,10 +101,11 @@ def labels(seed, modality="flow", model={}, **changed):
     network = {k: v for k, v in model.items() if k == "backbone"}
     return graph.run(
         "22_motionfit_pseudo_labels",
-        run_name(f"labels_{STREAMS[modality]}", seed, model, changed),
+        run_name(f"labels_{STREAMS[modality]}", seed, model, {"source": source}, changed),
         after=[first],
         modality=modality,
         seed=seed,
+        **source_of(seed, source, with_flow=True),
         **given,
         **network,
         **changed,
@@ -83,57 +120,69 @@ def first_weights(seed, network={}):
 
 
 def student(
-    seed, modality="flow", target="pseudo_labels", model={}, made={}, start=None, **network
+    seed, modality="flow", target="pseudo_labels", model={}, made={}, source="", start=None, **learned
 ):
-    """Step 3, on pseudo-labels or on features (MERS); `start`: as `first_weights` gives it."""
-    source = labels(seed, modality, model, **made)
-    start = first_weights(seed, network) if start is None else start
+    """Step 3, on pseudo-labels or on features (MERS); `made`: settings of the pseudo-labels,
+    `learned`: of the student. `start`: as `first_weights` gives it."""
+    taught = labels(seed, modality, model, source, **made)
+    start = first_weights(seed, learned) if start is None else start
     kind = "mers" if target == "features" else f"student_{STREAMS[modality]}"
     return graph.run(
         "23_motionfit_self_training",
-        run_name(kind, seed, model, made, network),
-        after=[source, *start],
+        run_name(kind, seed, model, {"source": source}, made, learned),
+        after=[taught, *start],
         target=target,
         seed=seed,
+        **source_of(seed, source, with_flow=False),
         **graph.start_from(start),
-        **{target: graph.path(source.file(f"{target}.npz"))},
-        **network,
+        **{target: graph.path(taught.file(f"{target}.npz"))},
+        **learned,
     )
 
 
-def transfer(seed, name, taught=None, made={}, **changed):
+def transfer(seed, name, taught=None, made={}, target="", **changed):
     """Step 4 of one start; `taught`: the job that made its weights, `made`: for the name."""
-    weights = "motion_model.pt" if name == "clip_order" else "backbone.pt"
     as_mars = {key: graph.parameter(TARGET_PAGE, key) for key in AS_MARS}
     return graph.run(
         "03_transfer",
-        run_name(f"transfer_{name}", seed, made, changed),
+        run_name(f"transfer_{name}", seed, made, {"target": target}, changed),
         after=[taught] if taught else [],
-        starts={name: graph.path(taught.file(weights)) if taught else ""},
-        frozen_stages=["stem", "conv2", "conv3"],
+        starts={name: weights_of(name, taught)},
+        frozen_stages=FROZEN if taught else [],
         baselines=name == "scratch",
         seed=seed,
-        **{**as_mars, **changed},
+        **(as_mars | target_of(seed, target) | changed),
     )
 
 
-def target_page(kind, seed, after, **asked):
+def weights_of(name, taught):
+    """The weights that a job has left for the start ``name``; none: from scratch."""
+    file = "motion_model.pt" if name == "clip_order" else "backbone.pt"
+    return graph.path(taught.file(file)) if taught else ""
+
+
+# --- what is asked of the target beside fine-tuning ----------------------------------------------
+
+
+def target_page(kind, seed, after, target="", network={}, **asked):
     """One question of the page that asks what a student knows and what flow would add."""
-    usual = {"starts": {}, "mars": False, "baselines": False}
-    name = run_name(kind, seed)
-    return graph.run(TARGET_PAGE, name, after=after, seed=seed, **{**usual, **asked})
+    usual = {"starts": {}, "mars": False, "baselines": False, "seed": seed}
+    name = run_name(kind, seed, {"target": target}, network)
+    told = usual | target_of(seed, target) | network | asked
+    return graph.run(TARGET_PAGE, name, after=after, **told)
 
 
-def retrieval(seed, name, taught=None):
+def retrieval(seed, name, taught=None, target="", network={}):
     """Whether weights find the class of a video; scratch brings the pictures themselves."""
-    weights = "motion_model.pt" if name == "clip_order" else "backbone.pt"
     return target_page(
         f"retrieval_{name}",
         seed,
         [taught] if taught else [],
-        starts={name: graph.path(taught.file(weights)) if taught else ""},
+        target,
+        network,
+        starts={name: weights_of(name, taught)},
         baselines=name == "scratch",
-        **published(seed, usual=name == "motionfit"),
+        **published(seed, usual=name == "motionfit" and not target and not network),
     )
 
 
@@ -144,17 +193,29 @@ def together(seed):
     return target_page("together", seed, list(both.values()), **files)
 
 
-def whole(seed, **made):
-    """The whole pipeline; `made`: settings of the pseudo-labels that differ."""
-    return transfer(seed, "motionfit", student(seed, made=made), made)
+def whole(seed, source="", target="", learned={}, **made):
+    """The whole pipeline; `made`: settings of the pseudo-labels, `learned`: of the student."""
+    taught = student(seed, made=made, source=source, **learned)
+    return transfer(seed, "motionfit", taught, {"source": source, **made, **learned}, target)
 
 
-def mars(seed):
-    start, features = first_weights(seed), labels(seed)
-    weights = [graph.path(job.file("backbone.pt")) for job in start]
+def mars(seed, target=""):
+    """MARS; its teacher's features are those of the target's own videos."""
+    start, features = first_weights(seed), labels(seed, source=target or SETTINGS["own_source"])
     given = {"teacher_features": graph.path(features.file("features.npz"))}
-    given |= {"mars_start": weights[0]} if weights else {}
-    return target_page("transfer_mars", seed, [features, *start], mars=True, **given)
+    given |= {"mars_start": graph.path(job.file("backbone.pt")) for job in start}
+    return target_page("transfer_mars", seed, [features, *start], target, mars=True, **given)
+
+
+def looks(seed, target="", **made):
+    """The twin of `whole` whose pseudo-labels are clusters of an appearance model."""
+    return transfer(seed, "appearance", student(seed, "rgb", made=made), made, target)
+
+
+def supervised(seed, target=""):
+    """A network that learned the labels of the source."""
+    learned = graph.run("02_supervised_baseline", run_name("supervised", seed), seed=seed)
+    return transfer(seed, "supervised", learned, target=target)
 
 
 TAUGHT = {  # start: the job that makes its weights
@@ -182,28 +243,48 @@ ROWS = {"scratch": "scratch", "mosi": "MoSI", "clip_order": "clip order", "mars"
         "appearance": "appearance", "mers": "MERS", "motionfit": "MotionFit"}  # fmt: skip
 
 
-COMPARISON = {"seeds": [0, 1, 2], "backbone": "s3dg"}
+# other: the network of one more student; other_student: what it alone is trained with
+COMPARISON = {"seeds": [0, 1, 2], "other": {"backbone": "s3dg"}, "other_student": {}}
+
+
+def on_each_target(ask):
+    """Decorate a table: it is asked of the own target, and under its name of each other one."""
+
+    def make(target):
+        def question():
+            return ask(target)
+
+        question.__name__ = f"{ask.__name__}_{target}" if target else ask.__name__
+        question.__doc__ = f"{ask.__doc__} On {target}." if target else ask.__doc__
+        return graph.table(TABLE_PAGE)(question)
+
+    return [make(target) for target in TARGETS][0]
 
 
 def main_seeds(*seeds):
-    """Of runs that the main table has, too: its seeds and one's own."""
+    """Of runs that the main table has, too: its seeds and one's own; where seeds are splits, one's
+    own alone."""
+    if SETTINGS["splits"]:
+        return sorted({seed for each in seeds for seed in each})
     return sorted({*headline()["seeds"], *(seed for each in seeds for seed in each)})
 
 
 def headline():
-    """`long_steps`: of longer trainings, from scratch and with all labels; 0: none."""
+    """`long_steps`: of longer trainings, from scratch and with all labels; 0: none. `supervised`:
+    whether a network that learned the source's labels is fine-tuned, too."""
     return graph.settings(
         "motionfit_transfer",
         seeds=[0, 1, 2, 3, 4],
         all_labels=[0, 1, 2],
         long_steps=0,
         rivals=RIVALS,
+        supervised=False,
     )
 
 
 def tuned(name, column, seeds, make=None, row="", **changed):
     """A cell of fine-tuned networks; ``make`` and ``row``: where they are not the start's usual."""
-    usual = {"mars": mars, "motionfit": whole}.get(name) or tuned_from(name)
+    usual = {"mars": mars, "motionfit": whole, "appearance": looks}.get(name) or tuned_from(name)
     runs = [(make or usual)(seed, **changed) for seed in seeds]
     return Cell(row or ROWS[name], column, runs, f"{name}_")
 
@@ -214,9 +295,9 @@ def models(column, seeds, modality="flow", row="", **changed):
     return Cell(row or STREAMS[modality], column, runs)
 
 
-def fitted(columns, seeds=()):
+def fitted(columns, seeds=(), target=""):
     """The yardsticks on the labels that the main runs have, in each column."""
-    runs = [scratch(seed) for seed in main_seeds(seeds)]
+    runs = [scratch(seed, target=target) for seed in main_seeds(seeds or headline()["seeds"])]
     return [cell for column in columns for cell in yardsticks(column, runs)]
 
 
@@ -234,32 +315,37 @@ def motionfit_flow():
 @graph.target
 def motionfit_clusters_seen():
     """The method as a drawing; clusters as film strips and as a map, beside appearance features."""
-    motion, looks = labels(0), labels(0, "rgb")
+    motion, appearance = labels(0), labels(0, "rgb")
     return graph.run(
         "22_motionfit_pseudo_labels",
         "motionfit_clusters_seen",
-        after=[motion, looks],
+        after=[motion, appearance],
         publish=True,
         features=graph.path(motion.file("features.npz")),
-        compare=graph.path(looks.file("features.npz")),
+        compare=graph.path(appearance.file("features.npz")),
     )
 
 
-@graph.table("25_motionfit_tables")
-def motionfit_transfer():
+@on_each_target
+def motionfit_transfer(target):
     """MotionFit against scratch, appearance pseudo-labels, MERS, MARS and all labels (table 5)."""
-    wanted, at = headline(), "top-1"
+    wanted, at, on = headline(), "top-1", {"target": target}
+    seeds = wanted["seeds"]
     rivals = [one_of("rivals", name, RIVALS) for name in wanted["rivals"]]
     compared = ["motionfit", "scratch", *rivals, *(["mosi"] if BEGIN else [])]
-    cells = [tuned(name, at, wanted["seeds"]) for name in compared]
-    both = [together(seed) for seed in wanted["seeds"]]
-    both = Cell("with flow too", at, both, "motionfit_two_stream_", formerly=cells[0].runs)
-    cells += [both, models(at, wanted["seeds"], row="motion model")]
+    cells = [tuned(name, at, seeds, **on) for name in compared]
+    if not target:  # the motion model's own
+        both = [together(seed) for seed in seeds]
+        both = Cell("with flow too", at, both, "motionfit_two_stream_", formerly=cells[0].runs)
+        cells += [both, models(at, seeds, row="motion model")]
+    if wanted["supervised"]:
+        runs = [supervised(seed, target) for seed in seeds]
+        cells.append(Cell("supervised on the source", at, runs, "supervised_"))
     longer = {"steps": wanted["long_steps"]} if wanted["long_steps"] else {}
     start, every = "mosi" if BEGIN else "scratch", wanted["all_labels"]
-    cells.append(tuned(start, at, every, row="all labels", videos_per_class=0, **longer))
+    cells.append(tuned(start, at, every, row="all labels", videos_per_class=0, **on, **longer))
     if longer:  # from random weights few steps may not leave the plateau
-        cells.append(tuned("scratch", at, wanted["seeds"], row="scratch, longer", **longer))
+        cells.append(tuned("scratch", at, seeds, row="scratch, longer", **on, **longer))
     claims = [
         claim("the student beats scratch", "MotionFit", "scratch", at),
         claim("and scratch trained longer", "MotionFit", "scratch, longer", at),
@@ -269,39 +355,50 @@ def motionfit_transfer():
         claim("it beats MARS", "MotionFit", "MARS", at),
         claim("flow at test time adds", "with flow too", "MotionFit", at),
     ]
-    cells += fitted([at])
+    cells += fitted([at], target=target)
     return Question(cells, claims, "", ["motionfit_transfer"], draw="methods")
 
 
-@graph.table("25_motionfit_tables")
+@graph.table(TABLE_PAGE)
 def motionfit_multiclip():
     """Motion against appearance with few labels, by the number of clips (table 1)."""
     wanted = graph.settings(
-        "motionfit_multiclip", seeds=[0, 1, 2, 3, 4], clips=[1, 3], long_seeds=[0, 1, 2], long=24
+        "motionfit_multiclip", seeds=[0, 1, 2, 3, 4], clips=[1, 3], long_seeds=[0, 1, 2], long=[24]
     )
-    long, cells = f"{wanted['long']} frames", []
+    usual = graph.parameter("21_motionfit_motion_model", "clips")
+    long, cells = {f: f"{f} frames" for f in wanted["long"]}, []
     for m in STREAMS:
         for r in wanted["clips"]:
-            cells.append(models(f"R = {r}", wanted["seeds"], m, **({"clips": r} if r != 3 else {})))
-        cells.append(models(long, wanted["long_seeds"], m, clips=1, frames=wanted["long"]))
+            changed = {"clips": r} if r != usual else {}
+            cells.append(models(f"R = {r}", wanted["seeds"], m, **changed))
+        for f, column in long.items():
+            cells.append(models(column, wanted["long_seeds"], m, clips=1, frames=f))
     claims = [
         claim("motion beats appearance", "motion", "appearance", "R = 1"),
         claim("so it does with several clips", "motion", "appearance", "R = 3"),
         claim("several clips help motion", "motion", "motion", "R = 3", "R = 1"),
         claim("and hardly appearance", "appearance", "appearance", "R = 3", "R = 1", expected=0),
     ]
-    cells += fitted([*(f"R = {r}" for r in wanted["clips"]), long], wanted["seeds"])
+    claims += [
+        claim(f"more than {column} do", "motion", "motion", "R = 3", column)
+        for column in long.values()
+    ]
+    cells += fitted([*(f"R = {r}" for r in wanted["clips"]), *long.values()], wanted["seeds"])
     setting = "clips of a video in training, or length of the clip"
     return Question(cells, claims, setting, ["motionfit_multiclip"])
 
 
-@graph.table("25_motionfit_tables")
+@graph.table(TABLE_PAGE)
 def motionfit_granularity():
     """Pseudo-labels of clips, thirds, segments and videos (table 2)."""
     levels = ["thirds", "boundaries", "video"]  # beside the main setting, clip
-    wanted = graph.settings("motionfit_granularity", seeds=[0, 1, 2], levels=levels)
-    cells = [tuned("motionfit", "clip", main_seeds(wanted["seeds"]))]
-    cells += [tuned("motionfit", l, wanted["seeds"], level=l) for l in wanted["levels"]]
+    wanted = graph.settings("motionfit_granularity", seeds=[0, 1, 2], levels=levels, source="")
+    source = wanted["source"]
+    seeds = wanted["seeds"] if source else main_seeds(wanted["seeds"])
+    cells = [tuned("motionfit", "clip", seeds, source=source)]
+    cells += [
+        tuned("motionfit", l, wanted["seeds"], source=source, level=l) for l in wanted["levels"]
+    ]
     claims = [
         claim(f"clips beat {l}", "MotionFit", "MotionFit", "clip", l) for l in wanted["levels"]
     ]
@@ -310,75 +407,133 @@ def motionfit_granularity():
     return Question(cells, claims, setting, ["motionfit_granularity"])
 
 
-@graph.table("25_motionfit_tables")
+@graph.table(TABLE_PAGE)
 def motionfit_clusters():
-    """The number of clusters (table 3)."""
-    numbers = [16, 32, 128]  # beside the main setting
-    wanted = graph.settings("motionfit_clusters", seeds=[0, 1, 2], num_clusters=numbers)
-    main, others = graph.parameter("22_motionfit_pseudo_labels", "num_clusters"), []
-    cells = [tuned("motionfit", main, main_seeds(wanted["seeds"]))]
+    """The number of clusters, by the source of the pseudo-labels (table 3 and section 4.4)."""
+    wanted = graph.settings(
+        "motionfit_clusters",
+        seeds=[0, 1, 2],
+        num_clusters=[16, 32, 128],  # beside the main setting
+        sources={},  # row -> a source, beside the main one
+        without="",  # a source that lacks the classes of the target
+        appearance=[],  # numbers of clusters of appearance pseudo-labels
+    )
+    main, seeds = graph.parameter("22_motionfit_pseudo_labels", "num_clusters"), wanted["seeds"]
+    numbers = sorted([main, *wanted["num_clusters"]])
+    cells, claims = [tuned("motionfit", main, main_seeds(seeds))], []
     for k in wanted["num_clusters"]:
-        cells.append(tuned("motionfit", k, wanted["seeds"], num_clusters=k))
-        others.append(claim(f"{main} clusters beat {k}", "MotionFit", "MotionFit", main, k))
-    cells += fitted(sorted([main, *wanted["num_clusters"]]), wanted["seeds"])
-    printed = ["motionfit_clusters", "motionfit_self_training", "motionfit_heads"]
-    printed.append("motionfit_common_classes")
-    return Question(cells, others, "number of clusters", printed)
+        cells.append(tuned("motionfit", k, seeds, num_clusters=k))
+        claims.append(claim(f"{main} clusters beat {k}", "MotionFit", "MotionFit", main, k))
+    for row, source in wanted["sources"].items():
+        for k in numbers:
+            made = {"num_clusters": k} if k != main else {}
+            cells.append(tuned("motionfit", k, seeds, row=row, source=source, **made))
+        claims.append(claim(f"{row} is worse", "MotionFit", row, main))
+    if wanted["without"]:
+        row = "without common classes"
+        cells.append(tuned("motionfit", main, seeds, row=row, source=wanted["without"]))
+        claims.append(claim("common classes do not matter", "MotionFit", row, main, expected=0))
+    for k in wanted["appearance"]:
+        made = {"num_clusters": k} if k != main else {}
+        cells.append(tuned("appearance", k, seeds, **made))
+        claims.append(claim(f"motion clusters beat appearance at {k}", "MotionFit", "appearance", k))
+    cells += fitted(numbers, seeds)
+    printed = ["motionfit_clusters", "motionfit_self_training", "motionfit_common_classes"]
+    return Question(cells, claims, "number of clusters", printed)
 
 
-@graph.table("25_motionfit_tables")
+@graph.table(TABLE_PAGE)
 def motionfit_lambda():
     """The multi-clip loss against clip order (section 4.3)."""
     wanted = graph.settings("motionfit_lambda", seeds=[0, 1, 2], between=[0.5])
-    seeds = main_seeds(wanted["seeds"])
-    after_order = [motion_model(s, first=clip_order(s)) for s in wanted["seeds"]]
-    cells = [Cell("motion", 0.0, after_order), models(1.0, seeds), models(1.0, seeds, "rgb")]
+    seeds, cells = main_seeds(wanted["seeds"]), []
+    for m, row in STREAMS.items():
+        after_order = [motion_model(s, m, first=clip_order(s, m)) for s in wanted["seeds"]]
+        cells += [Cell(row, 0.0, after_order), models(1.0, seeds, m)]
     cells += [models(w, wanted["seeds"], multi_clip_weight=w) for w in wanted["between"]]
     claims = [
         claim("clip order does not help motion", "motion", "motion", 1.0, w)
         for w in wanted["between"]
     ]
     claims.append(claim("alone it is worse", "motion", "motion", 1.0, 0.0))
+    claims.append(claim("but it helps appearance", "appearance", "appearance", 0.0, 1.0))
     cells += fitted([0.0, *wanted["between"], 1.0], wanted["seeds"])
     setting = "weight of the classes against clip order"
     return Question(cells, claims, setting, ["motionfit_lambda", "motionfit_lambda_one"])
 
 
-@graph.table("25_motionfit_tables")
-def motionfit_cliplength():
-    """Longer clips in fine-tuning (table 4)."""
+@graph.table(TABLE_PAGE)
+def motionfit_order():
+    """Clip order while the student learns: lambda of Eq. 3, and heads for the clips before and after
+    (section 4.4)."""
+    wanted = graph.settings(
+        "motionfit_order", seeds=[0, 1, 2], between=[0.5], levels=["clip"], source=""
+    )
+    seeds, source, heads = wanted["seeds"], wanted["source"], "neighbours too"
+    usual, cells, claims = graph.parameter("22_motionfit_pseudo_labels", "level"), [], []
+    for level in wanted["levels"]:
+        made = {"level": level} if level != usual else {}
+        row = f"MotionFit, {level}" if made else "MotionFit"
+        main = seeds if made or source else main_seeds(seeds)
+        about = {"row": row, "source": source, **made}
+        cells.append(tuned("motionfit", "1.0", main, **about))
+        variants = {str(w): {"multi_clip_weight": w} for w in wanted["between"]}
+        variants |= {heads: {"neighbours": True}} if not made else {}
+        for column, learned in variants.items():
+            cells.append(tuned("motionfit", column, seeds, learned=learned, **about))
+            gain, expected = f"{row}: lambda {column} gains", 0
+            if column == heads:
+                gain, expected = "naming the clips before and after gains", 1
+            claims.append(claim(gain, row, row, column, "1.0", expected))
+    columns = [*map(str, wanted["between"]), "1.0", heads]
+    cells += fitted(columns, seeds)
+    return Question(cells, claims, "lambda while self-training", ["motionfit_heads"])
+
+
+@on_each_target
+def motionfit_cliplength(target):
+    """Longer clips in fine-tuning (table 4). Half an interval over three splits is 2.48 standard
+    deviations."""
     wanted = graph.settings("motionfit_cliplength", seeds=[0, 1, 2], frames=16)
     seeds, usual = main_seeds(wanted["seeds"]), graph.parameter(TARGET_PAGE, "frames")
-    long = wanted["frames"]
-    cells = [tuned(name, usual, seeds) for name in ("motionfit", "scratch")]
-    cells.append(tuned("motionfit", long, wanted["seeds"], seen_longer, frames=long))
-    cells.append(tuned("scratch", long, wanted["seeds"], frames=long))
+    long, on = wanted["frames"], {"target": target}
+    cells = [tuned(name, usual, seeds, **on) for name in ("motionfit", "scratch")]
+    cells.append(tuned("motionfit", long, wanted["seeds"], seen_longer, frames=long, **on))
+    cells.append(tuned("scratch", long, wanted["seeds"], frames=long, **on))
     claims = [claim("longer clips help", "MotionFit", "MotionFit", long, usual)]
-    cells += fitted([usual, long], wanted["seeds"])
+    cells += fitted([usual, long], wanted["seeds"], target)
     name = "motionfit_cliplength"
     printed = [name, f"{name}_deviation", f"{name}_scratch"]
     return Question(cells, claims, "frames of a clip", printed)
 
 
-def seen_longer(seed, frames):
+def seen_longer(seed, frames, target=""):
     """The main student, fine-tuned on longer clips than it was taught with."""
-    return transfer(seed, "motionfit", student(seed), frames=frames)
+    return transfer(seed, "motionfit", student(seed), target=target, frames=frames)
 
 
-@graph.table("25_motionfit_tables")
-def motionfit_retrieval():
+@on_each_target
+def motionfit_retrieval(target):
     """Retrieval of clips and of videos without fine-tuning (table 7)."""
-    wanted = graph.settings("motionfit_retrieval", seeds=[0, 1, 2])
-    seeds, cells = main_seeds(wanted["seeds"]), []
-    compared = ["appearance", "mers", "motionfit", "scratch", *(["mosi"] if BEGIN else [])]
+    # other: whether the other student of the comparison is asked, too
+    wanted = graph.settings("motionfit_retrieval", seeds=[0, 1, 2], other=False)
+    seeds, cells, found = main_seeds(wanted["seeds"]), [], {}
     order = graph.settings("motionfit_comparison", **COMPARISON)["seeds"]
-    found = {}
+    compared = ["appearance", "mers", "motionfit", "scratch", *(["mosi"] if BEGIN else [])]
     for name in [*compared, "clip_order"]:
-        its = order if name == "clip_order" else seeds
-        runs = [retrieval(seed, name, TAUGHT[name](seed)) for seed in its]
-        found[ROWS[name]] = runs, [f"motionfit_transfer_{name}-s{seed}" for seed in its], f"{name}_"
+        its = order if name == "clip_order" and not SETTINGS["splits"] else seeds
+        runs = [retrieval(seed, name, TAUGHT[name](seed), target) for seed in its]
+        before = [] if target else [f"motionfit_transfer_{name}-s{seed}" for seed in its]
+        found[ROWS[name]] = runs, before, f"{name}_"
     for row, prefix in YARDSTICKS.items():
         found[row] = *found["scratch"][:2], prefix
+    if wanted["other"]:
+        row, built, learned = other_network()
+        runs = [
+            retrieval(s, "motionfit", student(s, **built, **learned), target, built)
+            for s in wanted["seeds"]
+        ]
+        found[row] = runs, [], "motionfit_"
     for k in graph.parameter(TARGET_PAGE, "recall_at"):
         for row, (runs, before, prefix) in found.items():
             for kind in ("clip", "video"):
@@ -391,38 +546,46 @@ def motionfit_retrieval():
     return Question(cells, claims, "neighbours looked at", printed, **look)
 
 
-@graph.table("25_motionfit_tables")
-def motionfit_comparison():
+@on_each_target
+def motionfit_comparison(target):
     """Against clip order and MoSI, and with another backbone (table 6)."""
-    wanted, at = graph.settings("motionfit_comparison", **COMPARISON), "top-1"
+    wanted, at, on = graph.settings("motionfit_comparison", **COMPARISON), "top-1", {"target": target}
     length = graph.settings("motionfit_cliplength", seeds=[0, 1, 2], frames=16)
-    seeds, long, backbone = main_seeds(wanted["seeds"]), length["frames"], wanted["backbone"]
-    cells = [tuned(name, at, seeds) for name in ("motionfit", "scratch", "mosi")]
-    cells.append(tuned("clip_order", at, wanted["seeds"]))
-    other = f"MotionFit ({backbone.replace('_', '-')})"
-    cells.append(tuned("motionfit", at, wanted["seeds"], other_network, other, backbone=backbone))
+    seeds, long = main_seeds(wanted["seeds"]), length["frames"]
+    cells = [tuned(name, at, seeds, **on) for name in ("motionfit", "scratch", "mosi")]
+    cells.append(tuned("clip_order", at, wanted["seeds"], **on))
+    cells.append(tuned("motionfit", at, wanted["seeds"], other, other_network()[0], **on))
     for name, make in {"motionfit": seen_longer, "scratch": scratch}.items():
         row = f"{ROWS[name]} ({long} frames)"
-        cells.append(tuned(name, at, length["seeds"], make, row, frames=long))
+        cells.append(tuned(name, at, length["seeds"], make, row, frames=long, **on))
     claims = [
         claim("it beats clip order", "MotionFit", "clip order", at),
         claim("it beats MoSI", "MotionFit", "MoSI", at),
     ]
-    cells += fitted([at], wanted["seeds"])
+    cells += fitted([at], wanted["seeds"], target)
     return Question(cells, claims, "", ["motionfit_comparison"], draw="beside printed")
 
 
-def other_network(seed, backbone):
-    network = {"backbone": backbone}
-    return transfer(seed, "motionfit", student(seed, **network), **network)
+def other_network():
+    """The other student of the comparison: its row, its network, what it alone is trained with."""
+    wanted = graph.settings("motionfit_comparison", **COMPARISON)
+    row = f"MotionFit ({wanted['other']['backbone'].replace('_', '-')})"
+    return row, wanted["other"], wanted["other_student"]
 
 
-@graph.table("25_motionfit_tables")
+def other(seed, target=""):
+    """A student of another architecture, fine-tuned."""
+    _, built, learned = other_network()
+    taught = student(seed, **built, **learned)
+    return transfer(seed, "motionfit", taught, target=target, **built)
+
+
+@graph.table(TABLE_PAGE)
 def motionfit_semi():
     """Shares of the labels, the whole training set without labels as the source (table 8)."""
     # backbone: the paper's; empty: that of the other tables
     wanted = graph.settings(
-        "motionfit_semi", seeds=[0, 1, 2], label_fractions=[0.2, 0.5], backbone="r3d_18"
+        "motionfit_semi", seeds=[0, 1, 2], label_fractions=[0.2, 0.5], backbone="r3d_18", source=""
     )
     network = {"backbone": wanted["backbone"]} if wanted["backbone"] else {}
     cells, claims = [], []
@@ -430,7 +593,7 @@ def motionfit_semi():
         few = {"label_fraction": share, "videos_per_class": 0}
         rows = {"motionfit": [], "scratch": [], "mosi": []}
         for seed in wanted["seeds"]:
-            taught = student(seed, model={**few, **network}, **network)
+            taught = student(seed, model=few | network, source=wanted["source"], **network)
             rows["motionfit"].append(transfer(seed, "motionfit", taught, **few, **network))
             rows["scratch"].append(scratch(seed, **few, **network))
             for begun in first_weights(seed, network):  # what the student began as
@@ -439,8 +602,8 @@ def motionfit_semi():
         cells += [Cell(ROWS[n], column, runs, f"{n}_") for n, runs in rows.items() if runs]
         cells += yardsticks(column, rows["scratch"])
         for name in ("scratch", "mosi") if rows["mosi"] else ("scratch",):
-            other = ROWS[name]
+            beaten = ROWS[name]
             claims.append(
-                claim(f"the student beats {other} with {column}", "MotionFit", other, column)
+                claim(f"the student beats {beaten} with {column}", "MotionFit", beaten, column)
             )
     return Question(cells, claims, "share of the labels", ["motionfit_semi"])

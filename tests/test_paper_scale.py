@@ -8,6 +8,7 @@ from tiny_project import REPOSITORY
 from vidssl import runs
 from vidssl.data import ColorJitter, synthetic
 from vidssl.methods import mosi
+from vidssl.motion.extract import extract_flow
 from vidssl.protocol import Clips, Tuning
 
 PAPER_SCALES = [name for name in runs.scale_names() if name.startswith("paper")]
@@ -136,3 +137,57 @@ def test_motionfit_fine_tunes_by_the_schedule_of_its_first_step():
     assert (given["epochs"], given["batch_size"], given["clips_per_video"]) == (120, 8, 3)
     assert given["frozen_stages"] == ["stem", "conv2", "conv3"], "conv4, conv5 and the classifier"
     assert (given["dataset"], given["videos_per_class"]) == ("ucf101", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_first_steps_of_motionfit_at_its_paper_s_size(official, tmp_path):
+    """Of each page; data, flow method and schedule apart, all is as in paper-motionfit.yaml."""
+    place = {
+        "dataset": "ucf101",
+        "root": str(official / "UCF-101"),
+        "dataset_options": {"annotations": str(official / "ucfTrainTestlist")},
+        "precision": "no",  # bf16 wants a GPU
+        "num_workers": 0,
+    }
+    flow = {"flow": str(tmp_path / "flow"), "flow_method": "farneback"}
+    once = {"epochs": 1, "batch_size": 2, "test_clips": 1}
+    few = {**once, "train_clips": 1, "videos_per_class": 1}
+
+    def first_steps(page, name, **given):
+        declared = runs.declared_parameters(runs.notebook_path(page))
+        told = {key: value for key, value in {**place, **given}.items() if key in declared}
+        folder = tmp_path / "smoke" / name
+        asked = {**runs.parameters_for(page, "paper-motionfit", told), "scale": "smoke"}
+        runs.execute(page, folder, asked, scale="smoke")
+        return folder
+
+    extract_flow(place["root"], flow["flow"], method="farneback", short_side=128, workers=1)
+    model = first_steps("21_motionfit_motion_model", "model", **flow, **few, held_out=0.0)
+    labels = first_steps(
+        "22_motionfit_pseudo_labels",
+        "labels",
+        **flow,
+        motion_model=str(model / "motion_model.pt"),
+        num_clusters=4,
+        tsne_clips=8,
+    )
+    taught = {"pseudo_labels": str(labels / "pseudo_labels.npz"), "validation": 0.25}
+    student = first_steps("23_motionfit_self_training", "student", **once, **taught)
+    starts = {"motionfit": str(student / "backbone.pt")}
+    graph = runs.load_graph("paper-motionfit", project=REPOSITORY)
+    jobs = {job.name: json.loads(job.params) for job in graph.behind("motionfit_transfer")}
+    tuned = {**jobs["motionfit_transfer_motionfit-s0"], **place, **few, "starts": starts}
+    transfer = first_steps("03_transfer", "transfer", **tuned)
+    known = first_steps(
+        "24_motionfit_retrieval",
+        "known",
+        **{**tuned, "retrieval_clips": 1, "recall_at": [1]},
+        teacher_features=str(labels / "features.npz"),
+        rgb_predictions=str(transfer / "predictions.npz"),
+        motion_predictions=str(model / "predictions.npz"),
+    )
+    done = json.loads((known / "run.json").read_text())
+    assert done["parameters"]["size"] == 112
+    assert done["metrics"]["test_videos"] == 8
+    assert {"mars_top1_accuracy", "motionfit_two_stream_top1_accuracy"} <= set(done["metrics"])

@@ -246,7 +246,7 @@ def test_unreadable_videos_stay_in_every_denominator(with_a_broken_one):
 def test_yardsticks_count_all_videos_too(with_a_broken_one):
     splits = with_a_broken_one
     flow = replace(CLIPS, modality="flow", flow="none", root="none")  # they look at frames anyway
-    found = protocol.yardsticks(splits, splits.train, flow, test_clips=2, train_clips=1)
+    found = protocol.yardsticks(splits, splits.train, flow)
     assert tuple(found) == protocol.YARDSTICKS
     assert {each.num_videos for each in found.values()} == {len(splits.test)}
     assert all(len(each.failed) == 1 for each in found.values())

@@ -57,14 +57,14 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, with the nearest word that it knows."""
 
     def parse_known_args(self, args=None, namespace=None):
-        found, rest = super().parse_known_args(args, namespace)
+        known_args, rest = super().parse_known_args(args, namespace)
         if rest:
             word = rest[0].partition("=")[0]
             if not word.startswith("-"):
                 self.error(f"{rest[0]!r}: one word too many")
             known = [option for option in self._option_string_actions if option.startswith("--")]
             self.error(f"{word} is unknown{did_you_mean(word, known)}")
-        return found, rest
+        return known_args, rest
 
     def _check_value(self, action, value):
         if action.choices is not None and value not in action.choices:
@@ -289,17 +289,17 @@ def _runs(args: argparse.Namespace) -> int:
     project = runs.find_project()
     root = Path(args.runs_root or project / "papermill_runs")
     words = {name: getattr(args, name) for name in ("method", "target", "scale", "state")}
-    found = listing.list_runs(root, project, **words)
+    listed = listing.list_runs(root, project, **words)
     if args.json:
-        print(listing.as_json(listing.with_states(found.runs, project)))
+        print(listing.as_json(listing.with_states(listed.runs, project)))
     else:
         screen = shutil.get_terminal_size()
-        lines = len(found.runs) if args.all else max(1, screen.lines - listing.FRAME)
-        shown = listing.with_states(found.runs[:lines], project)
+        lines = len(listed.runs) if args.all else max(1, screen.lines - listing.FRAME)
+        shown = listing.with_states(listed.runs[:lines], project)
         width = screen.columns if sys.stdout.isatty() else None
         print(*(line[:width] for line in listing.as_lines(shown)), sep="\n")
-        print(listing.summary(found, len(shown)))
-    print(*found.unreadable, sep="\n", end="\n" * bool(found.unreadable), file=sys.stderr)
+        print(listing.summary(listed, len(shown)))
+    print(*listed.unreadable, sep="\n", end="\n" * bool(listed.unreadable), file=sys.stderr)
     return 0
 
 

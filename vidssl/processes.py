@@ -204,7 +204,7 @@ class _Rows:
 
 def _result(exchange: Path, status: int, command: list[str]) -> Any:
     if (exchange / "error.json").exists():
-        raise _told_error(json.loads((exchange / "error.json").read_text(encoding="utf-8")))
+        raise _reported_error(json.loads((exchange / "error.json").read_text(encoding="utf-8")))
     if not (exchange / "result.pt").exists():
         raise LaunchFailed(
             f"the processes ended without a result (status {status} of {shlex.join(command[:4])} "
@@ -218,15 +218,15 @@ def _last_lines(exchange: Path, count: int = 20) -> str:
     return "\n".join(text.strip().splitlines()[-count:]) or "(nothing)"
 
 
-def _told_error(told: dict[str, Any]) -> Exception:
+def _reported_error(report: dict[str, Any]) -> Exception:
     """The error of a process as its own built-in type, where it is one."""
-    kind = getattr(builtins, told["type"], None)
+    kind = getattr(builtins, report["type"], None)
     known = isinstance(kind, type) and issubclass(kind, Exception)
-    if known and issubclass(kind, OSError) and told["errno"]:
-        error = kind(told["errno"], told["message"])
+    if known and issubclass(kind, OSError) and report["errno"]:
+        error = kind(report["errno"], report["message"])
     else:
-        error = kind(told["message"]) if known else LaunchFailed(told["message"])
-    error.add_note(f"in process {told['rank']}:\n{told['traceback']}")
+        error = kind(report["message"]) if known else LaunchFailed(report["message"])
+    error.add_note(f"in process {report['rank']}:\n{report['traceback']}")
     return error
 
 
@@ -273,7 +273,7 @@ def _is_lost_peer(error: Exception) -> bool:
 
 
 def _leave_error(exchange: Path, error: Exception, rank: int) -> None:
-    told = {
+    report = {
         "type": type(error).__name__,
         "message": error.strerror if isinstance(error, OSError) and error.errno else str(error),
         "errno": getattr(error, "errno", None),
@@ -281,7 +281,7 @@ def _leave_error(exchange: Path, error: Exception, rank: int) -> None:
         "traceback": traceback.format_exc(),
     }
     partial = exchange / f"error.{rank}.part"
-    partial.write_text(json.dumps(told), encoding="utf-8")
+    partial.write_text(json.dumps(report), encoding="utf-8")
     with suppress(FileExistsError):  # the first error counts
         os.link(partial, exchange / "error.json")
 

@@ -241,7 +241,7 @@ def fit(
     EpochBatches(len(dataset), config.batch_size * processes, 1, 0, part=(0, processes))  # refuses
     with nullcontext(folder) if folder is not None else TemporaryDirectory() as kept:
         train = partial(_train_as_one_of_many, model, dataset, training_step, config)
-        state, told = workers.run(
+        state, result = workers.run(
             partial(train, folder=kept, **settings),
             processes,
             launcher=launcher,
@@ -250,7 +250,7 @@ def fit(
         )
     model.load_state_dict(state)
     model.eval()
-    return TrainResult(**told)
+    return TrainResult(**result)
 
 
 class _Follower:
@@ -259,12 +259,12 @@ class _Follower:
     def __init__(self, report: Report | None, logs: Sequence[Callable[..., None]]):
         self.report, self.logs, self.step = report, logs, 0
 
-    def row(self, told: dict[str, Any]) -> None:
-        step, metrics = told["step"], told["metrics"]
+    def row(self, report_row: dict[str, Any]) -> None:
+        step, metrics = report_row["step"], report_row["metrics"]
         if step <= self.step:
             return
         self.step = step
-        self.report = self.report or plain_lines(told["total"])
+        self.report = self.report or plain_lines(report_row["total"])
         for log in self.logs:
             log(step=step, **metrics)
         self.report(step, metrics)

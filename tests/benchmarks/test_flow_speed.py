@@ -30,7 +30,7 @@ def scenes(request):
         truth = synthetic.truth(scene)
         for at in AT:
             pairs.append(synthetic.render(scene, [at, at + 1]))
-            flows.append(truth.flow[at].transpose(1, 2, 0))
+            flows.append(truth.flow[at])
             masks.append(truth.mask[at])
     return pairs, np.stack(flows), np.stack(masks)
 

@@ -123,7 +123,7 @@ def test_in_the_dark_twice_as_large_and_exported(
     lab.run_all(seconds=300)
     lab.page.set_viewport_size({"width": 640, "height": 500})
     lab.page.wait_for_timeout(500)
-    lab.page.locator(".jp-OutputArea img").first.wait_for()
+    lab.page.locator(".jp-OutputArea img:visible").first.wait_for()
     assert lab.page.evaluate("document.body.dataset.jpThemeLight") == "false"
     for found in (PALE, CUT, STRETCHED, OUTSIDE):
         assert lab.page.evaluate(found) == []

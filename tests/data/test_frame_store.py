@@ -305,10 +305,14 @@ def test_what_changed_videos_left_behind_is_given_back(root):
 
 def test_another_decoder_or_version_begins_anew(root, monkeypatch):
     filled(root)
+    (root.parent / "store" / "frames-1.u8").write_bytes(b"of a version before")
     monkeypatch.setattr(module, "_made_with", lambda: {"code": "another"})
     assert held_by_a_newcomer(root) == 0
     _, done = filled(root, paths=videos(root)[:2])
     assert (done.held, len(entries(root))) == (2, 2), "the other's are gone"
+    assert [path.name for path in (root.parent / "store").glob("[!.]*")] == [
+        opened(root)._versioned.name
+    ]
 
 
 def test_code_behind_the_frames_is_part_of_what_made_them():

@@ -113,7 +113,7 @@ def _warp_errors(scene, inside):
     followed, stayed = [], []
     for t in range(0, scene.frames - 1, 3):
         y, x = np.nonzero(inside(known.mask[t]))
-        u, v = known.flow[t][:, y, x]
+        u, v = known.flow[t][y, x].T
         kept = (x + u > 0) & (x + u < scene.width - 2) & (y + v > 0) & (y + v < scene.height - 2)
         y, x, u, v = y[kept], x[kept], u[kept], v[kept]
         here = frames[t, y, x]
@@ -138,7 +138,7 @@ def test_flow_of_the_background_is_the_camera():
 def test_flow_follows_the_trajectory():
     scene = Scene("Shuttle", 9, 2)
     way, known = trajectory(scene), truth(scene)
-    inside = np.where(known.mask[:-1], known.flow[:, 0], np.nan)
+    inside = np.where(known.mask[:-1], known.flow[..., 0], np.nan)
     np.testing.assert_allclose(np.nanmean(inside, axis=(1, 2)), np.diff(way.x), atol=1e-4)
 
 
@@ -272,7 +272,7 @@ def _motion_of(scene):
         if len(x) < 20:  # behind the post
             rows.append(rows[-1] if rows else np.zeros(7))
             continue
-        u, v = known.flow[t][:, y, x]
+        u, v = known.flow[t][y, x].T
         dx, dy = x - x.mean(), y - y.mean()
         area = (dx**2 + dy**2).mean()
         curl, growth = (dx * v - dy * u).mean() / area, (dx * u + dy * v).mean() / area

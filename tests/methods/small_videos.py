@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import Dataset
 
 from vidssl import models
-from vidssl.core import derive_seed
+from vidssl.core import derive_seed, normalise
 from vidssl.data.datasets import collate
 from vidssl.training import TrainConfig, fit
 
@@ -59,7 +59,7 @@ def way_of(video_id: str) -> int:
 class DriftingTextures(Dataset):
     """Three clips of 10 frames each, of which 4 are seen, of textures that run one of four ways.
 
-    The texture is the video's own, the label its way. Samples are those of `TimedClipsDataset`.
+    The texture is the video's own, the label its way. Samples are those of `ClipDataset`.
     """
 
     def __init__(self, count: int, name: str, labels: bool = True):
@@ -98,10 +98,65 @@ def _drifting(video_id: str, *where: int) -> torch.Tensor:
     return torch.stack(frames, dim=1)[..., :SIDE, :SIDE]
 
 
-def told_ways(rows: np.ndarray, video_ids: np.ndarray) -> float:
-    """The share of rows whose nearest row of another video, by cosine, drifts the same way."""
+def nearest_agree(rows: np.ndarray, names: np.ndarray, others: np.ndarray) -> float:
+    """The share of rows (M, D) whose nearest other row, by cosine, has the same name.
+
+    Rows that share their entry of ``others`` (M,) are not looked for.
+    """
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     alike = unit @ unit.T
-    alike[video_ids[:, None] == video_ids] = -np.inf
-    ways = np.array([way_of(video_id) for video_id in video_ids])
-    return float((ways[alike.argmax(1)] == ways).mean())
+    alike[others[:, None] == others] = -np.inf
+    return float((names[alike.argmax(1)] == names).mean())
+
+
+# --- videos that show a class by a place, by a colour or by both ----------------------------------
+
+COLOURS = torch.tensor([[1, -1, 0], [-1, 1, 0], [0.5, 0.5, -1], [-0.5, -0.5, 1]])
+
+
+def shown(place: int | None, colour: int | None, generator: torch.Generator) -> torch.Tensor:
+    """A clip in which one of four quarters of the frame lights up, and one of four tints rises.
+
+    None leaves the cue out. Each cue grows with time, so that temporal gradients show it too.
+    """
+    clip = 0.4 + 0.05 * torch.randn(3, FRAMES, SIDE, SIDE, generator=generator)
+    growing = torch.linspace(0, 1, FRAMES)[:, None, None]
+    if place is not None:
+        top, left = (SIDE // 2 * number for number in divmod(place, 2))
+        clip[..., top : top + SIDE // 2, left : left + SIDE // 2] += 0.4 * growing
+    if colour is not None:
+        clip += 0.2 * COLOURS[colour][:, None, None, None] * growing
+    return clip.clamp(0, 1)
+
+
+def pairs(views: Callable) -> Samples:
+    """Labelled clips whose place is the class and whose tint is any, with 128 unlabelled videos.
+
+    ``views(label, generator)`` shows what an unlabelled video's sample holds. By labels alone the
+    tint means nothing.
+    """
+
+    def make(index: int, generator: torch.Generator) -> dict:
+        label, tint = torch.randint(0, 4, (2,), generator=generator).tolist()
+        return {
+            "clips": shown(label, tint, generator)[None],
+            "label": label,
+            "video_id": f"labelled-{label}",
+            "unlabelled": views(index % 4, generator),
+            "unlabelled_id": f"unlabelled-{index}",
+        }
+
+    return Samples(128, make)
+
+
+def both_then_tint(label: int, generator: torch.Generator) -> torch.Tensor:
+    """Two views of an unlabelled video: place and tint, then the tint alone."""
+    return torch.stack([shown(label, label, generator), shown(None, label, generator)])
+
+
+@torch.no_grad()
+def told_tints(model: torch.nn.Module) -> float:
+    """The share of 64 clips of known tint and no place that ``model`` gets right."""
+    labels = torch.arange(64) % 4
+    clips = torch.stack([shown(None, int(k), drawn("test", i)) for i, k in enumerate(labels)])
+    return (model.eval()(normalise(clips)).argmax(dim=1) == labels).float().mean().item()

@@ -65,7 +65,7 @@ def test_torch_is_as_accurate_as_opencv(found, margin):
 def scene_errors(name, methods, at):
     """End-point errors (method -> px) over all pixels of embedded frames ``at`` and the next."""
     scene = synthetic.scene_of(name, data_seed=0, frames=64, height=96, width=128)
-    true = synthetic.truth(scene).flow[at].transpose(1, 2, 0)
+    true = synthetic.truth(scene).flow[at]
     frames = synthetic.render(scene, [at, at + 1])
     return {
         method: np.linalg.norm(optical_flow(frames, method)[0] - true, axis=-1).mean()

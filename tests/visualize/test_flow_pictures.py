@@ -15,8 +15,8 @@ from vidssl.visualize.style import description
 
 
 def constant(u, v, size=(24, 32), frames=3):
-    flow = np.empty((frames, 2, *size), np.float32)
-    flow[:, 0], flow[:, 1] = u, v
+    flow = np.empty((frames, *size, 2), np.float32)
+    flow[..., 0], flow[..., 1] = u, v
     return flow
 
 
@@ -62,21 +62,21 @@ def test_arrows_point_where_things_go():
 
 def test_wrong_shapes_are_refused():
     frames = np.zeros((3, 24, 32, 3), np.uint8)
-    with pytest.raises(ValueError, match=r"flow must be \(T, 2, H, W\) of the frames"):
+    with pytest.raises(ValueError, match=r"flow must be \(T, H, W, 2\) of the frames"):
         arrows_over(frames, constant(1, 0, frames=2))
-    with pytest.raises(ValueError, match=r"flow must be \(2, H, W\)"):
+    with pytest.raises(ValueError, match=r"flow must be \(H, W, 2\)"):
         flow_to_rgb(constant(1, 0))
 
 
 def test_the_truth_is_told_in_words():
     frames, mask = np.zeros((12, 8, 8, 3), np.uint8), np.zeros((12, 8, 8), bool)
     mask[:, 2:5, 2:5] = True
-    figure = truth_strip(frames, np.ones((11, 2, 8, 8)), mask, [7], note="Rise")
+    figure = truth_strip(frames, np.ones((11, 8, 8, 2)), mask, [7], note="Rise")
     assert description(figure) == (
         "8 frames of a video with the sprite outlined, above the true flow; "
         "segments begin at frames 7 (Rise)"
     )
-    assert "segments" not in description(truth_strip(frames, np.ones((11, 2, 8, 8)), mask))
+    assert "segments" not in description(truth_strip(frames, np.ones((11, 8, 8, 2)), mask))
 
 
 def test_strips_have_a_row_for_each_flow_and_a_wheel():

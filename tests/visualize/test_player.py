@@ -75,14 +75,14 @@ def test_a_single_frame_beside_clips_is_a_still_picture():
 
 
 def test_marks_travel_as_numbers_in_the_clip_s_pixels():
-    field = np.arange(2 * 2 * 6 * 8, dtype=float).reshape(2, 2, 6, 8)
+    field = np.arange(2 * 2 * 6 * 8, dtype=float).reshape(2, 6, 8, 2)
     marks = [Marks([(1, 2, 3)], arrow=((0, 0), (4, 0))), Marks(field=field, spacing=4)]
     player = FramePlayer([noise(2), noise(2)], marks=marks)
     assert player.marks["0"]["squares"] == [[1, 2, 3]]
     sent = player.marks["1"]["field"]
     assert (sent["rows"], sent["columns"]) == (1, 2)
     values = np.frombuffer(sent["values"], np.float32).reshape(2, 1, 2, 2)
-    assert np.array_equal(values[1, 0, 1], field[1, :, 2, 6])
+    assert np.array_equal(values[1, 0, 1], field[1, 2, 6])
     with pytest.raises(ValueError, match="marks must be one for each of the 1 clips, got 2"):
         FramePlayer(noise(2), marks=marks)
 

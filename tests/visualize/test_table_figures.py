@@ -164,3 +164,18 @@ def test_letters_are_legible_and_inside_a_column(figure):
     assert box.y0 >= -0.01
     assert box.x1 <= figure.get_figwidth() + 0.01
     assert box.y1 <= figure.get_figheight() + 0.01
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3])
+@pytest.mark.parametrize("methods", [1, 2])
+@pytest.mark.filterwarnings("error")
+def test_few_classes_with_long_names_leave_room_for_the_axis(classes, methods):
+    names = ["marcher à pied, longtemps", "b", "c"][:classes]
+    accuracy = {f"method {m}": np.full(classes, 0.5) for m in range(methods)}
+    figure = per_class_accuracy(accuracy, names, chance=0.5, note="own videos")
+    with paper_style():
+        figure.draw_without_rendering()
+    axis = figure.axes[0]
+    boxes = [axis.get_tightbbox().extents, figure.bbox.extents]
+    assert (np.subtract(*boxes)[:2] >= -1).all(), "nothing is cut at the left and below"
+    assert axis.get_window_extent().height > 40

@@ -57,7 +57,7 @@ class ClipTable:
         -1 where the video has no row, or none whose middle is within half its length: nothing is
         known about that time. Of two equally near rows the earlier one is taken.
         """
-        found = np.full(np.shape(middles), -1, dtype=np.int64)
+        rows_nearest = np.full(np.shape(middles), -1, dtype=np.int64)
         for place, (video_id, wanted) in enumerate(zip(video_ids, middles, strict=True)):
             rows = self.rows_of.get(video_id)
             if rows is not None:
@@ -65,8 +65,8 @@ class ClipTable:
                 nearest = away.argmin(axis=1)
                 length = (self.stop - self.start)[rows[nearest]]
                 near = away.min(axis=1) <= length / 2
-                found[place] = np.where(near, rows[nearest], -1)
-        return found
+                rows_nearest[place] = np.where(near, rows[nearest], -1)
+        return rows_nearest
 
     def save(self, path: str | os.PathLike, column: str, **about: Any) -> Path:
         """Write a compressed .npz with video_id, start, stop and the values under ``column``.

@@ -134,16 +134,16 @@ def _decoding(path: str | Path) -> Iterator[None]:
 @cache
 def _decoder_errors() -> tuple[type[Exception], ...]:
     """What is none of Python's own: PyAV's EOFError and others, decord's DECORDError."""
-    found: list[type[Exception]] = []
+    errors: list[type[Exception]] = []
     if find_spec("av"):
         from av import FFmpegError
 
-        found.append(FFmpegError)
+        errors.append(FFmpegError)
     if find_spec("decord"):
         from decord._ffi.base import DECORDError
 
-        found.append(DECORDError)
-    return tuple(found)
+        errors.append(DECORDError)
+    return tuple(errors)
 
 
 def _said(error: Exception) -> str:
@@ -176,14 +176,14 @@ class _PyAVReader:
 
     def frames(self, wanted: np.ndarray) -> np.ndarray:
         """At ``wanted``, ascending: (T, H, W, 3) uint8."""
-        found = None
+        images = None
         if self._kept is not None:
-            found = [self._to_rgb(self._kept[i]) for i in wanted]
+            images = [self._to_rgb(self._kept[i]) for i in wanted]
         elif len(self.index.starts):
-            found = self._from_key_frames(wanted)
-            if found is None:
+            images = self._from_key_frames(wanted)
+            if images is None:
                 without_seeking(self._path, self.index)
-        return _stack(found or self._from_the_start(wanted))
+        return _stack(images or self._from_the_start(wanted))
 
     def pieces(self, chunk: int) -> Iterator[np.ndarray]:
         """All frames, ``chunk`` at a time."""
@@ -201,7 +201,7 @@ class _PyAVReader:
 
     def _from_key_frames(self, wanted: np.ndarray) -> list[np.ndarray] | None:
         """None where a seek does not land on the key frame that it should find."""
-        index, found, position, coming = self.index, [], None, iter(())
+        index, images, position, coming = self.index, [], None, iter(())
         with opened(self._path, index.stream) as (container, stream):
             for i in wanted:
                 time = index.times[i]
@@ -213,20 +213,20 @@ class _PyAVReader:
                 if frame is None or frame.pts != time:
                     return None
                 position = i
-                found.append(self._to_rgb(frame))
-        return found
+                images.append(self._to_rgb(frame))
+        return images
 
     def _from_the_start(self, wanted: np.ndarray) -> list[np.ndarray]:
-        times, found = self.index.times, {}
+        times, images = self.index.times, {}
         frames = decoded(self._path, self.index.stream, self.index.packets)
         left = set(wanted.tolist() if times is None else times[wanted].tolist())
         for count, frame in enumerate(frames):
             name = count if times is None else frame.pts
             if name in left:
-                found[name] = self._to_rgb(frame)
+                images[name] = self._to_rgb(frame)
                 left.remove(name)
             if not left:
-                return [found[name] for name in sorted(found)]
+                return [images[name] for name in sorted(images)]
         raise ValueError(f"{len(left)} of {len(wanted)} frames are missing")
 
 

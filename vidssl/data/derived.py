@@ -159,19 +159,19 @@ class Manifest:
 
     def _read(self, path: Path) -> dict[str, Entry]:
         header = json.dumps({"settings": self.settings})
-        found, *lines = path.read_text(encoding="utf-8").splitlines() or ["{}"]
-        if found != header:
+        first, *lines = path.read_text(encoding="utf-8").splitlines() or ["{}"]
+        if first != header:
             raise FileExistsError(
-                f"{self.folder} holds {self.what} made with {found}, asked for are {header}; "
+                f"{self.folder} holds {self.what} made with {first}, asked for are {header}; "
                 "choose another folder or delete it"
             )
         return {entry["file"]: entry for line in lines if (entry := _parsed(line))}
 
     def _require_empty(self) -> None:
-        found = sorted(p.name for p in self.folder.iterdir() if not p.name.startswith("."))
-        if found:
+        names = sorted(p.name for p in self.folder.iterdir() if not p.name.startswith("."))
+        if names:
             raise FileExistsError(
-                f"{self.folder} holds something else ({found[0]}); give a new or empty folder, or "
+                f"{self.folder} holds something else ({names[0]}); give a new or empty folder, or "
                 f"one of earlier {self.what} ({self.path.name} is not there)"
             )
 

@@ -93,10 +93,10 @@ class Remembered:
     def get(self, path: str) -> Any | None:
         """What is known of the file as it is now."""
         key = _state(path)
-        found = self._found.get(key)
-        if found is not None:
+        value = self._found.get(key)
+        if value is not None:
             self._found.move_to_end(key)
-        return found
+        return value
 
     def put(self, path: str, value: Any) -> None:
         """Remember; the file looked at least recently is forgotten."""
@@ -199,7 +199,7 @@ def _look(path: str) -> tuple[FrameIndex, list | None]:
 def _packets(container: Any, stream: Any) -> list[_Packet]:
     context = stream.codec_context
     codec = context.codec.canonical_name
-    found = []
+    packets = []
     for packet in container.demux(stream):
         if not packet.size:
             continue
@@ -208,8 +208,8 @@ def _packets(container: Any, stream: Any) -> list[_Packet]:
         hidden = is_hidden(packet, codec)
         unsure = packet.is_corrupt or may_show_nothing(packet, codec)  # corrupt: it was cut off
         pts = None if unsure else packet.pts
-        found.append(_Packet(pts, packet.dts, is_key, packet.is_discard, hidden, is_early))
-    return found
+        packets.append(_Packet(pts, packet.dts, is_key, packet.is_discard, hidden, is_early))
+    return packets
 
 
 def _require_whole(container: Any, stream: Any, packets: list[_Packet]) -> None:
@@ -331,11 +331,11 @@ def decoded(path: str, number: int, packets: int) -> Iterator[Any]:
 
     shown, trouble = 0, None
     with opened(path, number) as (container, stream):
-        for seen, packet in enumerate(container.demux(stream)):
+        for place, packet in enumerate(container.demux(stream)):
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
-                if shown and seen < packets - _TAIL_PACKETS:
+                if shown and place < packets - _TAIL_PACKETS:
                     raise
                 if shown:
                     return

@@ -36,7 +36,7 @@ from vidssl.data.decode import backend, read_clip, read_image
 from vidssl.data.frame_index import frame_index
 from vidssl.data.records import is_image
 from vidssl.data.transforms import resize_short_side
-from vidssl.data.workers import alone, remove_leftovers, results_of
+from vidssl.data.workers import LOCK, alone, remove_leftovers, results_of
 from vidssl.files import write_atomic
 from vidssl.progress import reporting
 
@@ -171,9 +171,11 @@ class FrameStore:
         with alone(self.folder, unless=_stuck(folder, waiting)) as is_mine:
             if not is_mine:
                 return "another run is making it and does not get on"
-            for other in self.folder.iterdir():
-                if other.is_dir() and other != folder:
-                    shutil.rmtree(other, ignore_errors=True)  # who has mapped its files keeps them
+            for other in set(self.folder.iterdir()) - {folder, self.folder / LOCK}:
+                if other.is_dir():  # of another version; who has mapped its files keeps them
+                    shutil.rmtree(other, ignore_errors=True)
+                else:
+                    other.unlink()
             remove_leftovers(folder)
             self._forget_changed(files.values())
             limit = min(limit, sum(_sizes(folder).values()) + _spare_bytes(folder))
@@ -270,14 +272,14 @@ def made_with() -> dict[str, str]:
 
 @cache
 def _made_with() -> dict[str, str]:
-    found = {"cpu": torch.backends.cpu.get_cpu_capability()}  # resizing uses what there is
+    versions = {"cpu": torch.backends.cpu.get_cpu_capability()}  # resizing uses what there is
     for package in ("av", "decord", "pillow", "torch"):
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "none"
+            versions[package] = "none"
     code = b"".join(Path(sys.modules[f.__module__].__file__).read_bytes() for f in BEHIND)
-    return {**found, "code": blake2b(code, digest_size=8).hexdigest()}
+    return {**versions, "code": blake2b(code, digest_size=8).hexdigest()}
 
 
 # --- making it -----------------------------------------------------------------------------------

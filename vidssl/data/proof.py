@@ -22,12 +22,12 @@ def why_not_decord(path: str, index: FrameIndex) -> str:
     """Why decord may show other frames than those asked for; "" if it cannot."""
     if index.times is None:
         return index.why_counted
-    found = _proofs.get(path)
-    if found is None:
+    doubt = _proofs.get(path)
+    if doubt is None:
         with opened(path, index.stream) as (container, stream):
-            found = _doubt(container, stream, index) or "none"
-        _proofs.put(path, found)
-    return "" if found == "none" else found
+            doubt = _doubt(container, stream, index) or "none"
+        _proofs.put(path, doubt)
+    return "" if doubt == "none" else doubt
 
 
 def _doubt(container: Any, stream: Any, index: FrameIndex) -> str:

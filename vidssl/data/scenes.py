@@ -99,7 +99,7 @@ class Trajectory:
 class Truth:
     """What is known exactly about a scene.
 
-    ``flow`` (T-1, 2, H, W) float32: where the surface seen at a pixel of frame t is at t + 1, in
+    ``flow`` (T-1, H, W, 2) float32: where the surface seen at a pixel of frame t is at t + 1, in
     pixels, u right and v down. ``mask`` (T, H, W) bool: the visible part of the main sprite.
     ``boundaries``: frames at which the second sub-action begins (empty where there is none).
     """
@@ -516,8 +516,8 @@ def truth(scene: Scene) -> Truth:
     shape = (scene.frames, scene.height, scene.width)
     hidden = _coverage(occluder, shape) >= 0.5
     mask = (_coverage(main, shape) >= 0.5) & ~hidden
-    flow = np.empty((scene.frames - 1, 2, *shape[1:]), np.float32)
-    flow[:] = np.diff(_drift(scene), axis=0)[:, :, None, None]
+    flow = np.empty((scene.frames - 1, *shape[1:], 2), np.float32)
+    flow[:] = np.diff(_drift(scene), axis=0)[:, None, None]
     if distractor:
         seen = (_coverage(distractor, shape) >= 0.5) & ~mask & ~hidden
         _write_flow(flow, distractor, seen)
@@ -547,8 +547,8 @@ def _write_flow(flow: np.ndarray, layer: _Layer, seen: np.ndarray) -> None:
     turn = layer.angle[t + 1] - layer.angle[t]
     cos, sin = grow * np.cos(turn), grow * np.sin(turn)
     dx, dy = x - layer.x[t], y - layer.y[t]
-    flow[t, 0, y, x] = cos * dx - sin * dy + layer.x[t + 1] - x
-    flow[t, 1, y, x] = sin * dx + cos * dy + layer.y[t + 1] - y
+    flow[t, y, x, 0] = cos * dx - sin * dy + layer.x[t + 1] - x
+    flow[t, y, x, 1] = sin * dx + cos * dy + layer.y[t + 1] - y
 
 
 def generator_hash() -> str:

@@ -71,7 +71,7 @@ class Splits:
         cut from a source that training videos come from too, and the first. Empty where all is
         well.
         """
-        found: dict[str, dict] = {}
+        caveats: dict[str, dict] = {}
         for side, absent in self.absent.items():
             if absent:
                 counts = {
@@ -79,13 +79,13 @@ class Splits:
                     "absent": len(absent),
                     "first": _first_ids(absent),
                 }
-                found.setdefault("missing", {})[side] = counts
+                caveats.setdefault("missing", {})[side] = counts
         sources = {record.group for record in self.train if record.group}
         shared = [record for record in self.test if record.group in sources]
         if shared:
             counts = {"test_videos": len(self.test), "shared": len(shared)}
-            found["shared_groups"] = {**counts, "first": _first_ids(shared)}
-        return found
+            caveats["shared_groups"] = {**counts, "first": _first_ids(shared)}
+        return caveats
 
 
 def _first_ids(records: Sequence[VideoRecord]) -> list[str]:
@@ -95,10 +95,10 @@ def _first_ids(records: Sequence[VideoRecord]) -> list[str]:
 def _size(path: str) -> int:
     """Bytes of a file, -1 where there is none."""
     try:
-        found = os.stat(path)
+        about = os.stat(path)
     except OSError:
         return -1
-    return found.st_size if S_ISREG(found.st_mode) else -1
+    return about.st_size if S_ISREG(about.st_mode) else -1
 
 
 # --- what every split must keep -----------------------------------------------------------------
@@ -145,10 +145,10 @@ def _refuse_common(train: list[Entry], test: list[Entry], what: str) -> None:
 def require_classes(splits: Splits) -> None:
     """ValueError that names a class without a training or without a test video, and why."""
     for side in ("train", "test"):
-        found = {record.label for record in getattr(splits, side)}
+        labels = {record.label for record in getattr(splits, side)}
         absent = splits.absent.get(side, ())
         for label, name in enumerate(splits.class_names):
-            if label not in found:
+            if label not in labels:
                 gone = sum(record.label == label for record in absent)
                 why = f": the files of all {gone} are missing" if gone else ""
                 raise ValueError(
@@ -256,6 +256,6 @@ def without_missing(splits: Splits, at_most: float) -> Splits:
     for side, gone in absent.items():
         ids = {record.video_id for record in gone}
         kept[side] = [record for record in getattr(splits, side) if record.video_id not in ids]
-    found = replace(splits, **kept, absent=absent, listed=listed)
-    require_classes(found)
-    return found
+    whole = replace(splits, **kept, absent=absent, listed=listed)
+    require_classes(whole)
+    return whole

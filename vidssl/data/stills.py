@@ -78,8 +78,8 @@ def _take_over(folder: Path, plan: dict) -> None:
     """Leave ``plan`` in the folder; FileExistsError if another one, or no plan but files, is."""
     there = folder / PLAN
     if there.exists():
-        found = json.loads(there.read_text(encoding="utf-8"))
-        different = [name for name in plan if found.get(name) != plan[name]]
+        held = json.loads(there.read_text(encoding="utf-8"))
+        different = [name for name in plan if held.get(name) != plan[name]]
     else:
         different = ["unknown"] * any(not path.name.startswith(".") for path in folder.iterdir())
     if different:

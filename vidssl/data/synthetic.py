@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,14 +36,7 @@ from vidssl.data.scenes import (
     trajectory,
     truth,
 )
-from vidssl.data.workers import (
-    IDLE_SECONDS,
-    alone,
-    caller,
-    remove_leftovers,
-    serve,
-    writing,
-)
+from vidssl.data.workers import alone, remove_leftovers, results_of, writing
 from vidssl.files import write_atomic
 from vidssl.progress import reporting
 
@@ -69,7 +64,6 @@ __all__ = [
 VIDEOS, LISTS, MARKER = "UCF-101", "ucfTrainTestlist", "scenes.json"
 LIST_FILES = ("classInd.txt", "trainlist01.txt", "testlist01.txt")
 PLAN = "scenes.partial.json"  # what an unfinished folder is going to hold
-BATCH = 8  # videos a worker is given at a time
 WORTH_A_WORKER = 40  # videos; starting a worker takes as long as these
 
 
@@ -253,40 +247,27 @@ def _video_path(folder: Path, scene: Scene) -> Path:
 
 def _write_videos(folder: Path, scenes: list[Scene], fps: int, workers: int, progress: bool):
     remove_leftovers(folder)
-    missing = [(s, _video_path(folder, s)) for s in scenes if not _video_path(folder, s).exists()]
-    for _ in _in_parallel(_write_one, missing, fps, workers, progress, "embedded data"):
+    missing = [scene for scene in scenes if not _video_path(folder, scene).exists()]
+    work = partial(_write_one, folder=folder, fps=fps)
+    for _ in _made(work, missing, workers, progress, "embedded data"):
         pass
 
 
-def _write_one(job: tuple[Scene, Path], fps: int) -> None:
-    scene, path = job
-    write_video(path, render(scene), fps=fps)
+def _write_one(scene: Scene, folder: Path, fps: int) -> Path:
+    return write_video(_video_path(folder, scene), render(scene), fps=fps)
 
 
-def _in_parallel(work, jobs: list, argument, workers: int, progress: bool, title: str) -> Iterator:
-    """Results of ``work(job, argument)`` in order. Workers are fresh interpreters (loky).
-
-    So this needs no ``__main__`` guard and runs in scripts, notebooks and under papermill alike.
-    """
-    from joblib import Parallel, delayed
-
-    with reporting(len(jobs), title, shown=progress) as lines:
-        batches = [jobs[i : i + BATCH] for i in range(0, len(jobs), BATCH)]
-        useful = max(len(jobs) // WORTH_A_WORKER, 1)
-        pool = Parallel(
-            n_jobs=max(min(workers, useful), 1),
-            return_as="generator",
-            idle_worker_timeout=IDLE_SECONDS,
-        )
-        calls = (delayed(_run_batch)(work, batch, argument, caller()) for batch in batches)
-        for results in pool(calls):
-            yield from results
-            lines.update(len(results))
-
-
-def _run_batch(work, batch: list, argument, by: tuple[int, str]) -> list:
-    serve(by)
-    return [work(job, argument) for job in batch]
+def _made(
+    work: Callable[[Scene], Any], scenes: list[Scene], workers: int, progress: bool, title: str
+) -> Iterator[tuple[Scene, Any]]:
+    """(scene, ``work(scene)``) as they are finished, by workers where they are worth it."""
+    useful = max(len(scenes) // WORTH_A_WORKER, 1)
+    with reporting(len(scenes), title, shown=progress) as lines:
+        for scene, result in results_of(work, scenes, min(workers, useful)):
+            if result is None:
+                raise RuntimeError(f"{scene.video_id}: its process is killed (memory?)")
+            yield scene, result
+            lines.update()
 
 
 def _write_lists(folder: Path, wanted: SceneSet, data_seed: int) -> None:
@@ -338,14 +319,10 @@ def render_split(
     wanted = scene_set(scale, classes=classes, shares=shares, **numbers)
     scenes = wanted.scenes(subset, data_seed)
     frames = np.empty((len(scenes), wanted.frames, wanted.height, wanted.width, 3), np.uint8)
-    pixels = _in_parallel(_render_one, scenes, None, workers, progress, f"rendering {subset}")
-    for i, video in enumerate(pixels):
-        frames[i] = video
+    place = {scene: number for number, scene in enumerate(scenes)}
+    for scene, video in _made(render, scenes, workers, progress, f"rendering {subset}"):
+        frames[place[scene]] = video
     return frames, [_record(scene, wanted.classes) for scene in scenes]
-
-
-def _render_one(scene: Scene, _: None) -> np.ndarray:
-    return render(scene)
 
 
 def _record(scene: Scene, classes: tuple[str, ...]) -> VideoRecord:

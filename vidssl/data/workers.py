@@ -70,29 +70,10 @@ def remove_leftovers(folder: Path, of: set[Path] | None = None) -> None:
             leftover.unlink(missing_ok=True)
 
 
-def caller() -> tuple[int, str]:
-    """What a worker process has to know of the one that calls it, see `serve`."""
-    return os.getpid(), os.getcwd()
-
-
-def serve(by: tuple[int, str]) -> None:
-    """In a worker: end when its caller is gone, stand where the caller stands now.
-
-    Workers are used again, and a caller may have gone elsewhere since they began.
-    """
-    parent, place = by
-    if os.getpid() != parent:
-        _end_with(parent)
-        os.chdir(place)
-
-
-@lru_cache(maxsize=1)
-def _end_with(parent: int) -> None:
-    end_when(lambda: os.getppid() != parent)
-
-
 def results_of(work: Callable, jobs: list, workers: int) -> Iterator[tuple[Any, Any]]:
     """(job, ``work(job)``) for hashable jobs, in the order they finish, in worker processes.
+
+    These are fresh interpreters (loky), so no ``__main__`` guard is needed in a script.
 
     A worker that is killed (out of memory, a decoder that crashes) costs no other job: those it
     may have had in hand are tried again one by one, and a job that kills its worker then has the
@@ -120,7 +101,7 @@ def _parallel(work: Callable, jobs: list, workers: int, begun: set) -> Iterator[
     def calls() -> Iterator:
         for job in list(jobs):
             begun.add(job)
-            yield delayed(_with_job)(work, job, caller())
+            yield delayed(_with_job)(work, job, os.getpid(), os.getcwd())
 
     return Parallel(
         n_jobs=max(1, min(workers, len(jobs))),
@@ -135,11 +116,20 @@ def _alone_in_a_worker(work: Callable, job: Any) -> Any:
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     try:  # two workers, of which one gets nothing: one would be this process
-        return Parallel(n_jobs=2)([delayed(_with_job)(work, job, caller())])[0][1]
+        return Parallel(n_jobs=2)([delayed(_with_job)(work, job, os.getpid(), os.getcwd())])[0][1]
     except TerminatedWorkerError:
         return None
 
 
-def _with_job(work: Callable, job: Any, by: tuple[int, str]) -> tuple[Any, Any]:
-    serve(by)
+def _with_job(work: Callable, job: Any, caller: int, place: str) -> tuple[Any, Any]:
+    """In a worker: it ends when its caller is gone, and stands where the caller stands now, who
+    may have gone elsewhere since the worker began."""
+    if os.getpid() != caller:
+        _end_with(caller)
+        os.chdir(place)
     return job, work(job)
+
+
+@lru_cache(maxsize=1)
+def _end_with(parent: int) -> None:
+    end_when(lambda: os.getppid() != parent)

@@ -11,8 +11,6 @@ if TYPE_CHECKING:  # imported when asked for: `vidssl pool` needs statistics, no
     from vidssl.evaluation.probe import knn, linear_probe, picture_probe
     from vidssl.evaluation.retrieval import nearest, retrieval_recall, retrieval_rows
     from vidssl.evaluation.statistics import (
-        Comparison,
-        Difference,
         compare_seeds,
         mean_ci95,
         paired_difference,
@@ -25,8 +23,6 @@ __getattr__, __dir__ = lazily(__name__)
 
 __all__ = [
     "Clusters",
-    "Comparison",
-    "Difference",
     "Report",
     "classification_report",
     "compare_seeds",

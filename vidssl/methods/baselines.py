@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from vidssl.core import UnreadableVideo, VideoRecord, one_of
 from vidssl.data.datasets import Choose, resized_frames
 from vidssl.data.frame_store import FrameStore
-from vidssl.evaluation import linear_probe, picture_probe
+from vidssl.evaluation import picture_probe
 from vidssl.inference import Outputs, run_videos
 from vidssl.progress import tracked
 
@@ -136,33 +136,9 @@ def _shrunk(path: str, choose: Choose, store: FrameStore | None) -> Tensor:
     return interpolate(rgb, size=PICTURE, mode="area")
 
 
-def linear_baseline(
-    kind: str, train: Dataset, test: Dataset, num_classes: int, progress: bool = True
-) -> Outputs:
-    """Class probabilities (V, K) on ``test`` of a linear classifier fitted on ``train``.
-
-    ``kind`` 'static_frame' sees the grey middle frame of each clip, 'frame_difference' the mean
-    absolute difference of neighbouring frames; both shrunk to 16 x 16. ``train`` and ``test`` are
-    `vidssl.data.ClipDataset`s of fixed clips: every clip is fitted, the clips of a test video are
-    averaged.
-    """
-    fitted = pictures(kind, train, progress)
-    tested = pictures(kind, test, progress)
-    probabilities = linear_probe(
-        np.concatenate(fitted.values),
-        np.repeat(fitted.labels, fitted.values.shape[1]),
-        np.concatenate(tested.values),
-        num_classes,
-        c=0.01,
-        max_iter=500,
-    )
-    return replace(
-        tested, values=probabilities.reshape(len(tested.labels), -1, num_classes).mean(1)
-    )
-
-
 def pictures(kind: str, dataset: Dataset, progress: bool = True) -> Outputs:
-    """What `linear_baseline` sees: flat pictures (V, N, 256) of the clips of every readable video.
+    """Flat pictures (V, N, 256) of the clips of every readable video: a grey middle frame, or the
+    mean absolute difference of neighbouring frames, shrunk to 16 x 16.
 
     Features without learning, to hold a network's against.
     """

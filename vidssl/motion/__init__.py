@@ -4,15 +4,8 @@
 import.
 """
 
-from vidssl.motion.flow import (
-    METHODS,
-    decode_flow,
-    encode_flow,
-    flip_flow,
-    grey,
-    optical_flow,
-    resize_flow,
-)
+from vidssl.data.flow_files import decode_flow, encode_flow, resize_flow
+from vidssl.motion.flow import METHODS, grey, optical_flow
 from vidssl.motion.pseudo_motion import (
     FLIPS,
     MOTIONS,
@@ -40,7 +33,6 @@ __all__ = [
     "decode_flow",
     "encode_flow",
     "flip_clips",
-    "flip_flow",
     "freeze_outside",
     "grey",
     "label_pool",

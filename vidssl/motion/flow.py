@@ -1,7 +1,7 @@
 """Optical flow of videos by five named methods; its units, storage and mirror images.
 
 Flow leads from a frame to the next: u right, v down, in pixels a frame. How it is stored, resized
-and flipped is said in `vidssl.data.flow_files`, whose functions are found here as well.
+and flipped is said in `vidssl.data.flow_files`.
 
 ``reference`` and ``fast`` are OpenCV's TV-L1 (contrib module, CPU), the first with its own
 defaults, the usual choice in two-stream work. ``fast`` spends less on each level: on embedded
@@ -20,19 +20,7 @@ import numpy as np
 import torch
 
 from vidssl.core import compute_device, one_of
-from vidssl.data.flow_files import decode_flow, encode_flow, flip_flow, resize_flow
 from vidssl.motion.tv_l1 import tv_l1
-
-__all__ = [
-    "METHODS",
-    "decode_flow",
-    "encode_flow",
-    "flip_flow",
-    "grey",
-    "method_settings",
-    "optical_flow",
-    "resize_flow",
-]
 
 # OpenCV's names; its inner iterations are really spelled with three n.
 REFERENCE = {

@@ -118,14 +118,14 @@ def _disk(project: Path) -> Finding:
 def _gpu() -> Finding:
     import torch
 
-    found = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return Finding("GPU", ", ".join(found) or "none, the CPU will do for smoke and mini")
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return Finding("GPU", ", ".join(names) or "none, the CPU will do for smoke and mini")
 
 
 def _browser() -> Finding:
-    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    browser = next((path for path in map(shutil.which, BROWSERS) if path), None)
     hint = "browser tests are skipped; apt-get install chromium"
-    return Finding("Chromium", found or "not found", found is not None, hint, fatal=False)
+    return Finding("Chromium", browser or "not found", browser is not None, hint, fatal=False)
 
 
 def _writable(folder: Path) -> Finding:

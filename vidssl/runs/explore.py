@@ -24,18 +24,18 @@ def explore_folder(project: Path, notebook: str, params: Mapping[str, Any]) -> P
     Two settings never share a folder, so a second exploration leaves the first one's files alone.
     """
     changed = changed_settings(notebook, params, project, by_hand=True)
-    told = ",".join([params["scale"], *(f"{name}={value}" for name, value in changed.items())])
-    name = re.sub(r"[^\w=,.-]+", "_", told)[:NAME_LENGTH]
-    if name != told:  # something was left out: only a hash still tells two settings apart
+    settings = ",".join([params["scale"], *(f"{name}={value}" for name, value in changed.items())])
+    name = re.sub(r"[^\w=,.-]+", "_", settings)[:NAME_LENGTH]
+    if name != settings:  # something was left out: only a hash still tells two settings apart
         name += "-" + sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
     return project / "papermill_runs" / "explore" / notebook / name
 
 
 def note_exploration(folder: Path, notebook: str, params: Mapping[str, Any]) -> None:
     """Leave in ``folder`` what the page was asked: later pages choose by it."""
-    told = {"notebook": notebook, "parameters": dict(params)}
-    told["begun"] = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
-    provenance.write_atomic(folder / EXPLORATION, json.dumps(told, indent=1, default=str) + "\n")
+    about = {"notebook": notebook, "parameters": dict(params)}
+    about["begun"] = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+    provenance.write_atomic(folder / EXPLORATION, json.dumps(about, indent=1, default=str) + "\n")
 
 
 def explained(notebook: str, folder: Path, params: Mapping[str, Any], project: Path) -> str:

@@ -57,8 +57,8 @@ def fit_to_data(params: Params, splits: Splits, given: Collection[str]) -> dict[
     fitted: dict[str, Any] = {}
     lengths = _lengths(splits) if any(name in params for name in _SPANS) else []
     for rule in RULES:
-        found = rule({**params, **fitted}, splits, lengths)
-        fitted |= {k: v for k, v in found.items() if k not in given and v != params[k]}
+        changed = rule({**params, **fitted}, splits, lengths)
+        fitted |= {k: v for k, v in changed.items() if k not in given and v != params[k]}
     if "epochs" not in fitted:
         fitted.pop("warmup_epochs", None)
     if fitted:

@@ -68,12 +68,12 @@ class Given:
 
     def settings(self) -> dict[str, list[Any]]:
         """Name -> its values, each once: the same where two ways of writing mean the same."""
-        found: dict[str, list[Any]] = {}
+        settings: dict[str, list[Any]] = {}
         for values in self._of.values():
             for name, value in values.items():
-                told = found.setdefault(name, [])
-                told += [value] if value not in told else []
-        return dict(sorted(found.items()))
+                values_of = settings.setdefault(name, [])
+                values_of += [value] if value not in values_of else []
+        return dict(sorted(settings.items()))
 
     def _taken(self, name: str, value: Any, declared: Mapping[str, Mapping]) -> dict[str, Any]:
         """Notebook -> the value of ``name`` there, for the notebooks that take it."""

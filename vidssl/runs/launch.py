@@ -67,8 +67,8 @@ def run_target(
         return _dry_run(target, project, root, config)
     with locked(root, LOCK) as lock:
         _refuse_after_a_kill(root, project, unlock)
-        told = json.dumps({**config, "engine_of": this_process()})
-        (root / CONFIG).write_text(told, encoding="utf-8")
+        text = json.dumps({**config, "engine_of": this_process()})
+        (root / CONFIG).write_text(text, encoding="utf-8")
         status = _engine(_command(target, project, root, root / CONFIG), root, project, lock)
         if status == 0:
             _tell(results(root, project))
@@ -108,8 +108,8 @@ def _config(root: Path) -> dict[str, Any]:
 
 
 def _words(settings: Mapping[str, Any]) -> str:
-    told = [f"-p {name} {_word(values)!r}" for name, values in settings.items()]
-    return " ".join(told) or "no -p"
+    words = [f"-p {name} {_word(values)!r}" for name, values in settings.items()]
+    return " ".join(words) or "no -p"
 
 
 def _command(target: str, project: Path, root: Path, config: Path) -> list[str]:
@@ -265,7 +265,7 @@ def _lives(process: subprocess.Popen) -> bool:
     return True
 
 
-def _tell(found: Mapping[str, list[str]]) -> None:
-    for title, paths in found.items():
+def _tell(results: Mapping[str, list[str]]) -> None:
+    for title, paths in results.items():
         if paths or title != "figures not made":
             print(f"{title}:", *(paths or ["none"]), sep="\n  ")

@@ -72,27 +72,27 @@ def list_runs(
     """
     if state:
         one_of("state", state, list(STATES))
-    found, unreadable = read_runs(root)
-    if not found and not unreadable:
+    every, unreadable = read_runs(root)
+    if not every and not unreadable:
         raise FileNotFoundError(f"{root}: holds no runs and no records; run something first")
-    kept = found
+    kept = every
     if method:
-        one_of("method", method, sorted({run.method for run in found}))
+        one_of("method", method, sorted({run.method for run in every}))
         kept = [run for run in kept if run.method == method]
     if scale:
-        one_of("scale", scale, sorted({run.scale for run in found}))
+        one_of("scale", scale, sorted({run.scale for run in every}))
         kept = [run for run in kept if run.scale == scale]
     if target:
-        wanted = _of_target(target, found, root, project)
+        wanted = _of_target(target, every, root, project)
         kept = [run for run in kept if run.run in wanted]
     if state:
         kept = [run for run in with_states(kept, project) if run.state == state]
-    return Listing(kept, len(found), unreadable)
+    return Listing(kept, len(every), unreadable)
 
 
 def read_runs(root: Path) -> tuple[list[Listed], list[str]]:
     """Every run below ``root``, and a line for each file among its records that is none."""
-    found, unreadable = {}, []
+    by_id, unreadable = {}, []
     for path in record_files(root / "records"):
         try:
             record = read_record(path)
@@ -101,13 +101,13 @@ def read_runs(root: Path) -> tuple[list[Listed], list[str]]:
             continue
         scale = record["scale"] or str(record["parameters"].get("scale", ""))
         about = (record["run"], scale, record["notebook"])
-        found[record["run"]] = Listed(*about, record, seconds=record["seconds"])
+        by_id[record["run"]] = Listed(*about, record, seconds=record["seconds"])
     for attempt in _attempts(root):
-        earlier = found.get(attempt.run)
+        earlier = by_id.get(attempt.run)
         if earlier:  # it is made anew, and its record is still that of the time before
             attempt = replace(attempt, notebook=earlier.notebook, record=earlier.record)
-        found[attempt.run] = attempt
-    ordered = sorted(found.values(), key=lambda run: run.run)
+        by_id[attempt.run] = attempt
+    ordered = sorted(by_id.values(), key=lambda run: run.run)
     ordered.sort(key=lambda run: run.record.get("finished", ""), reverse=True)
     return sorted(ordered, key=lambda run: not run.state), unreadable
 
@@ -146,8 +146,8 @@ def _error_of(notebook: Path) -> str:
     try:
         cells = json.loads(notebook.read_bytes())["cells"]
         outputs = [output for cell in cells for output in cell.get("outputs", ())]
-        found = [o for o in outputs if o["output_type"] == "error"]
-        return f"{found[-1]['ename']}: {found[-1]['evalue']}".splitlines()[0] if found else ""
+        errors = [o for o in outputs if o["output_type"] == "error"]
+        return f"{errors[-1]['ename']}: {errors[-1]['evalue']}".splitlines()[0] if errors else ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""  # half written
 
@@ -166,16 +166,16 @@ def with_states(runs: Iterable[Listed], project: Path) -> list[Listed]:
     return [run if run.state else replace(run, state=state(run)) for run in runs]
 
 
-def _of_target(target: str, found: Sequence[Listed], root: Path, project: Path) -> set[str]:
+def _of_target(target: str, runs: Sequence[Listed], root: Path, project: Path) -> set[str]:
     """Ids of the runs of a notebook, of all notebooks of a method, or behind a table."""
-    of_notebook = {run.run for run in found if target in _names_of(run)}
+    of_notebook = {run.run for run in runs if target in _names_of(run)}
     tables = _tables(root, project)
-    begun = {f"{run.scale}-{target}" for run in found} & {run.run for run in found}
+    begun = {f"{run.scale}-{target}" for run in runs} & {run.run for run in runs}
     if not of_notebook and not begun:
-        notebooks = {run.notebook for run in found}
-        names = {run.run.removeprefix(f"{run.scale}-") for run in found if run.run in tables}
+        notebooks = {run.notebook for run in runs}
+        names = {run.run.removeprefix(f"{run.scale}-") for run in runs if run.run in tables}
         one_of("target", target, sorted(notebooks | names))
-    return of_notebook | _behind(begun, {run.run: run for run in found}, tables)
+    return of_notebook | _behind(begun, {run.run: run for run in runs}, tables)
 
 
 def _names_of(run: Listed) -> tuple[str, ...]:
@@ -197,16 +197,16 @@ def _tables(root: Path, project: Path) -> dict[str, list[str]]:
 
 
 def _behind(
-    waiting: Iterable[str], found: Mapping[str, Listed], tables: Mapping[str, Sequence[str]]
+    waiting: Iterable[str], by_id: Mapping[str, Listed], tables: Mapping[str, Sequence[str]]
 ) -> set[str]:
     """``waiting`` and all runs that they were made from, by figures and by parameters."""
     behind: set[str] = set()
     left = list(waiting)
     while left:
         run = left.pop()
-        if run in found and run not in behind:
+        if run in by_id and run not in behind:
             behind.add(run)
-            left += [*tables.get(run, ()), *_named_in(found[run].record.get("parameters", {}))]
+            left += [*tables.get(run, ()), *_named_in(by_id[run].record.get("parameters", {}))]
     return behind
 
 
@@ -227,11 +227,11 @@ def _named_in(value: Any) -> Iterator[str]:
 
 def as_json(runs: Iterable[Listed]) -> str:
     """The records as one JSON list, each with its state, its method and its note."""
-    told = []
+    records = []
     for run in runs:
         own = {name: value for name, value in vars(run).items() if name != "record"}
-        told.append({**run.record, **own, "method": run.method})
-    return json.dumps(told, indent=1)
+        records.append({**run.record, **own, "method": run.method})
+    return json.dumps(records, indent=1)
 
 
 def as_lines(runs: Sequence[Listed]) -> list[str]:
@@ -243,8 +243,8 @@ def as_lines(runs: Sequence[Listed]) -> list[str]:
         for run in runs
     ]
     return [
-        f"{name:{width}}  {finished:10}  {state:8}  {took:>8}  {told}".rstrip()
-        for name, finished, state, took, told in rows
+        f"{name:{width}}  {finished:10}  {state:8}  {took:>8}  {numbers}".rstrip()
+        for name, finished, state, took, numbers in rows
     ]
 
 

@@ -258,8 +258,8 @@ def _assigned_names(path: Path) -> frozenset[str]:
 
 
 def _stored_names(source: str) -> set[str]:
-    found = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name))
-    return {node.id for node in found if isinstance(node.ctx, ast.Store)}
+    names = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name))
+    return {node.id for node in names if isinstance(node.ctx, ast.Store)}
 
 
 def scale_names(project: Path | None = None) -> list[str]:

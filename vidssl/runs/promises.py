@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,10 +20,6 @@ from typing import Any
 from vidssl.runs.notebooks import notebook_cells
 from vidssl.runs.parameters import declared_parameters
 
-PLAIN = (
-    *(ast.Name, ast.Constant, ast.Compare, ast.BinOp, ast.UnaryOp, ast.Tuple, ast.List, ast.Set),
-    *(ast.expr_context, ast.cmpop, ast.operator, ast.unaryop),
-)
 Conditions = tuple[ast.expr, ...]
 
 
@@ -42,14 +38,14 @@ def figures_of(path: Path, given: Mapping[str, Any]) -> list[Promise]:
     Figures whose name only the run knows are left out.
     """
     outline, known = _outline_and_values(path, given)
-    found = []
+    figures = []
     for call, conditions in outline.figures:
         name = _value(call.args[1], known)
         published = [word.value for word in call.keywords if word.arg == "publish"]
         if name is not None:
-            its = _truth(published[0], known) if published else False
-            found.append(Promise(name, _all(conditions, known), its))
-    return found
+            its = _all(published, known) if published else False
+            figures.append(Promise(name, _all(conditions, known), its))
+    return figures
 
 
 def files_of(path: Path, given: Mapping[str, Any]) -> list[Promise]:
@@ -62,8 +58,8 @@ def _outline_and_values(path: Path, given: Mapping[str, Any]) -> tuple[Outline, 
     """The notebook's outline, and the values known before it runs: parameters that it leaves as
     they are, and names that it makes of them, once, alone."""
     outline = _outline(path.read_text(encoding="utf-8"))
-    told = {**declared_parameters(path), **given}
-    known = {name: value for name, value in told.items() if not outline.stored[name]}
+    parameters = {**declared_parameters(path), **given}
+    known = {name: value for name, value in parameters.items() if not outline.stored[name]}
     for name, expression in outline.assigned:
         value = _value(expression, known)
         if value is not None:
@@ -78,7 +74,7 @@ class Outline:
     figures: list[tuple[ast.Call, Conditions]]
     files: list[tuple[str, Conditions]]
     stored: Counter[str]  # how often a name is assigned outside the parameters
-    assigned: list[tuple[str, ast.expr]]  # names assigned once, by a plain expression
+    assigned: list[tuple[str, ast.expr]]  # names assigned once
 
 
 @cache
@@ -95,7 +91,7 @@ def _outline(text: str) -> Outline:
         figures=[(n, c) for n, c in nodes if _is_figure(n)],
         files=[(n.right.value, c) for n, c in nodes if _is_file(n)],
         stored=stored,
-        assigned=[(name, value) for name, value in single if stored[name] == 1 and _plain(value)],
+        assigned=[(name, value) for name, value in single if stored[name] == 1],
     )
 
 
@@ -133,33 +129,18 @@ def _compiled(node: ast.expr) -> CodeType:
     return compile(ast.fix_missing_locations(ast.Expression(node)), "<notebook>", "eval")
 
 
-@cache
-def _plain(node: ast.expr) -> bool:
-    return all(isinstance(part, PLAIN) for part in ast.walk(node))
-
-
 def _value(node: ast.expr, known: Mapping[str, Any]) -> Any:
-    """The value of an expression of known names and literals; None for any other."""
-    if not _plain(node):
-        return None
+    """The value of an expression of known names and literals; None for any other, such as a call
+    of a function: there are none here."""
     try:
         return eval(_compiled(node), {"__builtins__": {}}, dict(known))
-    except (NameError, TypeError, ValueError, ArithmeticError):
+    except Exception:
         return None
 
 
-def _truth(node: ast.expr, known: Mapping[str, Any]) -> bool | None:
-    """Whether a condition holds; None where that is not known."""
-    if isinstance(node, ast.BoolOp):
-        deciding = isinstance(node.op, ast.Or)
-        each = [_truth(part, known) for part in node.values]
-        return deciding if deciding in each else None if None in each else not deciding
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        inner = _truth(node.operand, known)
-        return None if inner is None else not inner
-    value = _value(node, known)
-    return None if value is None else bool(value)
-
-
-def _all(conditions: Conditions, known: Mapping[str, Any]) -> bool | None:
-    return _truth(ast.BoolOp(ast.And(), [ast.Constant(True), *conditions]), known)
+def _all(conditions: Iterable[ast.expr], known: Mapping[str, Any]) -> bool | None:
+    """Whether all conditions hold; None where that is not known."""
+    values = [_value(condition, known) for condition in conditions]
+    if any(value is not None and not value for value in values):
+        return False
+    return None if None in values else True

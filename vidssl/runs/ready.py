@@ -25,10 +25,10 @@ def state(project: Path, venv: Path) -> str:
     packages = next(venv.glob("lib/python3*/site-packages"), None)
     if packages is None or not (venv / "bin" / "python").exists():
         return "missing"
-    found = installed(packages)
-    if "vidssl" not in found:
+    versions = installed(packages)
+    if "vidssl" not in versions:
         return "missing"
-    trouble = differences(project, found)
+    trouble = differences(project, versions)
     if not trouble:
         return "ready"
     more = ", ..." if len(trouble) > NAMED else ""
@@ -45,13 +45,13 @@ def installed(packages: Path) -> dict[str, str]:
     return {normalised(name): version.partition("+")[0] for name, version in pairs}
 
 
-def differences(project: Path, found: dict[str, str]) -> list[str]:
+def differences(project: Path, there: dict[str, str]) -> list[str]:
     """What ``found`` lacks of pyproject.toml, and has in another version than constraints.txt."""
-    absent = sorted(asked_for(project / "pyproject.toml") - found.keys())
+    absent = sorted(asked_for(project / "pyproject.toml") - there.keys())
     other = [
-        f"{name} {found[name]} instead of {wanted}"
+        f"{name} {there[name]} instead of {wanted}"
         for name, wanted in read_constraints(project / "constraints.txt").items()
-        if found.get(name, wanted) != wanted
+        if there.get(name, wanted) != wanted
     ]
     return [f"no {name}" for name in absent] + other
 

@@ -137,9 +137,9 @@ def _changed_runs(behind: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """One line for each way in which runs changed, with how many of them."""
     ways: dict[str, int] = {}
     for facts in behind.values():
-        found = [facts["trouble"]] if "trouble" in facts else []
-        found += [f"other code now ({facts['other code']})"] if "other code" in facts else []
-        for way in found:
+        changes = [facts["trouble"]] if "trouble" in facts else []
+        changes += [f"other code now ({facts['other code']})"] if "other code" in facts else []
+        for way in changes:
             ways[way] = ways.get(way, 0) + 1
     return [f"{count} of {len(behind)} runs: {way}" for way, count in ways.items()]
 
@@ -163,8 +163,8 @@ def _made_from(behind: Mapping[str, Mapping[str, Any]]) -> list[str]:
         common = _common(group.values())
         runs = f"{len(group)} run{'s' * (len(group) > 1)}"
         lines.append(f"from {runs} of {notebook}" if notebook else f"from {runs}")
-        told = {name: value for name, value in common.items() if name != "notebook"}
-        lines += [f"  {'common to all: ' * (len(group) > 1)}{_settings(told)}"]
+        shared = {name: value for name, value in common.items() if name != "notebook"}
+        lines += [f"  {'common to all: ' * (len(group) > 1)}{_settings(shared)}"]
         for run, facts in group.items():
             own = {name: value for name, value in facts.items() if name not in common}
             lines.append(f"  {run}: {_settings(own)}" if own else f"  {run}")

@@ -72,8 +72,8 @@ def attention_figure(
     """
     videos = as_clips(clips)
     rows = {"video": videos} | ({"speed": _speed_pictures(speeds)} if len(speeds) else {})
-    for name, found in maps.items():
-        rows[name] = [heat_over_frames(video, one) for video, one in zip(videos, found)]
+    for name, maps_of in maps.items():
+        rows[name] = [heat_over_frames(video, one) for video, one in zip(videos, maps_of)]
     for name, pictures in rows.items():
         if len(pictures) != len(videos):
             raise ValueError(f"{name} must have {len(videos)} entries, got {len(pictures)}")

@@ -19,30 +19,30 @@ ARROW = (255, 235, 60)  # seen on dark and, with its black rim, on bright pictur
 
 
 def flow_to_rgb(flow: np.ndarray, largest: float = 0.0) -> np.ndarray:
-    """Flow (2, H, W) in px as (H, W, 3) uint8: hue is the direction, saturation the speed.
+    """Flow (H, W, 2) in px as (H, W, 3) uint8: hue is the direction, saturation the speed.
 
     Zero is white, ``largest`` (px; 0: the field's own largest speed) and beyond are full colour;
     right is red, down is yellow-green, left is cyan, up is violet.
     """
-    if flow.ndim != 3 or flow.shape[0] != 2:
-        raise ValueError(f"flow must be (2, H, W), got {flow.shape}")
-    speed = np.hypot(flow[0], flow[1])
+    if flow.ndim != 3 or flow.shape[-1] != 2:
+        raise ValueError(f"flow must be (H, W, 2), got {flow.shape}")
+    speed = np.hypot(flow[..., 0], flow[..., 1])
     largest = largest or float(speed.max()) or 1.0
-    hue = np.arctan2(flow[1], flow[0]) / (2 * np.pi) % 1.0
+    hue = np.arctan2(flow[..., 1], flow[..., 0]) / (2 * np.pi) % 1.0
     saturation = np.clip(speed / largest, 0, 1)
     return (hsv_to_rgb(np.stack([hue, saturation, np.ones_like(hue)], -1)) * 255).astype(np.uint8)
 
 
 def flow_frames(flow: np.ndarray) -> np.ndarray:
     """A clip of flow (2, T, H, W) in px in the colours of `flow_to_rgb`: (T, H, W, 3) uint8."""
-    fields = flow.swapaxes(0, 1)
+    fields = np.moveaxis(flow, 0, -1)
     largest = largest_speed(fields)
     return np.stack([flow_to_rgb(field, largest) for field in fields])
 
 
 def largest_speed(flow: np.ndarray) -> float:
-    """The speed (px) that nearly all of a flow (..., 2, H, W) stays below: for a common scale."""
-    speed = np.hypot(flow[..., 0, :, :], flow[..., 1, :, :])
+    """The speed (px) that nearly all of a flow (..., H, W, 2) stays below: for a common scale."""
+    speed = np.hypot(flow[..., 0], flow[..., 1])
     return float(np.quantile(speed, 0.995)) or 1.0
 
 
@@ -52,15 +52,15 @@ def arrows_over(
     """Frames enlarged ``zoom`` times, with an arrow every ``spacing`` px.
 
     Args:
-        frames: (T, H, W, 3) uint8; each with its flow (T, 2, H, W) px.
+        frames: (T, H, W, 3) uint8; each with its flow (T, H, W, 2) px.
         gain: an arrow is so many times as long as the motion; below half a pixel it is a dot.
 
     Returns:
         (T, zoom H, zoom W, 3) uint8.
     """
     frames = as_frames(frames)
-    if flow.shape != (len(frames), 2, *frames.shape[1:3]):
-        raise ValueError(f"flow must be (T, 2, H, W) of the frames {frames.shape}: {flow.shape}")
+    if flow.shape != (*frames.shape[:3], 2):
+        raise ValueError(f"flow must be (T, H, W, 2) of the frames {frames.shape}: {flow.shape}")
     large = frames.repeat(zoom, axis=1).repeat(zoom, axis=2)
     return np.stack([_with_arrows(*pair, spacing, gain, zoom) for pair in zip(large, flow)])
 
@@ -70,9 +70,9 @@ def _with_arrows(picture, field, spacing: int, gain: float, zoom: int) -> np.nda
 
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
-    for y in range(spacing // 2, field.shape[1], spacing):
-        for x in range(spacing // 2, field.shape[2], spacing):
-            motion = field[:, y, x] * gain * zoom
+    for y in range(spacing // 2, field.shape[0], spacing):
+        for x in range(spacing // 2, field.shape[1], spacing):
+            motion = field[y, x] * gain * zoom
             tail = np.array([x + 0.5, y + 0.5]) * zoom
             for color, width in (((0, 0, 0), 3), (ARROW, 1)):
                 _draw_arrow(draw, tail, motion, color, width)
@@ -100,7 +100,7 @@ def flow_strips(
     """RGB frames with the arrows of the first flow, above each flow in colours; a colour wheel.
 
     Args:
-        frames: (T, H, W, 3) uint8. flows: row title -> (T-1, 2, H, W) px, one scale for all.
+        frames: (T, H, W, 3) uint8. flows: row title -> (T-1, H, W, 2) px, one scale for all.
     """
     first = next(iter(flows.values()))
     chosen = np.linspace(0, len(first) - 1, SHOWN).round().astype(int)
@@ -132,15 +132,15 @@ def flow_strips(
 
 
 def _draw_quiver(axis: Axes, field: np.ndarray, largest: float) -> None:
-    rows, columns = (np.arange(SPACING // 2, side, SPACING) for side in field.shape[1:])
-    u, v = field[:, rows[:, None], columns]
-    seen = np.hypot(u, v) > 0.1 * largest
+    rows, columns = (np.arange(SPACING // 2, side, SPACING) for side in field.shape[:2])
+    u, v = np.moveaxis(field[rows[:, None], columns], -1, 0)
+    fast = np.hypot(u, v) > 0.1 * largest
     x, y = np.meshgrid(columns, rows)
     where = {"angles": "xy", "scale_units": "xy", "scale": largest / (1.5 * SPACING)}
     look = {"width": 0.012, "headwidth": 4, "headlength": 4, "headaxislength": 3.5}
     color = [channel / 255 for channel in ARROW]
     axis.quiver(
-        x[seen], y[seen], u[seen], v[seen], **where, **look, color=color, ec="black", lw=0.3
+        x[fast], y[fast], u[fast], v[fast], **where, **look, color=color, ec="black", lw=0.3
     )
 
 
@@ -168,7 +168,7 @@ def truth_strip(
     """Frames with the sprite outlined, above the true flow; a mark where a segment begins.
 
     Args:
-        frames: (T, H, W, 3) uint8. flow: (T-1, 2, H, W) px. mask: (T, H, W) bool.
+        frames: (T, H, W, 3) uint8. flow: (T-1, H, W, 2) px. mask: (T, H, W) bool.
         boundaries: frames at which another sub-action begins.
     """
     chosen = np.linspace(0, len(flow) - 1, TRUTH_SHOWN).round().astype(int)
@@ -199,7 +199,7 @@ def truth_strip(
 def _draw_wheel(axis: Axes, largest: float) -> None:
     ramp = np.linspace(-1, 1, 301)
     v, u = np.meshgrid(ramp, ramp, indexing="ij")
-    colors = flow_to_rgb(np.stack([u, v]), 1.0)
+    colors = flow_to_rgb(np.stack([u, v], -1), 1.0)
     colors[np.hypot(u, v) > 1] = 255
     axis.imshow(colors)
     axis.set_axis_off()

@@ -27,7 +27,7 @@ class Marks:
     Args:
         squares: (left, top, side), one for all frames or one for each.
         arrow: its two ends (x, y), the same for all frames.
-        field: (T, 2, H, W) px, drawn as an arrow every ``spacing`` px, ``gain`` times as long as
+        field: (T, H, W, 2) px, drawn as an arrow every ``spacing`` px, ``gain`` times as long as
             the motion.
         color: of the squares and of the field's arrows.
     """
@@ -46,8 +46,8 @@ class Marks:
             packed["arrow"] = [list(point) for point in self.arrow]
         if self.field is not None:
             start = self.spacing // 2
-            sampled = self.field[:, :, start :: self.spacing, start :: self.spacing]
-            values = np.ascontiguousarray(sampled.transpose(0, 2, 3, 1), np.float32)
+            sampled = self.field[:, start :: self.spacing, start :: self.spacing]
+            values = np.ascontiguousarray(sampled, np.float32)
             about = {"spacing": self.spacing, "gain": self.gain, "values": values.tobytes()}
             packed["field"] = about | {"rows": values.shape[1], "columns": values.shape[2]}
         return packed

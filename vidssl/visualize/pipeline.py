@@ -27,13 +27,13 @@ def motionfit_pipeline(frames: np.ndarray, flow: np.ndarray, labels: Sequence[in
 
     Args:
         frames: (T, H, W, 3) uint8, one of each of T >= 4 clips along a video.
-        flow: (T, 2, H, W) px, that at each frame.
+        flow: (T, H, W, 2) px, that at each frame.
         labels: the pseudo-label of each of the clips; a colour stands for one.
     """
     frames = as_frames(frames)
-    if len(frames) < 4 or flow.shape != (len(frames), 2, *frames.shape[1:3]):
+    if len(frames) < 4 or flow.shape != (*frames.shape[:3], 2):
         raise ValueError(
-            f"frames must be (T, H, W, 3) with T >= 4 and flow (T, 2, H, W) of them, got "
+            f"frames must be (T, H, W, 3) with T >= 4 and flow (T, H, W, 2) of them, got "
             f"{frames.shape} and {flow.shape}"
         )
     if len(labels) != len(frames):

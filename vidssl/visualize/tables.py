@@ -150,7 +150,8 @@ def per_class_accuracy(
         )
     order, places = _class_places(groups, len(class_names))
     with paper_style():
-        figure = new_figure(COLUMN_WIDTH, 0.155 * (places[-1] + 1) + 0.45 + 0.2 * (len(named) > 1))
+        rows = max(places[-1] + 1, 4)  # less leaves no room beside the axis' names
+        figure = new_figure(COLUMN_WIDTH, 0.155 * rows + 0.45 + 0.2 * (len(named) > 1))
         axis = figure.subplots()
         axis.hlines(places, *_range(values[:, order]), color="0.8", lw=1.2, zorder=1)
         for index, (name, row) in enumerate(zip(named, values)):
