@@ -63,7 +63,7 @@ def test_it_opens_with_a_question_and_closes_with_what_to_try_next(page):
     assert "**Question.**" in text.partition("\n## ")[0]
 
 
-@pytest.mark.parametrize("page", pages(EQUATIONS))
+@pytest.mark.parametrize("page", EQUATIONS)
 def test_its_equations_are_displayed(page):
     displayed = re.findall(r"\$\$(.+?)\$\$", prose(page), re.DOTALL)
     assert len(displayed) >= EQUATIONS[page]
