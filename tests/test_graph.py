@@ -116,16 +116,16 @@ def test_the_method_of_the_guide_is_read_as_it_is_written(tmp_path):
     for path in (REPOSITORY / "papermill_runs").glob("*.[sy][ma]*"):
         shutil.copy(path, home)
     pages = shutil.copytree(REPOSITORY / "notebooks", project / "notebooks")
-    shutil.copy(pages / "11_mosi_pretrain.py", pages / "40_pace_pretrain.py")
+    shutil.copy(pages / "11_mosi_pretrain.py", pages / "90_own_pretrain.py")
     guide = (REPOSITORY / "docs" / "own_method.md").read_text(encoding="utf-8")
     [code] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
-    (home / "pace.smk").write_text(code, encoding="utf-8")
+    (home / "own.smk").write_text(code, encoding="utf-8")
     graph = runs.load_graph("mini", {"runs_root": str(tmp_path / "runs")}, project)
-    assert graph.targets["pace_lowshot"].about.startswith("Few labels")
-    made = {job.name for job in graph.behind("pace_lowshot")}
-    assert {"pace_pretrain-s0", "pace_transfer-n20-s2", "mosi_transfer-scratch-n5-s1"} <= made
-    assert "mini-pace_transfer-n20-s4" in graph.question("mosi_comparison").runs
-    assert "pace_lowshot" in {job.name for job in graph.targets["reproduce"].jobs}
+    assert graph.targets["own_lowshot"].about.startswith("Few labels")
+    made = {job.name for job in graph.behind("own_lowshot")}
+    assert {"own_pretrain-s0", "own_transfer-n20-s2", "mosi_transfer-scratch-n5-s1"} <= made
+    assert "mini-own_transfer-n20-s4" in graph.question("mosi_comparison").runs
+    assert "own_lowshot" in {job.name for job in graph.targets["reproduce"].jobs}
 
 
 def test_unknown_targets_and_settings_name_the_nearest(tmp_path):

@@ -368,6 +368,7 @@ def test_a_plot_s_code_counts_only_where_figures_are_published():
     table = graph.run("15_mosi_tables", "t", after=[trained])
     assert "visualize" not in json.loads(trained.code)
     assert "visualize" in json.loads(table.code)
+    assert "tables" in json.loads(table.code), "their engine is a room of its own"
     assert [figure.name for figure in table.figures] == ["../figures/smoke_mosi_lowshot"]
 
 

@@ -12,7 +12,6 @@ from vidssl import runs
 from vidssl.runs import tables
 from vidssl.runs.cells import Cell, Claim, Question, compare, in_each, question_of, yardsticks
 from vidssl.runs.notebooks import notebook_cells
-from vidssl.runs.records import read_record
 from vidssl.runs.tables import Results
 
 FIGURES = REPOSITORY / "figures"
@@ -22,11 +21,6 @@ RECORDS = REPOSITORY / "papermill_runs" / "records"
 @pytest.fixture(scope="module")
 def graph():
     return runs.load_graph(project=REPOSITORY)
-
-
-def records_of(question):
-    paths = {name: RECORDS / f"{name}.json" for name in question.runs}
-    return {name: read_record(path) for name, path in paths.items() if path.exists()}
 
 
 def assert_as_published(name, rows, left_out=lambda row: False):
@@ -58,7 +52,7 @@ def is_table(origin):
 @pytest.mark.parametrize("name", [p.stem for p in sorted(FIGURES.glob("*.json")) if is_table(p)])
 def test_tables_that_stand_are_what_their_records_give(name, graph):
     question = graph.question(name)
-    results = Results(question, records_of(question))
+    results = Results(question, tables.records_of(question, RECORDS))
     if results.not_run:
         assert "not run: " in str(results), "a missing run is told"
         assert set(results.not_run) == set(question.runs) - set(results.records)
@@ -174,6 +168,24 @@ def test_a_question_goes_through_a_file():
     read = question_of(question.text())
     assert Results(read, found).rows == Results(question, found).rows
     assert read.text() == question.text()
+
+
+def test_an_earlier_record_stands_in_for_a_run_to_come_and_is_named_as_the_source(tmp_path):
+    question, found = small({"a": [0.5, 0.7]})
+    for seed, each in enumerate(found.values()):
+        (tmp_path / f"mini-old-s{seed}.json").write_text(
+            json.dumps(each | {"run": f"mini-old-s{seed}"})
+        )
+    cell = replace(question.cells[0], formerly=["mini-old-s0", "mini-old-s1"])
+    question = replace(question, cells=[cell])
+    results = Results(question, tables.records_of(question, tmp_path))
+    assert results.rows[0]["mean"] == pytest.approx(0.6)
+    assert results.origin()["from_runs"] == ["mini-old-s0", "mini-old-s1"]
+    now = found["mini-a-s0"]
+    now["metrics"]["a_top1_accuracy"] = 0.9
+    (tmp_path / "mini-a-s0.json").write_text(json.dumps(now))
+    results = Results(question, tables.records_of(question, tmp_path))
+    assert results.values("a", 5) == {0: 0.9, 1: 0.7}, "a run of its own comes first"
 
 
 PAGE = {"table": "mosi_lowshot", "cells": "", "records": "", "scale": "smoke"}

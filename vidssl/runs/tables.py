@@ -21,7 +21,7 @@ from vidssl.evaluation.statistics import Comparison, compare_seeds, mean_ci95
 from vidssl.progress import in_words
 from vidssl.runs.cells import Cell, Claim, Question, question_of
 from vidssl.runs.earlier import MissingInput
-from vidssl.runs.parameters import read_yaml
+from vidssl.runs.parameters import PlainError, read_yaml
 from vidssl.runs.records import read_record, records_folder
 from vidssl.visualize.methods import accuracy_beside_printed, accuracy_by_method
 from vidssl.visualize.style import COLUMN_WIDTH, PAGE_WIDTH
@@ -40,6 +40,10 @@ WITH_CHANCE = ("top1_accuracy", "pretext_accuracy", "recall")
 ANSWERS = {1: "held", 0: "open", -1: "against"}  # by the sign that was expected
 TOLD = ["points", "seeds", "seen from", "expected", "answer"]
 NAMED = 3  # runs that a line names
+
+
+class UnfitRuns(PlainError, ValueError):
+    """Runs that cannot stand in one table."""
 
 
 def read(run: Run) -> Results:
@@ -98,7 +102,7 @@ class Results:
     """A table: its `Question` and the records of the runs in it, id -> record.
 
     ``rows`` are those of the table's file: measured ones, chance, what papers print, and a row of
-    each paired difference. ``not_run``: ids without a record. ValueError for runs of two scales or
+    each paired difference. ``not_run``: ids without a record. UnfitRuns for runs of two scales or
     data sets, for two runs of one seed in a cell.
     """
 
@@ -158,7 +162,7 @@ class Results:
             if value is not None:
                 [seed] = record["seeds"]
                 if seed in values:
-                    raise ValueError(f"{record['run']}: a second run of seed {seed} at {row}")
+                    raise UnfitRuns(f"{record['run']}: a second run of seed {seed} at {row}")
                 values[seed] = value
         return values
 
@@ -260,7 +264,7 @@ class Results:
             said.setdefault(record.get(key, record["parameters"].get(key)), record["run"])
         if len(said) > 1:
             (one, first), (other, second) = list(said.items())[:2]
-            raise ValueError(
+            raise UnfitRuns(
                 f"{self.question.name}: runs of two values of {key}, {one!r} in {first} and "
                 f"{other!r} in {second}: a table is of one"
             )
