@@ -131,6 +131,13 @@ def test_words_leave_out_what_they_do_not_fit(root, project):
     for target in ("11_mosi_pretrain", "mosi_pretrain", "mosi"):
         assert found(target=target, scale="mini") == ["mini-mosi_pretrain-s0"]
     assert found(method="timebalance", scale="smoke") == []
+    leave_record(root, "mini-mosi_transfer-xy-n20-s0", notebook="03_transfer")
+    leave_record(root, "mini-pace_transfer-n20-s0", notebook="03_transfer")
+    assert found(method="pace") == ["mini-pace_transfer-n20-s0"]
+    assert set(found(method="mosi", scale="mini")) == {
+        "mini-mosi_pretrain-s0",
+        "mini-mosi_transfer-xy-n20-s0",
+    }
 
 
 def test_a_table_has_all_runs_behind_it():

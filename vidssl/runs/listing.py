@@ -42,8 +42,11 @@ class Listed:
 
     @property
     def method(self) -> str:
-        """``mosi`` of ``11_mosi_pretrain``."""
-        return self.notebook.partition("_")[2].partition("_")[0]
+        """``mosi`` of ``11_mosi_pretrain``. Transfers of all methods share a page: whose start one
+        is of says its name, "mini-mosi_transfer-xy-n20-s0"."""
+        own = self.notebook.partition("_")[2].partition("_")[0]
+        named = self.run.removeprefix(f"{self.scale}-").partition("_")[0]
+        return named if own == "transfer" else own
 
 
 @dataclass(frozen=True)
