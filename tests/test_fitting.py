@@ -64,7 +64,9 @@ def test_as_many_images_pass_as_of_the_embedded_data(tmp_path, videos, epochs):
     fitted = params | fit_to_data(params, own, ())
     assert fitted["epochs"] == epochs
     assert fit_to_data(params, own, ("epochs",)) == {}
-    assert fit_to_data({**params, "max_images": 4}, own, ()) == {"epochs": 800}
+    assert fit_to_data({**params, "epochs": 0}, own, ()) == {}, "steps say how long"
+    only = fit_to_data({**params, "max_images": 4}, own, ())
+    assert only == {"epochs": 800}
 
 
 def test_a_schedule_of_steps_stays_one(tmp_path):

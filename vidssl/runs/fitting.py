@@ -90,7 +90,7 @@ def _videos_per_class(params: Params, splits: Splits, lengths: list[int]) -> dic
     return {"videos_per_class": min(asked, min(_sizes(splits).values()))}
 
 
-def _epochs(params: Params, splits: Splits, lengths: list[int]) -> dict[str, float]:
+def _epochs(params: Params, splits: Splits, lengths: list[int]) -> dict[str, int]:
     if not params.get("epochs"):  # none, or 0: steps say how long
         return {}
     videos = min(len(splits.train), params.get("max_images") or len(splits.train))
