@@ -35,7 +35,7 @@ results = tables.read(run)
 # ## The table
 #
 # In per cent: the mean, the half-width of Student's 95 % interval over seeds, the number of seeds.
-# Accuracy is that of whole videos, ten clips each. Under our rows stand what linear classifiers of one
+# Accuracy is that of whole videos, ten clips each. Under our rows stands what linear classifiers of one
 # frame and of frame differences reach on the same labels, and chance.
 
 # %%
