@@ -4,9 +4,9 @@
 # **Question.** What do two blended teachers gain over few labels, over other semi-supervised
 # methods, and over each teacher alone; and is the reason that the page gives the right one?
 #
-# Nothing is trained here: rows are the records of finished runs of notebooks 30 to 33. Which runs stand
-# in which cell says `papermill_runs/timebalance.smk`, where each table is written down once. A seed is a
-# draw of weights, order and labelled videos on fixed data.
+# Nothing is trained here: rows are the records of finished runs of pages 30 to 33 and, for a rival, of
+# `03_transfer`. Which runs stand in which cell says `papermill_runs/timebalance.smk`, where each table
+# is written down once. A seed is a draw of weights, order and labelled videos on fixed data.
 #
 # | | |
 # | --- | --- |
@@ -156,13 +156,14 @@ shown = ("supervised", *RIVALS, "TimeBalance", "chance")
 rivals = [r for r in results.rows if r["row"] in shown and r["metric"] == "top1_accuracy"]
 rivals = [row for row in rivals if row["paper"] is None]
 several = {row["row"] for row in rivals} & set(RIVALS)
+figure = None
 if table == "timebalance_main" and several:
     look = {"setting": results.question.setting, "metric": results.question.measured}
     figure = visualize.accuracy_by_setting(rivals, **look)
     alt = "Top-1 accuracy of TimeBalance and of other semi-supervised methods by labelled share."
     about = {**results.origin(), "data": rivals, "alt": alt}
     run.save_figure(figure, "timebalance_baselines", publish=True, **about)
-figure if several else None
+figure
 
 # %% [markdown]
 # ## The record, and then what was expected of it
