@@ -57,11 +57,17 @@ def check_inputs(params: Mapping[str, Any], project: Path) -> None:
             raise ParameterError(
                 f"dataset={dataset!r} needs dataset_options.annotations, the folder of its lists"
             )
-    for name in PATHS:
+    for name, value in missing_paths(params, project):
+        raise not_there(name, value, project)
+
+
+def missing_paths(params: Mapping[str, Any], project: Path) -> list[tuple[str, str]]:
+    """(parameter, path) of the folders and lists that no page makes and that are not there."""
+    named = []
+    for name in (name for name in PATHS if name != "flow"):  # flow is made where it lacks
         given = value_in(params, name) or []
-        for value in given if isinstance(given, list) else [given]:
-            if name != "flow" and located(value, project) is None:  # flow is made where it lacks
-                raise not_there(name, value, project)
+        named += [(name, value) for value in (given if isinstance(given, list) else [given])]
+    return [(name, value) for name, value in named if located(value, project) is None]
 
 
 def _options(params: Mapping[str, Any]) -> dict[str, Any]:

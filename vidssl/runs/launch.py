@@ -22,9 +22,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from vidssl.runs.earlier import MissingInput
 from vidssl.runs.execute import RunFailed, holder_of, is_held, locked, this_process
 from vidssl.runs.given import Given
-from vidssl.runs.graph import load, results
+from vidssl.runs.graph import Graph, load, results
+from vidssl.runs.inputs import missing_paths
+from vidssl.runs.notebooks import notebook_path
+from vidssl.runs.parameters import declared_parameters
 from vidssl.runs.provenance import short
 
 CONFIG = ".config.json"  # a file: --config would turn numbers into words
@@ -61,10 +65,11 @@ def run_target(
     config = {"target": target, "scale": scale, "jobs": jobs, "overrides": dict(given)}
     config |= {"project": str(project), "folder": os.getcwd()}  # Snakemake works in `root`
     config |= {"runs_root": str(root), "dry_run": dry_run}
-    load(scale, config, project)  # refuses what is unknown, at once
+    graph = load(scale, config, project)  # refuses what is unknown, at once
     config["settings"] = _settings_of_runs(root, scale, settings)
     if dry_run:
         return _dry_run(target, project, root, config)
+    _refuse_missing_data(graph, target)
     with locked(root, LOCK) as lock:
         _refuse_after_a_kill(root, project, unlock)
         text = json.dumps({**config, "engine_of": this_process()})
@@ -73,6 +78,27 @@ def run_target(
         if status == 0:
             _tell(results(root, project))
     return status
+
+
+def _refuse_missing_data(graph: Graph, target: str) -> None:
+    """MissingInput that names all folders and lists that runs to come read and nobody makes, before
+    the first one starts."""
+    jobs = graph.behind(target)
+    made = [Path(graph.path(os.path.dirname(job.marker))) for job in jobs]
+    lacking: dict[tuple[str, str], None] = {}
+    for job in (job for job in jobs if job.log and not (graph.root / job.marker).exists()):
+        [log] = job.log
+        declared = declared_parameters(notebook_path(Path(log).stem, graph.project))
+        given = {**declared, **json.loads(job.params)}
+        for name, path in missing_paths(given, graph.project):
+            if not any(Path(path).is_relative_to(folder) for folder in made):
+                lacking[name, path] = None
+    if lacking:
+        told = ", ".join(f"{name}={path!r}" for name, path in lacking)
+        raise MissingInput(
+            f"{target} at {graph.scale} scale reads folders or lists that are not there: {told} "
+            f"(looked in {graph.project}); put or link them there, or say by -p where they are"
+        )
 
 
 def variant_name(settings: Mapping[str, Any]) -> str:
