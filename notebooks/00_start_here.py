@@ -69,6 +69,7 @@
 # | [34_timebalance_tables](34_timebalance_tables.ipynb) | What do two blended teachers gain over few labels, over other semi-supervised methods, and over each teacher alone; and is the reason that the page gives the right one? | records that `vidssl run <table>` leaves | 5 s | the table and its plot in `figures/`; printed numbers apart |
 # | [50_pace_pretrain](50_pace_pretrain.ipynb) | Can a network name how fast a clip is played, and is what it learns about motion? | videos, without labels | 3 min on one core | `backbone.pt`, learning curves, pretext accuracy on held-out videos |
 # | [60_rotation_pretrain](60_rotation_pretrain.ipynb) | Can a network name by how many quarter turns a clip was rotated, and does that teach it motion? | videos, without labels | 3 min on one core | `backbone.pt`, learning curves, pretext accuracy on held-out videos |
+# | [91_claims](91_claims.ipynb) | Of every number that the three papers print, which has a run here, which has a command that would make one, and which is only quoted? | records, as the repository holds them | 15 s | `claims.csv`: a line for each printed number |
 #
 # <!-- end of pages -->
 
