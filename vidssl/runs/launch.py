@@ -61,7 +61,7 @@ def run_target(
     config = {"target": target, "scale": scale, "jobs": jobs, "overrides": dict(given)}
     config |= {"project": str(project), "folder": os.getcwd()}  # Snakemake works in `root`
     config |= {"runs_root": str(root), "dry_run": dry_run}
-    load(scale, config, project)  # refuses what is unknown, at once
+    load(scale, config, project).behind(target)  # refuses what is unknown, at once
     config["settings"] = _settings_of_runs(root, scale, settings)
     if dry_run:
         return _dry_run(target, project, root, config)
