@@ -4,8 +4,8 @@
 # **Question.** What is here, and where do I begin?
 #
 # A workbook for three methods that learn from video with few labels or none: MoSI, MotionFit and
-# TimeBalance. Every page opens with its question and closes with what one should see; every number
-# in it can be moved by a parameter, by hand or in a batch.
+# TimeBalance, with simpler pretext tasks beside them. Every page opens with its question and closes
+# with what to try next; every number in it can be moved by a parameter, by hand or in a batch.
 #
 # | | |
 # | --- | --- |

@@ -143,6 +143,23 @@ def test_unknown_targets_and_settings_name_the_nearest(tmp_path):
         runs.load_graph("own", project=project)
 
 
+@pytest.mark.parametrize(
+    ("page", "given", "told"),
+    [
+        ("90_tinny", "seed=0", "notebook='90_tinny' is unknown; did you mean '90_tiny'"),
+        ("90_tiny", "sed=0", "no parameter 'sed'.*did you mean 'seed'"),
+    ],
+)
+def test_what_a_job_asks_for_is_refused_before_anything_starts(tmp_path, page, given, told):
+    project = make_project(tmp_path / "project")
+    lines = f'@graph.target\ndef own():\n    return graph.run("{page}", "own-s0", {given})\n'
+    (project / "papermill_runs" / "own.smk").write_text(lines)
+    root = tmp_path / "runs"
+    with pytest.raises(ValueError, match=told):
+        runs.run_target("own", project, scale="smoke", given={}, runs_root=str(root))
+    assert not root.exists()
+
+
 def test_a_table_waits_for_the_runs_in_its_cells_and_is_handed_their_ids(tmp_path):
     graph = graph_of("smoke", tmp_path)
     question = graph.question("mosi_lowshot")

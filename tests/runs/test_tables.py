@@ -64,6 +64,17 @@ def test_tables_that_stand_are_what_their_records_give(name, graph):
     assert_as_published(name, results.rows, left_out)
 
 
+def test_a_row_whose_records_lack_its_numbers_is_told(graph):
+    """A mistyped prefix names the nearest metric."""
+    question = graph.question("mosi_lowshot")
+    records = tables.records_of(question, RECORDS)
+    wrong = replace(question.cells[0], prefix="scartch_")
+    results = Results(replace(question, cells=[wrong, *question.cells[1:]], claims=()), records)
+    told = "its records have no 'scartch_top1_accuracy'; did you mean 'scratch_top1_accuracy'?"
+    assert f"\n{wrong.row}, {wrong.column}: {told}" in str(results)
+    assert not Results(question, records).lacking
+
+
 def test_what_the_page_of_timebalance_adds_class_by_class_stands_too(tmp_path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     path = REPOSITORY / "notebooks" / "34_timebalance_tables.py"

@@ -66,6 +66,7 @@ def run_target(
     config |= {"project": str(project), "folder": os.getcwd()}  # Snakemake works in `root`
     config |= {"runs_root": str(root), "dry_run": dry_run}
     graph = load(scale, config, project)  # refuses what is unknown, at once
+    graph.behind(target)
     config["settings"] = _settings_of_runs(root, scale, settings)
     if dry_run:
         return _dry_run(target, project, root, config)

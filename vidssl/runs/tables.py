@@ -16,10 +16,10 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidssl.core import counted, one_of
+from vidssl.core import counted, did_you_mean, one_of
 from vidssl.evaluation.statistics import Comparison, compare_seeds, mean_ci95
 from vidssl.progress import in_words
-from vidssl.runs.cells import Cell, Claim, Question, question_of
+from vidssl.runs.cells import YARDSTICKS, Cell, Claim, Question, question_of
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.parameters import PlainError, read_yaml
 from vidssl.runs.records import read_whole, records_folder
@@ -123,7 +123,20 @@ class Results:
     def __str__(self) -> str:
         runs, spent = counted(len(self.sources), "run"), in_words(self.minutes * 60)
         told = f"{self.question.name}: {self.question.about}\n{runs}, {spent} in all"
-        return told + (f"\nnot run: {_some(self.not_run)}" if self.not_run else "")
+        told += f"\nnot run: {_some(self.not_run)}" if self.not_run else ""
+        return told + "".join(f"\n{line}" for line in self.lacking)
+
+    @property
+    def lacking(self) -> list[str]:
+        """A line for each cell whose records hold none of its metrics; yardsticks may lack."""
+        lacking = []
+        for cell in self.question.cells:
+            names = [cell.prefix + kept for kept in cell.metrics.values()]
+            held = {name for record in self.found(cell) for name in record["metrics"]}
+            if held and held.isdisjoint(names) and cell.row not in YARDSTICKS:
+                told = f"{cell.row}, {cell.column}: its records have no {names[0]!r}"
+                lacking.append(told + did_you_mean(names[0], sorted(held)))
+        return lacking
 
     @property
     def sources(self) -> dict[str, Mapping[str, Any]]:
