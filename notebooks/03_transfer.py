@@ -16,7 +16,7 @@
 # %% tags=["parameters"]
 scale = "mini"
 run_folder = ""
-dataset = "embedded"  # embedded, folder, ucf101, hmdb51, kinetics, something, diving48
+dataset = "embedded"  # folder, or one with lists: docs/own_data.md
 root = ""
 dataset_options = {}  # annotations, split, group_pattern, test_groups, missing, missing_at_most
 data_seed = 0
@@ -147,6 +147,10 @@ figure
 # it with others only after more `steps`.
 #
 # ## Beside what sees no learned feature
+#
+# Linear classifiers of one grey frame and of the mean difference of frames get the same labels. A
+# network counts for what it has above them: below *frame difference* it has learned less of motion
+# than two subtracted frames show.
 
 # %%
 yardsticks = {}
@@ -185,8 +189,9 @@ figure
 #
 # ## What one should see
 #
-# Every network fits its training videos; what differs is the test. At mini scale a start that saw
-# motion is far ahead with few labels.
+# With few labels every network fits its training videos; what differs is the test. Five seeds of the
+# mini scale put MoSI 6.2 ± 5.0 points ahead of from scratch with five labels a class, so that a single
+# seed, as here, may show nothing of it.
 
 # %%
 metrics = {key: value for name in judged for key, value in judged[name].metrics(name).items()}

@@ -17,7 +17,7 @@
 # %% tags=["parameters"]
 scale = "mini"
 run_folder = ""
-table = "mosi_lowshot"  # a table of papermill_runs/mosi.smk; alone, `vidssl run` lists them
+table = "mosi_lowshot"  # a table of papermill_runs/*.smk; alone, `vidssl run` lists them
 cells = ""  # a file that says which runs stand where; empty: the project's graph is asked
 records = ""  # folder of records; empty: those beside the run, or the project's
 
@@ -35,7 +35,7 @@ results = tables.read(run)
 # ## The table
 #
 # In per cent: the mean, the half-width of Student's 95 % interval over seeds, the number of seeds.
-# Accuracy is that of whole videos, ten clips each. Under our rows stand what linear classifiers of one
+# Accuracy is that of whole videos, ten clips each. Under our rows stands what linear classifiers of one
 # frame and of frame differences reach on the same labels, and chance.
 
 # %%
@@ -107,14 +107,14 @@ results.differences()
 # - **mosi_lowshot**: MoSI is ahead with 5, 10 and 40 labels a class. With 20 it is open, because one
 #   network from scratch was still near its first plateau.
 # - **mosi_baseline**: one axis is enough here; x alone is worth as much as both.
-# - **mosi_mask**: the curriculum decides. Without it the pretext task stays at chance, and so does what
-#   is fine-tuned from it; the size at which the square ends hardly matters.
+# - **mosi_mask**: the curriculum decides. Without it the pretext task stays at chance, and its weights
+#   are worth as much as none; the size at which the square ends hardly matters.
 # - **mosi_speeds**, **mosi_frames**: 3 to 9 speeds and 4 to 16 frames lie within their intervals.
 # - **mosi_stills**: 32 still images are as good a source as the videos' own frames.
 # - **mosi_frozen**: the deeper the frozen part, the further MoSI is ahead of random weights.
 # - **mosi_attention**: the mask brings attention to what moves, by a few points.
-# - **mosi_comparison**: the papers' rows are of 112 pixels and full width. Ours is a tenth of that in
-#   each direction, so that only the sign of a difference can be compared.
+# - **mosi_comparison**: the papers' rows are of 112 pixels and full width. Ours are of 32 pixels and an
+#   eighth of the width, so that only the sign of a difference can be compared.
 #
 # ## What to try next
 #

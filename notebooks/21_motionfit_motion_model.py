@@ -17,7 +17,7 @@
 # %% tags=["parameters"]
 scale = "mini"
 run_folder = ""
-dataset = "embedded"  # embedded, folder, ucf101, hmdb51, kinetics, something, diving48
+dataset = "embedded"  # folder, or one with lists: docs/own_data.md
 root = ""
 dataset_options = {}  # annotations, split, group_pattern, test_groups, missing, missing_at_most
 data_seed = 0

@@ -3,9 +3,9 @@
 #
 # **Question.** Over several seeds, which of the paper's claims hold on the data at hand?
 #
-# Nothing is trained here: rows are the records of finished runs of notebooks 21 to 24. Which runs stand
-# in which cell says `papermill_runs/motionfit.smk`, where each table is written down once. A seed is a
-# draw of weights, order and labelled videos on fixed data.
+# Nothing is trained here: rows are the records of finished runs of pages 21 to 24 and of `03_transfer`.
+# Which runs stand in which cell says `papermill_runs/motionfit.smk`, where each table is written down
+# once. A seed is a draw of weights, order and labelled videos on fixed data.
 #
 # | | |
 # | --- | --- |
@@ -34,7 +34,7 @@ results = tables.read(run)
 # ## The table
 #
 # In per cent: the mean, the half-width of Student's 95 % interval over seeds, the number of seeds.
-# Under our rows stand what linear classifiers of one frame and of frame differences reach on the same
+# Under our rows stands what linear classifiers of one frame and of frame differences reach on the same
 # labels (for retrieval, these pictures as they are), and chance.
 
 # %%
@@ -89,6 +89,7 @@ def seconds_a_video(row):
 
 tested = dict.fromkeys(cell.row for cell in results.question.cells if cell.runs)
 costs = {row: seconds for row in tested if (seconds := seconds_a_video(row))}
+figure = None
 if table == "motionfit_transfer" and {"MotionFit", "motion model"} <= set(costs):
     accuracy = {row: mean_of(row, "top1_accuracy") for row in costs}
     figure = accuracy_by_cost(accuracy, costs, note=f"{results.dataset} · {scale}")
@@ -99,7 +100,7 @@ if table == "motionfit_transfer" and {"MotionFit", "motion model"} <= set(costs)
     alt = "Accuracy against seconds a video: RGB networks, the motion model with its flow, both."
     about = {**results.origin(), "data": rows, "alt": alt}
     run.save_figure(figure, "motionfit_cost", publish=True, **about)
-figure if table == "motionfit_transfer" else None
+figure
 
 # %% [markdown]
 # ## The record, and then the claims

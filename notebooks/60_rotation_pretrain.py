@@ -15,7 +15,7 @@
 # %% tags=["parameters"]
 scale = "mini"
 run_folder = ""
-dataset = "embedded"  # embedded, folder, ucf101, hmdb51, kinetics, something, diving48
+dataset = "embedded"  # folder, or one with lists: docs/own_data.md
 root = ""
 dataset_options = {}  # annotations, split, group_pattern, test_groups, missing, missing_at_most
 data_seed = 0
@@ -131,6 +131,8 @@ figure = visualize.learning_curves(result.history, note=note)
 figure
 
 # %% [markdown]
+# A guess costs $\log 4 = 1.39$: a loss that stays there has not begun to learn.
+#
 # ## After training
 
 # %%

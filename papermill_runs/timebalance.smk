@@ -3,6 +3,8 @@
 Names of runs say what they vary. Shares are texts in per cent.
 """
 
+import itertools
+
 from vidssl.core import one_of
 from vidssl.runs.cells import Cell, Claim, Question, compare, in_each, yardsticks
 from vidssl.runs.graph import published
@@ -11,7 +13,8 @@ from vidssl.runs.graph import published
 # percent: the one labelled share of tables and figures that vary something else.
 SETTINGS_OF_ALL = graph.settings("timebalance", start="", percent="5")
 START, PERCENT = SETTINGS_OF_ALL["start"], SETTINGS_OF_ALL["percent"]
-BASELINES = ["pseudo_label", "mean_teacher", "fixmatch", "tg_fixmatch"]
+TEACHERS_PAGE, STUDENT_PAGE = "30_timebalance_teachers", "32_timebalance_student"
+BASELINES = ["pseudo_label", "mean_teacher", "fixmatch", "tg_fixmatch", "s4l"]
 METHODS = ["average", *BASELINES, "motionfit"]  # of the main table, beside the headline rows
 VARIANTS = {  # what a student changes, by the name that its runs carry
     "timebalance": {},
@@ -28,37 +31,86 @@ VARIANTS = {  # what a student changes, by the name that its runs carry
 
 
 def main_settings():
-    """Seeds of all rows and of the headline rows, the labelled shares teachers learn, the rows
-    beside the headline ones."""
+    """Seeds of all rows and of the headline rows, the labelled shares teachers learn, files of
+    labelled videos (share -> path; none: drawn), the rows beside the headline ones."""
     return graph.settings(
         "timebalance_main",
         seeds=[0, 1, 2],
         headline_seeds=[0, 1, 2, 3, 4],
         percents=["1", "5", "10"],
+        label_lists={},
         methods=METHODS,
     )
 
 
-def first_weights(seed):
-    """The job behind `START` and the parameter that points at its weights."""
-    first = [mosi.pretrain(seed, START)] if START else []
+def network_settings():
+    """Other networks than the pages' own: name -> parameters of all pages, under "teachers" of the
+    pretraining; seeds and shares of their rows."""
+    return graph.settings(
+        "timebalance_networks",
+        seeds=[0],
+        percents=[PERCENT],
+        networks={"R3D-50": {"backbone": "slow_r50"}},
+    )
+
+
+def label_list(share):
+    """The file of labelled videos of a share, or "". ValueError for one that the lists lack."""
+    lists = main_settings()["label_lists"]
+    if lists and share not in lists:
+        raise ValueError(
+            f"targets: timebalance_main: label_lists has no list of {share} % labels (it has "
+            f"{', '.join(lists)} %): add one, or leave the share out of percents"
+        )
+    return lists.get(share, "")
+
+
+def labels(share):
+    """The parameters of a student's or a baseline's page that say what is labelled."""
+    told = label_list(share)
+    return {"fraction": float(share) / 100, **({"label_list": told} if told else {})}
+
+
+def shaped(network, *names):
+    """Those of another network's parameters that a page takes; "" is the pages' own network."""
+    told = network_settings()["networks"][network] if network else {}
+    return {name: told[name] for name in ("size", "short_side", *names) if name in told}
+
+
+def first_weights(seed, network=""):
+    """The job behind `START` and the parameter that points at its weights; other networks begin
+    from scratch."""
+    first = [mosi.pretrain(seed, START)] if START and not network else []
     return first, graph.start_from(first)
 
 
-def times(longer):
-    """Part of the names of runs behind teachers that were pretrained so many times as long."""
-    return f"-x{longer}" if longer > 1 else ""
+def times(longer, network=""):
+    """Part of the names of runs behind teachers that were pretrained so many times as long, or of
+    another network."""
+    return (f"-x{longer}" if longer > 1 else "") + (f"-{network}" if network else "")
 
 
-def teacher(seed, objective, longer=1):
-    first, given = first_weights(seed)
+def pretrained_for(longer):
+    """The parameter that says how long a teacher is pretrained, so many times as large."""
+    name = "epochs" if graph.parameter(TEACHERS_PAGE, "epochs") else "steps"
+    return {name: longer * graph.parameter(TEACHERS_PAGE, name)}
+
+
+def teacher(seed, objective, longer=1, network=""):
+    first, given = first_weights(seed, network)
     shares = main_settings()["percents"]
+    if network:
+        shares = network_settings()["percents"]
+        told = network_settings()["networks"][network].get("teachers", {})
+        given |= {**shaped(network, "backbone"), **told}
     if longer > 1:
         shares = [PERCENT]
-        given["steps"] = longer * graph.parameter("30_timebalance_teachers", "steps")
+        given |= pretrained_for(longer)
+    if main_settings()["label_lists"]:
+        given["label_lists"] = [label_list(share) for share in shares]
     return graph.run(
-        "30_timebalance_teachers",
-        f"timebalance_teacher-{objective}{times(longer)}-s{seed}",
+        TEACHERS_PAGE,
+        f"timebalance_teacher-{objective}{times(longer, network)}-s{seed}",
         after=first,
         objective=objective,
         fractions=[float(share) / 100 for share in shares],
@@ -67,28 +119,31 @@ def teacher(seed, objective, longer=1):
     )
 
 
-def teachers(seed, longer=1):
+def teachers(seed, longer=1, network=""):
     """Both teachers' runs, and the parameters that point at them."""
-    pair = {name: teacher(seed, name, longer) for name in ("invariant", "distinctive")}
+    pair = {name: teacher(seed, name, longer, network) for name in ("invariant", "distinctive")}
     folders = {name: graph.path(job.file("")) for name, job in pair.items()}
     return list(pair.values()), folders
 
 
-def similarity(seed, clips=0, stride=0, longer=1):
+def similarity(seed, clips=0, stride=0, longer=1, network=""):
     """s by the notebook's own clips, or by so many of another stride."""
-    taught, folders = teachers(seed, longer)
+    taught, folders = teachers(seed, longer, network)
     if clips:
         changed = {"clips": clips, "local_stride": stride}
     else:
-        changed = published(seed, usual=longer == 1)
+        changed = published(seed, usual=longer == 1 and not network)
+    named = times(longer, network) + (f"-clips{clips}" if clips else "")
+    share = network_settings()["percents"][0] if network else PERCENT
     return graph.run(
         "31_timebalance_similarity",
-        f"timebalance_similarity{times(longer)}{f'-clips{clips}' if clips else ''}-s{seed}",
+        f"timebalance_similarity{named}-s{seed}",
         after=taught,
-        fraction=float(PERCENT) / 100,
+        fraction=float(share) / 100,
         seed=seed,
         **folders,
         **changed,
+        **shaped(network),
     )
 
 
@@ -107,57 +162,64 @@ def weights(seed, share, longer=1):
     )
 
 
-def student(seed, share, variant="timebalance", clips=0, stride=0, longer=1):
+def student(seed, share, variant="timebalance", clips=0, stride=0, longer=1, network=""):
     """A student of both teachers, started from TCLR's backbone; s by so many clips, if given."""
-    taught, given = teachers(seed, longer)
-    start = teacher(seed, "tclr")
+    taught, given = teachers(seed, longer, network)
+    start = teacher(seed, "tclr", network=network)
     after = [*taught, start]
     given = {**given, "pretrained": graph.path(start.file("backbone.pt")), **VARIANTS[variant]}
     name = f"clips{clips}" if clips else variant
     if "blend" not in VARIANTS[variant]:
-        scores = similarity(seed, clips, stride, longer)
+        scores = similarity(seed, clips, stride, longer, network)
         after.append(scores)
         given["similarities"] = graph.path(scores.file("similarities.npz"))
-    usual = name == "timebalance" and share == PERCENT and longer == 1
+    usual = name == "timebalance" and share == PERCENT and longer == 1 and not network
     given |= published(seed, usual=usual)
     return graph.run(
-        "32_timebalance_student",
-        f"timebalance_student-{name}{times(longer)}-f{share}-s{seed}",
+        STUDENT_PAGE,
+        f"timebalance_student-{name}{times(longer, network)}-f{share}-s{seed}",
         after=after,
-        fraction=float(share) / 100,
         seed=seed,
+        **labels(share),
         **given,
+        **shaped(network, "backbone"),
     )
 
 
-def baseline(seed, share, method):
+def baseline(seed, share, method, network=""):
     """A baseline from `START`; the supervised one brings the linear classifiers."""
-    first, given = first_weights(seed)
+    first, given = first_weights(seed, network)
     return graph.run(
-        "32_timebalance_student",
-        f"timebalance_student-{method}-f{share}-s{seed}",
+        STUDENT_PAGE,
+        f"timebalance_student-{method}{times(1, network)}-f{share}-s{seed}",
         after=first,
         method=method,
-        baselines=method == "supervised",
-        fraction=float(share) / 100,
+        baselines=method == "supervised" and not network,
         seed=seed,
+        **labels(share),
         **given,
+        **shaped(network, "backbone"),
     )
 
 
 def from_motionfit(seed, share):
     """MotionFit with the same labels and network: a motion model of them teaches all videos."""
     first, _ = first_weights(seed)
+    if main_settings()["label_lists"]:
+        raise ValueError(
+            "targets: timebalance_main: MotionFit's pages draw their labels and take no list: leave "
+            "motionfit out of methods where there are label_lists"
+        )
     few = {"label_fraction": float(share) / 100, "videos_per_class": 0}
-    backbone = graph.parameter("32_timebalance_student", "backbone")
+    backbone = graph.parameter(STUDENT_PAGE, "backbone")
     taught = motionfit.student(seed, model=few, start=first, backbone=backbone)
     return graph.run(
-        "32_timebalance_student",
+        STUDENT_PAGE,
         f"timebalance_student-motionfit-f{share}-s{seed}",
         after=[taught],
         method="supervised",
-        fraction=float(share) / 100,
         seed=seed,
+        **labels(share),
         **graph.start_from([taught]),
     )
 
@@ -179,6 +241,7 @@ STUDENTS = {  # rows of students and baselines: what their runs are called
     "Mean Teacher": "mean_teacher",
     "FixMatch": "fixmatch",
     "TG-FixMatch": "tg_fixmatch",
+    "S4L": "s4l",
     "MotionFit": "motionfit",
     "average": "average",
     "TimeBalance": "timebalance",
@@ -273,10 +336,7 @@ def timebalance_main():
 @graph.table("34_timebalance_tables")
 def timebalance_ablation():
     """Whom the student listens to: each teacher, their average, their blend; MSE or KL."""
-    wanted = graph.settings(
-        "timebalance_ablation", seeds=[0, 1, 2], other_clips=4, other_stride=2
-    )
-    clips, stride = wanted["other_clips"], wanted["other_stride"]
+    wanted = graph.settings("timebalance_ablation", seeds=[0, 1, 2], other_clips={"4": 2})
     columns = {"invariant": "invariant", "distinctive": "distinctive", "average": "average",
                "s": "timebalance", "s, ranked": "ranked", "s, min-max": "minmax", "s, KL": "kl",
                "average, KL": "average_kl"}  # fmt: skip
@@ -285,9 +345,13 @@ def timebalance_ablation():
         Cell("student", column, [student(seed, PERCENT, variant) for seed in seeds[column == "s"]])
         for column, variant in columns.items()
     ]
-    other = f"s of {clips} clips"
-    runs = [student(seed, PERCENT, clips=clips, stride=stride) for seed in wanted["seeds"]]
-    cells.insert(6, Cell("student", other, runs))
+    others = {f"s of {clips} clips": (int(clips), stride)
+              for clips, stride in wanted["other_clips"].items()}  # fmt: skip
+    cells[6:6] = [
+        Cell("student", column, [student(seed, PERCENT, clips=clips, stride=stride)
+                                 for seed in wanted["seeds"]])
+        for column, (clips, stride) in others.items()
+    ]  # fmt: skip
     expected = {"invariant": 1, "distinctive": 1, "average": 1}
     claims = [
         compare(("student", "s"), ("student", c), expected.get(c, 0), name=f"s - {c}")
@@ -295,7 +359,7 @@ def timebalance_ablation():
     ]
     blended, plain = ("student", "s, KL"), ("student", "average, KL")
     claims.append(compare(blended, plain, name="s, KL - average, KL"))
-    cells += [cell for column in [*columns, other] for cell in beside(column, PERCENT)]
+    cells += [cell for column in [*columns, *others] for cell in beside(column, PERCENT)]
     return Question(cells, claims, "target of the student")
 
 
@@ -338,3 +402,29 @@ def timebalance_length():
     shown = (*HEADLINE, "invariant, frozen", "distinctive, frozen")
     note = f"{PERCENT} % labels; frozen: linear, all"
     return Question(cells, claims, "relative length of both pretrainings", shown=shown, note=note)
+
+
+@graph.table("34_timebalance_tables")
+def timebalance_networks():
+    """Whether TimeBalance gains as much with another network, such as the page's 3D-ResNet50."""
+    wanted = network_settings()
+    pairs = list(itertools.product(wanted["networks"], wanted["percents"]))
+    kinds = {"supervised": baseline, "TimeBalance": student}
+    cells = [
+        Cell(
+            f"{row}, {network}",
+            share,
+            [run(seed, share, STUDENTS[row], network=network) for seed in wanted["seeds"]],
+        )
+        for row, run in kinds.items()
+        for network, share in pairs
+    ]
+    shares, seeds = wanted["percents"], wanted["seeds"]
+    cells += [at_share(row, share, seeds) for row in kinds for share in shares]
+    claims = [
+        compare((f"TimeBalance{of}", share), (f"supervised{of}", share), unit=" %")
+        for of in ("", *(f", {network}" for network in wanted["networks"]))
+        for share in wanted["percents"]
+    ]
+    printed = ["timebalance_ucf101", "timebalance_hmdb51", "timebalance_kinetics"]
+    return Question(cells, claims, "labelled videos (%)", printed)

@@ -60,12 +60,12 @@ def test_labels_that_a_class_does_not_have_are_refused_by_name(tmp_path, dataset
 @pytest.mark.parametrize(("videos", "epochs"), [(9, 356), (100, 32), (1600, 2), (9000, 2)])
 def test_as_many_images_pass_as_of_the_embedded_data(tmp_path, videos, epochs):
     own = splits(tmp_path, {"a": videos})
-    params = {**OWN, "epochs": 2, "warmup_epochs": 0.2, "batch_images": 8}
+    params = {**OWN, "epochs": 2, "batch_images": 8}
     fitted = params | fit_to_data(params, own, ())
     assert fitted["epochs"] == epochs
-    assert fitted["warmup_epochs"] == pytest.approx(epochs / 10)
     assert fit_to_data(params, own, ("epochs",)) == {}
-    only = fit_to_data({**params, "max_images": 4}, own, ("warmup_epochs",))
+    assert fit_to_data({**params, "epochs": 0}, own, ()) == {}, "steps say how long"
+    only = fit_to_data({**params, "max_images": 4}, own, ())
     assert only == {"epochs": 800}
 
 
@@ -145,7 +145,7 @@ def test_every_parameter_that_is_fitted_is_one_of_the_pages():
     for name in runs.notebook_names(REPOSITORY):
         declared |= runs.declared_parameters(REPOSITORY / "notebooks" / f"{name}.py")
     assert {
-        *("videos_per_class", "label_list", "epochs", "warmup_epochs", "max_images", "steps"),
+        *("videos_per_class", "label_list", "epochs", "max_images", "steps"),
         *("batch_size", "frames", "tuning_frames", "frame_stride", "global_stride", "clips"),
         *("locals_count", "local_stride", "num_clusters", "level", "dense_step"),
         *("clusters", "recall_at"),

@@ -28,7 +28,12 @@ def test_every_target_of_every_scale_promises_what_its_parameters_make(scale, tm
         jobs = graph.behind(target)
         promised = [figure.name for job in jobs for figure in job.figures if figure.made]
         assert len(promised) == len(set(promised))
-        if target != "supervised_baseline":
+        pages = {
+            os.path.basename(log).removesuffix(".ipynb")
+            for job in graph.targets[target].jobs
+            for log in job.log
+        }
+        if not pages <= {"02_supervised_baseline", "03_transfer"}:  # which tables elsewhere show
             assert promised, f"{target} shows nothing"
 
 

@@ -97,7 +97,7 @@ def test_a_first_step_at_the_paper_s_size(official, tmp_path):
     few = {"epochs": 1, "max_images": 1, "batch_images": 1, "held_out_images": 1}
     first = tmp_path / "smoke" / "first"
     execute_short("11_mosi_pretrain", first, **place, **few)
-    few = {"steps": 1, "batch_size": 2, "test_clips": 1, "train_clips": 1, "videos_per_class": 1}
+    few = {"epochs": 1, "batch_size": 2, "test_clips": 1, "train_clips": 1, "videos_per_class": 1}
     few |= {"baselines": False, "starts": {"mosi": str(first / "backbone.pt")}}
     second = tmp_path / "smoke" / "second"
     done = execute_short("03_transfer", second, **place, **few)

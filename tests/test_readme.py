@@ -19,8 +19,10 @@ from vidssl.runs.provenance import file_hash
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = ROOT / "docs" / "results.md"
+METHOD = ROOT / "docs" / "own_method.md"  # its .smk is read in test_graph.py
 GUIDES = [ROOT / "docs" / "own_data.md", ROOT / "docs" / "batches.md"]
-PAGES = [ROOT / "README.md", RESULTS, *GUIDES]
+PAGES = [ROOT / "README.md", RESULTS, METHOD, *GUIDES]
+OWN = "70"  # pages of the user's own methods are numbered from here on
 TOLD = README + "".join(path.read_text(encoding="utf-8") for path in GUIDES)
 INTERVAL = re.compile(r"(-?\d+(?:\.\d+)?) ± (\d+(?:\.\d+)?)")
 
@@ -92,8 +94,14 @@ def test_every_page_of_docs_is_linked():
 
 
 def test_every_notebook_is_linked():
+    """Those of the house by the README; all, one's own too, by `vidssl pair`'s map."""
     linked = set(re.findall(r"\]\(notebooks/(\w+)\.ipynb\)", README))
-    assert linked == set(runs.notebook_names(ROOT))
+    names = set(runs.notebook_names(ROOT))
+    assert {name for name in names if name < OWN} <= linked <= names
+    drawn = (ROOT / "notebooks" / "00_start_here.py").read_text(encoding="utf-8")
+    assert set(re.findall(r"^# \| \[\w+\]\((\w+)\.ipynb\)", drawn, re.MULTILINE)) == names - {
+        "00_start_here"
+    }
 
 
 def test_it_stays_short():
@@ -151,7 +159,7 @@ def test_prepare_and_flow_run_as_written(tmp_path, monkeypatch):
 def test_what_the_commands_write_is_not_tracked():
     outputs = [word for line in (commands("papermill") + commands("vidssl")) for word in line]
     own = {word for word in outputs if word.startswith("my_runs/")}
-    assert {"my_runs/11.ipynb", "my_runs/12.ipynb"} <= own
+    assert {"my_runs/11.ipynb", "my_runs/03.ipynb"} <= own
     folder = ROOT / "my_runs"
     assert folder.is_dir(), "papermill makes no folders"
     asked = subprocess.run(["git", "check-ignore", *own], cwd=ROOT, capture_output=True, text=True)

@@ -6,7 +6,7 @@ frames. On ``dataset="folder"`` those that nobody gave become what the folder's 
 ==================  ============================================================================
 videos_per_class    no more than the training videos of the smallest class
 epochs              never fewer; as many as show a network as many videos in all as the default
-                    does of the embedded data. warmup_epochs stays the same share of them
+                    does of the embedded data.
 steps               of a fine-tuning: no more than 1,000 passes over its labelled videos
 frame_stride,       the longest, up to the default, at which what a page takes of a video (a clip,
 global_stride,      the global clip, all consecutive clips) fits into three of four videos;
@@ -59,8 +59,6 @@ def fit_to_data(params: Params, splits: Splits, given: Collection[str]) -> dict[
     for rule in RULES:
         changed = rule({**params, **fitted}, splits, lengths)
         fitted |= {k: v for k, v in changed.items() if k not in given and v != params[k]}
-    if "epochs" not in fitted:
-        fitted.pop("warmup_epochs", None)
     if fitted:
         print(_told(params, splits, lengths, fitted))
     return fitted
@@ -92,13 +90,11 @@ def _videos_per_class(params: Params, splits: Splits, lengths: list[int]) -> dic
     return {"videos_per_class": min(asked, min(_sizes(splits).values()))}
 
 
-def _epochs(params: Params, splits: Splits, lengths: list[int]) -> dict[str, float]:
+def _epochs(params: Params, splits: Splits, lengths: list[int]) -> dict[str, int]:
     if not params.get("epochs"):  # none, or 0: steps say how long
         return {}
     videos = min(len(splits.train), params.get("max_images") or len(splits.train))
-    epochs = max(params["epochs"], round(params["epochs"] * EMBEDDED_VIDEOS / videos))
-    warmup = params.get("warmup_epochs", 0) * epochs / params["epochs"]
-    return {"epochs": epochs} | ({"warmup_epochs": round(warmup, 3)} if warmup else {})
+    return {"epochs": max(params["epochs"], round(params["epochs"] * EMBEDDED_VIDEOS / videos))}
 
 
 def _steps(params: Params, splits: Splits, lengths: list[int]) -> dict[str, int]:

@@ -51,6 +51,7 @@ ENTRIES = {  # dictionaries whose entries are known, each with a value of its ki
         "erasings": 1,
     },
 }
+ENTRIES |= {f"{kind}_augmentation": ENTRIES["augmentation"] for kind in ("view", "weak", "strong")}
 
 
 class ParameterError(PlainError, ValueError):

@@ -412,6 +412,21 @@ def read_record(path: Path) -> dict[str, Any]:
     return {**BLANK, **found}
 
 
+def read_whole(path: Path) -> dict[str, Any]:
+    """`read_record` with the metrics that it had no room for, where the run's folder still stands
+    beside the folder of records and holds the same run."""
+    record = read_record(path)
+    name = record["run"].removeprefix(f"{record['scale']}-")
+    told = path.parents[1] / record["scale"] / name / "run.json"
+    if not record.get("only_in_run_json") or not told.exists():
+        return record
+    full = json.loads(told.read_text(encoding="utf-8"))
+    if any(full.get(key) != record[key] for key in ("run", "seconds", "commit")):
+        return record
+    long = {key: full["metrics"][key] for key in record["only_in_run_json"]}
+    return {**record, "metrics": {**record["metrics"], **long}}
+
+
 def _check_record(found: Any, name: str) -> None:
     if not isinstance(found, dict):
         raise ValueError(f"it holds a {type(found).__name__}, no fields")

@@ -22,7 +22,7 @@ from vidssl.progress import in_words
 from vidssl.runs.cells import Cell, Claim, Question, question_of
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.parameters import PlainError, read_yaml
-from vidssl.runs.records import read_record, records_folder
+from vidssl.runs.records import read_whole, records_folder
 from vidssl.visualize.methods import accuracy_beside_printed, accuracy_by_method
 from vidssl.visualize.style import COLUMN_WIDTH, PAGE_WIDTH
 from vidssl.visualize.tables import CHANCE_ROW, accuracy_by_setting
@@ -68,7 +68,7 @@ def records_of(question: Question, root: Path) -> dict[str, dict[str, Any]]:
     for name in question.runs:
         for asked in (name, question.standing_in.get(name, name)):
             if name not in found and (root / f"{asked}.json").exists():
-                found[name] = read_record(root / f"{asked}.json")
+                found[name] = read_whole(root / f"{asked}.json")
     return found
 
 

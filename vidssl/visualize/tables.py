@@ -44,7 +44,7 @@ def learning_curves(
         history: rows such as those of ``metrics.jsonl``: ``step`` and any of the metrics. Missing
             and non-finite values leave a gap in a line.
         metrics: names to plot; by default all that end in loss, error, accuracy or score.
-        by: name of a column whose values are told apart by colour, e.g. "initialisation".
+        by: name of a column whose values are told apart by colour, e.g. "start".
         note: a grey line at the bottom right, e.g. scale and data set.
         width: of the figure, in inches.
 
