@@ -62,6 +62,8 @@ baselines = True  # the yardsticks: linear classifiers of a single frame and of 
 from vidssl import runs
 
 run = runs.start("03_transfer", globals())
+if not starts:
+    raise runs.ParameterError('starts is empty: name one or more, e.g. starts={"scratch": ""}')
 starts = run.starts()
 
 # %% [markdown]

@@ -82,9 +82,11 @@ baselines = False  # linear classifiers of a static frame and of frame differenc
 
 # %%
 from vidssl import runs
+from vidssl.methods import timebalance
 
 run = runs.start("32_timebalance_student", globals())
 taught = method == "timebalance"
+taught_by = timebalance.StudentConfig(blend, distance, labelled_weight, unlabelled_weight)
 pretrained, invariant, distinctive, similarities = run.inputs(
     runs.Need("pretrained", settings={"backbone": backbone, "width": width}, required=False),
     *runs.teacher_needs(fraction, when=taught),
@@ -213,12 +215,9 @@ if about:
 # %%
 import numpy as np
 
-from vidssl.methods import timebalance
-
 scores, degenerate = {}, False
 if taught:
     teachers = timebalance.load_finetuned(invariant, distinctive, fraction, splits.num_classes)
-    taught_by = timebalance.StudentConfig(blend, distance, labelled_weight, unlabelled_weight)
 if taught and blend == "similarity":
     video_ids = [record.video_id for record in [*labelled, *unlabelled]]
     raw = timebalance.load_similarities(similarities).of(video_ids).scores(similarity_clips)

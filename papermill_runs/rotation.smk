@@ -3,14 +3,22 @@
 from vidssl.runs.cells import Cell, Question, in_each
 
 SEEN = ("backbone", "width", "frames", "frame_stride", "size", "short_side")  # as its students see
+DATA = ("dataset", "root", "dataset_options")
 
 
 def seen():
     return {name: graph.parameter("32_timebalance_student", name) for name in SEEN}
 
 
+def as_student(notebook):
+    """What a page must be told to see the students' clips of the students' videos."""
+    told = {n: graph.parameter("32_timebalance_student", n) for n in DATA}
+    return seen() | {n: v for n, v in told.items() if v != graph.parameter(notebook, n)}
+
+
 def pretrain(seed):
-    return graph.run("60_rotation_pretrain", f"rotation_pretrain-s{seed}", seed=seed, **seen())
+    name, page = f"rotation_pretrain-s{seed}", "60_rotation_pretrain"
+    return graph.run(page, name, seed=seed, **as_student(page))
 
 
 def transfer(seed, share):
@@ -25,7 +33,7 @@ def transfer(seed, share):
         label_fraction=float(share) / 100,
         baselines=False,
         seed=seed,
-        **seen(),
+        **as_student("03_transfer"),
     )
 
 

@@ -340,6 +340,11 @@ def test_labels_alone_need_no_teacher(project):
     assert first_cells(TRANSFER, starts={"scratch": ""})["starts"] == {"scratch": ""}
 
 
+def test_a_word_that_is_wrong_is_refused_before_earlier_runs_are_asked_for(project):
+    with pytest.raises(ValueError, match=r"blend='similarty'.*did you mean 'similarity'"):
+        first_cells("32_timebalance_student", blend="similarty")
+
+
 def test_starts_are_found_by_the_method_s_name(project, tmp_path):
     with pytest.raises(runs.MissingInput, match=r"needs starts\.motionfit: no run of 23_motionfit"):
         first_cells(TRANSFER, starts={"scratch": "", "motionfit": ""})
@@ -353,5 +358,9 @@ def test_starts_are_found_by_the_method_s_name(project, tmp_path):
     assert own["starts"] == {"mine": str(weights)}
     with pytest.raises(runs.ParameterError, match=r"no page makes weights of 'mine'; give their"):
         first_cells(TRANSFER, starts={"mine": ""})
+    with pytest.raises(runs.ParameterError, match=r"of 'mosy'.*did you mean 'mosi'\?$"):
+        first_cells(TRANSFER, starts={"mosy": ""})
+    with pytest.raises(runs.ParameterError, match=r'starts is empty: .*starts=\{"scratch": ""\}'):
+        first_cells(TRANSFER, starts={})
     with pytest.raises(runs.MissingInput, match=r"starts\.mine='none\.pt': there is no such file"):
         first_cells(TRANSFER, starts={"mine": "none.pt"})

@@ -270,3 +270,15 @@ def test_the_comparison_has_both_backbones_and_kinetics(graphs, scale):
 def test_low_shot_has_the_paper_s_columns(graphs):
     columns = [c for row, c in asked_of(graphs["paper-hmdb51"], "mosi_lowshot") if row == "MoSI"]
     assert columns == [3, 5, 7, 9, 11, 13, "all"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "dataset", "epochs"),
+    [("paper", "ucf101", 100), ("paper-hmdb51", "hmdb51", 100), ("paper-kinetics", "kinetics", 20)],
+)
+def test_3drotnet_is_pretrained_on_the_students_videos_as_long_as_they(scale, dataset, epochs):
+    behind = runs.load_graph(scale, {}, REPOSITORY).behind("rotation")
+    given = {job.name: json.loads(job.params) for job in behind}
+    assert {told["dataset"] for told in given.values()} == {dataset}
+    first = given["rotation_pretrain-s0"]
+    assert (first["epochs"], first["batch_size"], first["lr"]) == (epochs, 40, 0.001)

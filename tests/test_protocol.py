@@ -106,6 +106,24 @@ def test_steps_are_whole_epochs_whatever_the_number_of_videos():
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"steps": 0, "epochs": 0}, "epochs=0 and steps=0 train nothing"),
+        ({"epochs": 0}, "epochs=0 and steps=0 train nothing"),  # a page without steps
+        ({"steps": -5}, "steps=-5 train nothing"),
+        ({"epochs": -1, "steps": 10}, "epochs=-1"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"accumulate": 0}, "accumulate must be at least 1"),
+        ({"processes": 0}, "processes must be at least 1"),
+        ({"warmup": 10.0}, "warmup=10.0 must be a share of the training"),
+    ],
+)
+def test_a_tuning_that_trains_nothing_is_refused(given, told):
+    with pytest.raises(ValueError, match=told):
+        protocol.Tuning.of(given)
+
+
 def test_epochs_go_before_steps():
     config = protocol.Tuning(steps=40, epochs=300, warmup=1 / 30).config(7, seed=0)
     assert config.epochs == 300

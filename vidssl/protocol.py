@@ -168,13 +168,27 @@ class Tuning:
     processes: int = 1
     launcher: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "accumulate", "processes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.epochs < 0 or (self.epochs == 0 and self.steps < 1):
+            raise ValueError(
+                f"epochs={self.epochs} and steps={self.steps} train nothing: give one of them, "
+                "1 or more"
+            )
+        if not 0 <= self.warmup <= 1:
+            raise ValueError(f"warmup={self.warmup} must be a share of the training, in [0, 1]")
+
     @classmethod
     def of(cls, params: Mapping[str, Any], prefix: str = "", **others: Any) -> Tuning:
         """That of a page's parameters: each field's name, or ``prefix`` and its name, which goes
-        first (``tuning_lr`` beside ``lr``); ``others`` replace them."""
+        first (``tuning_lr`` beside ``lr``); ``others`` replace them. A page that has ``epochs``
+        alone has no steps to fall back on."""
         told = {f.name: params[f.name] for f in fields(cls) if f.name in params}
         told |= {f.name: params[prefix + f.name] for f in fields(cls) if prefix + f.name in params}
-        return cls(**{**told, **others})
+        told |= others
+        return cls(**({"steps": 0} if "epochs" in told else {}) | told)
 
     def config(self, samples: int, seed: int) -> TrainConfig:
         """The same for a data set of so many samples."""

@@ -344,7 +344,8 @@ def test_fractions():
     quarter = label_fraction(records, 0.25, seed=3)
     assert Counter(r.label for r in quarter) == {0: 5, 1: 5}
     assert quarter == labelled_subset(records, 5, seed=3)
-    assert len(label_fraction(records, 0.001, seed=3)) == 2
+    with pytest.warns(UserWarning, match=r"less than one video in 2 of 2 classes: each gets one"):
+        assert len(label_fraction(records, 0.001, seed=3)) == 2
     assert len(label_fraction(records, 1.0, seed=3)) == len(records)
 
 

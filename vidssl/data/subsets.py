@@ -46,6 +46,13 @@ def label_fraction(records: Sequence[VideoRecord], fraction: float, seed: int) -
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction must be in (0, 1], got {fraction}")
     orders = _draw_order(records, seed).values()
+    few = sum(round(fraction * len(ordered)) < 1 for ordered in orders)
+    if few:
+        warnings.warn(
+            f"fraction={fraction} is less than one video in {few} of {len(orders)} classes: each "
+            "gets one, so that the share labelled is larger",
+            stacklevel=2,
+        )
     return [r for ordered in orders for r in ordered[: max(1, round(fraction * len(ordered)))]]
 
 

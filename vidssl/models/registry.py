@@ -27,7 +27,7 @@ def build(
     >>> build("r3d_18", num_classes=10, width=0.25).num_features
     128
     """
-    one_of("name", name, NAMES)
+    one_of("backbone", name, NAMES)
     if in_channels not in (2, 3):
         raise ValueError(f"in_channels must be 3 (RGB) or 2 (optical flow), got {in_channels}")
     if not width > 0:

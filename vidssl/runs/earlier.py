@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vidssl.core import PlainError
+from vidssl.core import PlainError, did_you_mean
 from vidssl.runs.notebooks import notebook_names, notebook_path
 from vidssl.runs.parameters import (
     ParameterError,
@@ -409,9 +409,11 @@ def start_needs(params: Mapping[str, Any], project: Path) -> dict[str, Need]:
             p for p in pages if "backbone.pt" in _names(files_of(notebook_path(p, project), {}))
         ]
         if not path and not makers:
+            methods = dict.fromkeys(p.split("_")[1] for p in notebook_names(project))
+            hint = did_you_mean(name, [FROM_SCRATCH, *methods])
             raise ParameterError(
                 f"starts: no page makes weights of {name!r}; give their path, "
-                f'e.g. starts={{"{name}": "papermill_runs/.../backbone.pt"}}'
+                f'e.g. starts={{"{name}": "papermill_runs/.../backbone.pt"}}{hint}'
             )
         built = {"backbone": params["backbone"], "width": params["width"]}
         needs[name] = Need(f"starts.{name}", (makers or [""])[0], ("backbone.pt",), built)

@@ -64,7 +64,8 @@ def check_inputs(params: Mapping[str, Any], project: Path) -> None:
 def missing_paths(params: Mapping[str, Any], project: Path) -> list[tuple[str, str]]:
     """(parameter, path) of the folders and lists that no page makes and that are not there."""
     named = []
-    for name in (name for name in PATHS if name != "flow"):  # flow is made where it lacks
+    unread = () if params.get("modality", "flow") == "flow" else ("flow",)
+    for name in (name for name in PATHS if name not in unread):
         given = value_in(params, name) or []
         named += [(name, value) for value in (given if isinstance(given, list) else [given])]
     return [(name, value) for name, value in named if located(value, project) is None]
