@@ -11,7 +11,6 @@ from vidssl.core import VideoRecord, normalise
 from vidssl.data import collate, open_dataset
 from vidssl.inference import extract_features, grad_cam, predict, report
 from vidssl.methods import supervised
-from vidssl.methods.baselines import linear_baseline
 from vidssl.protocol import Clips
 from vidssl.training import TrainConfig, fit
 
@@ -99,36 +98,6 @@ def test_half_precision_convolutions_are_refused_on_a_cpu(splits):
             TrainConfig(epochs=1, batch_size=6, precision="bf16"),
             collate=collate,
         )
-
-
-def test_linear_baselines_see_frames_or_differences_only(splits):
-    """Neither tells left from right; both give a distribution for every video."""
-    for kind in ("static_frame", "frame_difference"):
-        outputs = linear_baseline(
-            kind, clips_of(splits.train), clips_of(splits.test), 2, progress=False
-        )
-        assert outputs.values.shape == (len(splits.test), 2)
-        assert outputs.values.sum(axis=1) == pytest.approx(np.ones(len(splits.test)))
-        assert outputs.labels.tolist() == [record.label for record in splits.test]
-
-
-def test_static_frame_baseline_tells_bright_from_dark():
-    class Frames:
-        def __init__(self, seed):
-            self.rng = np.random.default_rng(seed)
-
-        def __len__(self):
-            return 20
-
-        def __getitem__(self, place):
-            if place >= 20:
-                raise IndexError
-            level = 0.3 + 0.4 * (place % 2)
-            clips = torch.from_numpy(self.rng.normal(level, 0.1, (2, 3, 4, 20, 20))).float()
-            return {"clips": clips, "label": place % 2, "video_id": str(place), "failed": []}
-
-    outputs = linear_baseline("static_frame", Frames(0), Frames(1), 2, progress=False)
-    assert (outputs.values.argmax(1) == outputs.labels).all()
 
 
 class OneStage(nn.Module):

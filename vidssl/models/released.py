@@ -94,16 +94,19 @@ def load_tensors(
         if name.startswith(prefix) and (ours := layout.our_name(name.removeprefix(prefix)))
     }
     found = {ours: weights[name] for name, ours in names.items()}
-    refuse_not_finite(found, path)
     try:
-        loaded = _load_all(model, found, classifier)
+        kept = _fitting(model, found, classifier)
     except ValueError as error:
         raise CheckpointError(f"{path}, names behind {prefix!r}: {error}") from None
-    return [name for name in weights if names.get(name) not in loaded]
+    refuse_not_finite(kept, path)
+    model.load_state_dict(kept, strict=False)
+    return [name for name in weights if names.get(name) not in kept]
 
 
-def _load_all(model: VideoNetwork, weights: Mapping[str, Tensor], classifier: bool) -> set[str]:
-    """Load ``weights`` in our names, the classifier's if wanted and fit; names of the loaded."""
+def _fitting(
+    model: VideoNetwork, weights: Mapping[str, Tensor], classifier: bool
+) -> dict[str, Tensor]:
+    """Those of ``weights``, in our names, to be loaded: the classifier's if wanted and fit."""
     differ = differing(model.state_dict(), weights)
     if wrong := sorted(differ.difference(CLASSIFIER)):
         raise ValueError(
@@ -111,9 +114,7 @@ def _load_all(model: VideoNetwork, weights: Mapping[str, Tensor], classifier: bo
             "network of the same name with width=1.0 and in_channels=3"
         )
     skipped = set(CLASSIFIER) if differ or not classifier else set()
-    kept = {name: tensor for name, tensor in weights.items() if name not in skipped}
-    model.load_state_dict(kept, strict=False)
-    return set(kept)
+    return {name: tensor for name, tensor in weights.items() if name not in skipped}
 
 
 def differing(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> set[str]:
