@@ -184,19 +184,20 @@ def test_a_batch_one_run_the_list_and_the_origin(project):
 @pytest.mark.slow
 def test_a_method_of_one_s_own(project, tmp_path):
     """The guide's `.smk` with pace prediction under another name: its test, its page, its table."""
-    own = tmp_path / "clone"
-    shutil.copytree(project, own)
-    shutil.copytree(REPOSITORY / "tests", own / "tests")
-    shutil.copy(REPOSITORY / "tests/methods/test_pace.py", own / "tests/methods/test_own.py")
-    shutil.copy(REPOSITORY / "pyproject.toml", own)
+    clone, name = tmp_path / "clone", "paced"
+    shutil.copytree(project, clone)
+    for folder in ("vidssl", "tests", "docs"):
+        shutil.copytree(REPOSITORY / folder, clone / folder)
+    for file in ("pyproject.toml", "README.md", "tests/methods/test_pace.py"):
+        shutil.copy(REPOSITORY / file, clone / file.replace("pace", name))
     page = (REPOSITORY / "notebooks/50_pace_pretrain.py").read_text(encoding="utf-8")
-    page = page.replace("50_pace_pretrain", "90_own_pretrain").replace(
-        'method="pace"', 'method="own"'
-    )
-    (own / "notebooks/90_own_pretrain.py").write_text(page, encoding="utf-8")
+    for word, other in {"50_pace_pretrain": f"90_{name}_pretrain", '"pace"': f'"{name}"'}.items():
+        page = page.replace(word, other)
+    (clone / f"notebooks/90_{name}_pretrain.py").write_text(page, encoding="utf-8")
     guide = (REPOSITORY / "docs/own_method.md").read_text(encoding="utf-8")
     [example] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
-    (own / "papermill_runs/own.smk").write_text(example, encoding="utf-8")
+    renamed = re.sub(r'own(?=[_"])', name, example)
+    (clone / f"papermill_runs/{name}.smk").write_text(renamed, encoding="utf-8")
     script = block_with("tests/methods/test_NAME.py")
-    shell(script.replace("NAME", "own"), own)
-    assert (own / "my_runs/smoke/figures/smoke_own_lowshot.csv").exists()
+    shell("export PYTHONPATH=$PWD\n" + re.sub(r"NAME|own(?=_)", name, script), clone)
+    assert (clone / f"my_runs/smoke/figures/smoke_{name}_lowshot.csv").exists()
