@@ -98,13 +98,14 @@ def _told(values: list[float]) -> str:
 
 
 def _answers(project: Path) -> Iterator[tuple[Place, str]]:
-    """The cells of every table at every paper scale, and the command that makes them; of several,
-    the first."""
+    """The cells of every table at every paper scale, and the command that makes them; of several
+    scales that of the table's own paper, else the first."""
     found: dict[Place, str] = {}
     for scale in scale_names(project):
         if scale.startswith(PAPER_SCALES):
             for place, table in _cells(load(scale, project=project)):
-                found.setdefault(place, f"vidssl run {table} --scale {scale}")
+                if place not in found or scale == f"{PAPER_SCALES}-{table.partition('_')[0]}":
+                    found[place] = f"vidssl run {table} --scale {scale}"
     yield from found.items()
 
 
