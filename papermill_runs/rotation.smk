@@ -4,6 +4,7 @@ from vidssl.runs.cells import Cell, Question, in_each
 
 SEEN = ("backbone", "width", "frames", "frame_stride", "size", "short_side")  # as its students see
 DATA = ("dataset", "root", "dataset_options")
+TUNED = ("steps", "epochs", "lr", "warmup", "weight_decay")  # as TimeBalance's teachers are
 
 
 def seen():
@@ -14,6 +15,14 @@ def as_student(notebook):
     """What a page must be told to see the students' clips of the students' videos."""
     told = {n: graph.parameter("32_timebalance_student", n) for n in DATA}
     return seen() | {n: v for n, v in told.items() if v != graph.parameter(notebook, n)}
+
+
+def as_teacher():
+    """What a fine-tuning must be told to be that of the table's pretrained rows."""
+    page = "30_timebalance_teachers"
+    told = {name: graph.parameter(page, f"tuning_{name}") for name in TUNED}
+    shared = {name: graph.parameter(page, name) for name in ("augmentation", "batch_size")}
+    return told | shared | {"accumulate": 1}
 
 
 def pretrain(seed):
@@ -34,6 +43,7 @@ def transfer(seed, share):
         baselines=False,
         seed=seed,
         **as_student("03_transfer"),
+        **as_teacher(),
     )
 
 
