@@ -9,6 +9,7 @@ changed; the visualize room counts for jobs that publish figures only.
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import json
@@ -109,7 +110,7 @@ class Graph:
         stands = Path(config["folder"]) if "folder" in config else None
         self.given = Given(config.get("overrides", {}), folder=stands, project=self.project)
         self.threads = max(1, (os.cpu_count() or 1) // int(config.get("jobs", 1)))
-        self.sections = scale_file(self.scale, self.project)
+        self.sections = copy.deepcopy(scale_file(self.scale, self.project))  # read once for all
         self.jobs: dict[str, Job] = {}
         self.targets: dict[str, Target] = {}
         self.questions: dict[str, Callable[[], Question]] = {}  # of tables, by their names
