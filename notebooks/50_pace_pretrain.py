@@ -34,7 +34,7 @@ augmentation = {
 }  # what is not named is off
 steps = 800  # whole epochs of about so many steps
 epochs = 0  # or so many epochs
-batch_size = 8  # videos; a step holds one clip a pace: 4 clips of each
+batch_size = 8  # videos; a step holds one clip a pace of each
 lr = 0.002
 warmup = 0.1  # share of the training
 weight_decay = 1e-4
@@ -92,8 +92,6 @@ figure
 # A network that has learned nothing is right as often as chance is.
 
 # %%
-import numpy as np
-
 network, _ = protocol.start_network(
     "", backbone=backbone, width=width, num_classes=len(paces), seed=seed
 )
@@ -102,11 +100,7 @@ network, _ = protocol.start_network(
 def pretext_accuracy():
     """Share of held-out clips whose pace is named, and which were taken for which."""
     said = pace.predict_paces(network, test_set)
-    confusion = np.zeros((len(paces), len(paces)), int)
-    for probabilities in said.values:
-        np.add.at(confusion, (np.arange(len(paces)), probabilities.argmax(axis=1)), 1)
-    unread = len(paces) * len(said.failed)
-    return np.trace(confusion) / (confusion.sum() + unread), confusion, said.failed
+    return *protocol.judge_pretext(said), said.failed
 
 
 chance = 1 / len(paces)

@@ -34,7 +34,7 @@ augmentation = {
 }  # what is not named is off
 steps = 800  # whole epochs of about so many steps
 epochs = 0  # or so many epochs
-batch_size = 8  # videos; a step holds four turns of one clip clips of each
+batch_size = 8  # videos; a step holds four turns of one clip of each
 lr = 0.002
 warmup = 0.1  # share of the training
 weight_decay = 1e-4
@@ -84,8 +84,6 @@ figure
 # A network that has learned nothing is right as often as chance is.
 
 # %%
-import numpy as np
-
 network, _ = protocol.start_network(
     "", backbone=backbone, width=width, num_classes=rotation.TURNS, seed=seed
 )
@@ -94,11 +92,7 @@ network, _ = protocol.start_network(
 def pretext_accuracy():
     """Share of held-out clips whose turn is named, and which were taken for which."""
     said = rotation.predict_turns(network, test_set)
-    confusion = np.zeros((rotation.TURNS, rotation.TURNS), int)
-    for probabilities in said.values.reshape(-1, rotation.TURNS, rotation.TURNS):
-        np.add.at(confusion, (np.arange(rotation.TURNS), probabilities.argmax(axis=1)), 1)
-    unread = 2 * rotation.TURNS * len(said.failed)
-    return np.trace(confusion) / (confusion.sum() + unread), confusion, said.failed
+    return *protocol.judge_pretext(said), said.failed
 
 
 chance = 1 / rotation.TURNS

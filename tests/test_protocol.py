@@ -291,3 +291,15 @@ def test_a_loss_that_is_no_number_says_what_to_do(splits):
     tuning = protocol.Tuning(epochs=3, batch_size=4, lr=1e30)
     with pytest.raises((ValueError, FloatingPointError), match="lr"):
         protocol.fine_tune(network, splits.train, CLIPS, tuning, **QUIET)
+
+
+def test_a_pretext_task_counts_the_clips_of_unreadable_videos():
+    told = np.stack([np.eye(3), np.eye(3)[[0, 2, 2]]])  # the second video's middle clip is wrong
+    outputs = Outputs(
+        values=told, labels=np.zeros(2), video_ids=["a", "b"], failed=["c: gone"], failed_labels=[0]
+    )
+    accuracy, confusion = protocol.judge_pretext(outputs)
+    assert accuracy == pytest.approx(5 / 9)
+    assert confusion.tolist() == [[2, 0, 0], [0, 1, 1], [0, 0, 2]]
+    turned = replace(outputs, values=told[:, None].repeat(2, axis=1))  # two clips of each video
+    assert protocol.judge_pretext(turned)[0] == pytest.approx(10 / 18)

@@ -339,11 +339,12 @@ def judge(
     outputs = predict(network, clips.even(splits.test, test_clips), **options)
     seconds = (time.perf_counter() - began) / len(splits.test)
     fitted = predict(network, clips.even(labelled, train_clips), **options)
+    test = judged_outputs(outputs, splits)
     return Judgement(
-        test=judged_outputs(outputs, splits),
+        test=test,
         train=report(fitted, splits.class_names),
         outputs=outputs,
-        groups=group_accuracies(judged_outputs(outputs, splits), class_groups(splits.class_names)),
+        groups=group_accuracies(test, class_groups(splits.class_names)),
         seconds_a_video=seconds,
     )
 
@@ -358,6 +359,21 @@ def judged_outputs(outputs: Outputs, splits: Splits) -> Report:
             "must not shrink"
         )
     return found
+
+
+def judge_pretext(outputs: Outputs) -> tuple[float, np.ndarray]:
+    """Accuracy, and the confusion (P, P), of a task in which a clip's label is its place among P.
+
+    ``outputs`` hold probabilities (V, ..., P, P), one row a clip; all clips of a video that could
+    not be read count as wrong, and are in no cell of the confusion.
+    """
+    classes = outputs.values.shape[-1]
+    said = outputs.values.reshape(-1, classes, classes).argmax(axis=-1)
+    confusion = np.zeros((classes, classes), int)
+    np.add.at(confusion, (np.arange(classes), said), 1)
+    clips_a_video = int(np.prod(outputs.values.shape[1:-1]))
+    unread = clips_a_video * len(outputs.failed)
+    return np.trace(confusion) / (confusion.sum() + unread), confusion
 
 
 def judge_together(streams: Sequence[Mapping[str, np.ndarray]], splits: Splits) -> Report:

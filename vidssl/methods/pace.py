@@ -19,14 +19,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from vidssl.core import normalise
 from vidssl.data import random_clip, uniform_clips
 from vidssl.inference import Outputs, run_videos
-from vidssl.losses import multi_clip_loss
+from vidssl.methods.supervised import place_step
 from vidssl.training import Batch, Metrics, StepContext
 
 
@@ -49,11 +48,7 @@ def paced_clips(
 
 def training_step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
     """Cross-entropy of the pace of ``batch["clips"]`` (B, P, 3, T, H, W), which is its place."""
-    clips = batch["clips"]
-    logits = model(normalise(clips.flatten(0, 1))).unflatten(0, clips.shape[:2])
-    paces = torch.arange(clips.shape[1], device=logits.device).expand(len(clips), -1)
-    accuracy = (logits.argmax(dim=-1) == paces).float().mean().item()
-    return multi_clip_loss(logits, paces), {"pretext_accuracy": accuracy}
+    return place_step(model, batch["clips"])
 
 
 def predict_paces(model: nn.Module, dataset: Dataset, **options) -> Outputs:

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from vidssl.core import expect_shape, normalise
 from vidssl.inference import Outputs, run_videos
-from vidssl.losses import multi_clip_loss
+from vidssl.methods.supervised import place_step
 from vidssl.training import Batch, Metrics, StepContext
 
 TURNS = 4  # by 0, 90, 180 and 270 degrees, counted against the clock
@@ -42,11 +42,7 @@ def turned(clips: Tensor) -> Tensor:
 
 def training_step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
     """Cross-entropy of the turns of the clips ``batch["clips"]`` (B, R, 3, T, S, S)."""
-    clips = turned(batch["clips"].flatten(0, 1))
-    logits = model(normalise(clips.flatten(0, 1))).unflatten(0, clips.shape[:2])
-    turns = torch.arange(TURNS, device=logits.device).expand(len(clips), -1)
-    accuracy = (logits.argmax(dim=-1) == turns).float().mean().item()
-    return multi_clip_loss(logits, turns), {"pretext_accuracy": accuracy}
+    return place_step(model, turned(batch["clips"].flatten(0, 1)))
 
 
 def predict_turns(model: nn.Module, dataset: Dataset, **options) -> Outputs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from vidssl.core import normalise
@@ -29,3 +30,11 @@ def training_step(prepare: Callable[[Tensor], Tensor] = normalise) -> TrainingSt
         return multi_clip_loss(logits, label), {"train_accuracy": right.float().mean().item()}
 
     return step
+
+
+def place_step(model: nn.Module, clips: Tensor) -> tuple[Tensor, Metrics]:
+    """The multi-clip loss of clips (B, P, 3, T, H, W) whose label is their place among P."""
+    logits = model(normalise(clips.flatten(0, 1))).unflatten(0, clips.shape[:2])
+    places = torch.arange(clips.shape[1], device=logits.device).expand(len(clips), -1)
+    accuracy = (logits.argmax(dim=-1) == places).float().mean().item()
+    return multi_clip_loss(logits, places), {"pretext_accuracy": accuracy}

@@ -14,7 +14,6 @@ from typing import Any
 Place = tuple[str, Any]  # a row and a column
 ACCURACIES = {"top1_accuracy": "top1_accuracy", "train_accuracy": "train_accuracy"}
 YARDSTICKS = {"static frame": "static_frame_", "frame difference": "frame_difference_"}
-DRAWN = ("settings", "methods", "beside printed")
 
 
 @dataclass(frozen=True)

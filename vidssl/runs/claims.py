@@ -110,14 +110,11 @@ def _answers(project: Path) -> Iterator[tuple[Place, str]]:
 
 
 def _cells(graph: Graph) -> Iterator[tuple[Place, str]]:
-    for table in graph.questions:
-        for cell in graph.question(table).cells:
-            dataset = cell.dataset or _dataset_of(graph, cell.runs)
+    questions = {table: graph.question(table) for table in graph.questions}  # fills the jobs
+    told = {graph.run_id(job): job.params for job in graph.jobs.values()}
+    for table, question in questions.items():
+        for cell in question.cells:
+            first = json.loads(told[cell.runs[0]]) if cell.runs else {}
+            dataset = cell.dataset or first.get("dataset", "")
             for metric in cell.metrics:
                 yield Place(dataset, cell.row, str(cell.column), metric), table
-
-
-def _dataset_of(graph: Graph, runs: list[str]) -> str:
-    """The data set of a cell's first run."""
-    jobs = {graph.run_id(job): job for job in graph.jobs.values()}
-    return json.loads(jobs[runs[0]].params).get("dataset", "") if runs else ""
