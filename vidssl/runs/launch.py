@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, TextIO
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.execute import RunFailed, holder_of, is_held, locked, this_process
 from vidssl.runs.given import Given
-from vidssl.runs.graph import Graph, load, results
+from vidssl.runs.graph import Graph, Job, load, results
 from vidssl.runs.inputs import missing_paths
 from vidssl.runs.notebooks import notebook_path
 from vidssl.runs.parameters import declared_parameters
@@ -65,12 +65,12 @@ def run_target(
     config = {"target": target, "scale": scale, "jobs": jobs, "overrides": dict(given)}
     config |= {"project": str(project), "folder": os.getcwd()}  # Snakemake works in `root`
     config |= {"runs_root": str(root), "dry_run": dry_run}
-    graph = load(scale, config, project)  # refuses what is unknown, at once
-    graph.behind(target)
+    graph = load(scale, config, project)
+    jobs = graph.behind(target)  # refuses what is unknown, at once
     config["settings"] = _settings_of_runs(root, scale, settings)
     if dry_run:
         return _dry_run(target, project, root, config)
-    _refuse_missing_data(graph, target)
+    _refuse_missing_data(graph, target, jobs)
     with locked(root, LOCK) as lock:
         _refuse_after_a_kill(root, project, unlock)
         text = json.dumps({**config, "engine_of": this_process()})
@@ -81,10 +81,9 @@ def run_target(
     return status
 
 
-def _refuse_missing_data(graph: Graph, target: str) -> None:
+def _refuse_missing_data(graph: Graph, target: str, jobs: Sequence[Job]) -> None:
     """MissingInput that names all folders and lists that runs to come read and nobody makes, before
     the first one starts."""
-    jobs = graph.behind(target)
     made = [Path(graph.path(os.path.dirname(job.marker))) for job in jobs]
     lacking: dict[tuple[str, str], None] = {}
     for job in (job for job in jobs if job.log and not (graph.root / job.marker).exists()):
