@@ -20,7 +20,7 @@ from vidssl.files import drop_output
 from vidssl.runs import provenance
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.notebooks import notebook_code, notebook_path, pair_text
-from vidssl.runs.parameters import parameters_for
+from vidssl.runs.parameters import parameters_to_run
 from vidssl.runs.records import CHECKPOINTS, WAITING
 
 LOCK = ".lock"  # in a folder in use; it says by whom
@@ -58,7 +58,7 @@ def execute(
     path = notebook_path(notebook, project)
     folder = Path(folder).resolve()
     own = {"run_folder": provenance.short(folder, project)}
-    given = parameters_for(path.stem, scale, {**(parameters or {}), **own}, project)
+    given = parameters_to_run(path.stem, scale, {**(parameters or {}), **own}, project)
     with locked(folder):
         output = folder / f"{path.stem}.ipynb"
         _make_room(folder, output, _attempt_key(path, given, after))

@@ -33,6 +33,7 @@ from vidssl.runs.parameters import (
     declared_parameters,
     overlaid,
     parameters_for,
+    parameters_to_run,
     scale_file,
     text_of,
 )
@@ -234,7 +235,7 @@ class Graph:
     ) -> Job:
         path = notebook_path(notebook, self.project)
         chosen = overlaid(parameters, self.given.of(path.stem))
-        given = parameters_for(path.stem, self.scale, chosen, self.project)
+        given = parameters_to_run(path.stem, self.scale, chosen, self.project)
         made = self._embedded(path, given, data, priority)
         after = [*after, *made]
         for job in made:

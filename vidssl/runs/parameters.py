@@ -32,6 +32,7 @@ from vidssl.runs.provenance import find_project
 PLAIN_TYPES = (bool, int, float, str, list, dict, type(None))
 INJECTED = "# Parameters"  # how the cell that papermill adds begins
 OTHER_SECTIONS = ("common", "data", "targets")
+PAPER_SCALES = "paper"  # how the names of the scales with the papers' own data and lengths begin
 ENTRIES = {  # dictionaries whose entries are known, each with a value of its kind
     "dataset_options": {  # of `vidssl.data.open_dataset`
         "annotations": "",
@@ -56,6 +57,10 @@ ENTRIES |= {f"{kind}_augmentation": ENTRIES["augmentation"] for kind in ("view",
 
 class ParameterError(PlainError, ValueError):
     """A parameter that a notebook does not have, or a value of the wrong kind."""
+
+
+class NoSchedule(ParameterError):
+    """A paper's scale that does not say how long a page trains."""
 
 
 def declared_parameters(path: str | Path) -> dict[str, Any]:
@@ -373,6 +378,27 @@ def parameters_for(
     common = {k: v for k, v in sections.get("common", {}).items() if takes(declared, k)}
     given = overlaid(overlaid(common, sections.get(path.stem, {})), overrides or {})
     return _resolved(check_parameters({**given, "scale": scale}, declared, path.stem), declared)
+
+
+def parameters_to_run(
+    notebook: str,
+    scale: str,
+    overrides: Mapping[str, Any] | None = None,
+    project: Path | None = None,
+) -> dict[str, Any]:
+    """`parameters_for` a run. NoSchedule where a paper's scale does not say how long the page
+    trains: full-size networks would train by the mini scale's schedule."""
+    given = parameters_for(notebook, scale, overrides, project)
+    trains = "epochs" in declared_parameters(notebook_path(notebook, project))
+    if trains and scale.startswith(PAPER_SCALES) and not {"epochs", "steps"} & given.keys():
+        others = [name for name in scale_names(project) if name.startswith(PAPER_SCALES)]
+        able = [name for name in others if "epochs" in parameters_for(notebook, name, {}, project)]
+        raise NoSchedule(
+            f"{notebook}: papermill_runs/{scale}.yaml does not say how long it trains: "
+            f"{'use scale ' + ' or '.join(able) + ', ' if able else ''}give -p epochs, or add a "
+            "section for it"
+        )
+    return given
 
 
 def usual_settings(
