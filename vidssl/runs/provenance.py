@@ -184,6 +184,16 @@ def device_name() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores"
 
 
+def cpu_name() -> str:
+    """The processor as it calls itself; the machine's kind where nobody says."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:  # no Linux
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
+    return names[0] if names else platform.machine()
+
+
 def short(path: Path, project: Path) -> str:
     """A path as readers are told it: relative to the project where it lies inside."""
     return str(path.relative_to(project) if path.is_relative_to(project) else path)
