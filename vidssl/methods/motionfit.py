@@ -48,7 +48,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from vidssl.core import derive_seed, expect_shape, normalise, one_of
-from vidssl.data.clip_table import ClipTable
+from vidssl.data.clip_table import MAPPED, ClipTable, RowFile
 from vidssl.evaluation import Clusters, kmeans, retrieval_recall, retrieval_rows
 from vidssl.inference import Outputs, apply, run_videos
 from vidssl.losses import clip_order_loss, multi_clip_loss, shuffle_clips
@@ -266,18 +266,19 @@ def clip_features(
     def pooled(network: nn.Module, clips: Tensor) -> Tensor:
         return OUTPUTS[output](network, network.forward_features(prepare(clips)))
 
-    rows, times, names, failed = [], [], [], []
+    rows, times, names, failed = RowFile(), [], [], []
     loader = DataLoader(dataset, batch_size=None, num_workers=num_workers)
     for sample in tracked(loader, "clip features", shown=progress):
         failed += sample["failed"]
         names += [sample["video_id"]] * len(sample["times"])
         times.append(sample["times"])
         if len(sample["times"]):
-            rows.append(apply(model, sample["clips"], pooled, batch=batch_clips, device=device))
+            made = apply(model, sample["clips"], pooled, batch=batch_clips, device=device)
+            rows.add(made.numpy())
     if not rows:
         raise RuntimeError(f"none of {len(failed)} videos could be read; first: {failed[0]}")
     start, stop = torch.cat(times).numpy().T
-    return ClipTable(np.array(names), start, stop, torch.cat(rows).numpy()), failed
+    return ClipTable(np.array(names), start, stop, rows.rows()), failed
 
 
 def segment_features(
@@ -380,7 +381,12 @@ def matched_boundaries(found: Sequence[float], true: Sequence[float], tolerance:
 def segment_table(
     features: ClipTable, level: str, percentile: float = 75.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Segment features (S, D) of all videos, and the segment (N,) of each row of ``features``."""
+    """Segment features (S, D) of all videos, and the segment (N,) of each row of ``features``.
+
+    At level "clip" of a table that lies on disk these are its rows as they lie there.
+    """
+    if level == "clip" and features.values.nbytes > MAPPED:
+        return features.values, np.arange(len(features))
     segments, index, count = [], np.empty(len(features), np.int64), 0
     for rows in features.rows_of.values():
         means, places = segment_features(features.values[rows], level, percentile)

@@ -116,6 +116,7 @@ class Graph:
         self.targets: dict[str, Target] = {}
         self.questions: dict[str, Callable[[], Question]] = {}  # of tables, by their names
         self.additions: list[tuple[str, Callable[[], Question]]] = []  # to the tables of others
+        self._usual: dict[str, dict[str, Any]] = {}  # parameters of a notebook that no job changes
         self._hashed: dict[tuple, str] = {}
         self._asked: dict[str, Job] = {}
 
@@ -127,9 +128,11 @@ class Graph:
 
     def parameter(self, notebook: str, name: str) -> Any:
         """What a parameter of ``notebook`` is at this scale where a job does not change it."""
-        declared = declared_parameters(notebook_path(notebook, self.project))
-        given = parameters_for(notebook, self.scale, self.given.of(notebook), self.project)
-        return {**declared, **given}[name]
+        if notebook not in self._usual:
+            declared = declared_parameters(notebook_path(notebook, self.project))
+            given = parameters_for(notebook, self.scale, self.given.of(notebook), self.project)
+            self._usual[notebook] = {**declared, **given}
+        return self._usual[notebook][name]
 
     def target(self, make: Callable[[], Any]) -> Callable[[], Any]:
         """Decorate a function that returns jobs: `vidssl run` can be asked for its name.
@@ -288,7 +291,8 @@ class Graph:
 
     def path(self, *parts: str) -> str:
         """A path under the runs' root as notebooks are given it: relative to the project."""
-        return provenance.short(Path(os.path.normpath(self.root.joinpath(*parts))), self.project)
+        path = os.path.normpath(os.path.join(self.root, *parts))
+        return path.removeprefix(f"{self.project}{os.sep}")
 
     def note_results(self, target: str) -> None:
         """Leave the jobs behind a target for `results`. ValueError where they do not fit."""
