@@ -415,7 +415,7 @@ def yardsticks(
 
 
 def class_groups(class_names: Sequence[str]) -> list[str]:
-    """The group of each class of the embedded data (repetitive, ordered, appearance); else []."""
+    """The group of each class of the embedded data (see `vidssl.data.scenes.CLASSES`); else []."""
     groups = {each.name: each.group for each in CLASSES}
     return [groups[name] for name in class_names] if set(class_names) <= set(groups) else []
 
