@@ -40,6 +40,7 @@ from vidssl.data import (
     random_clips,
     uniform_clips,
 )
+from vidssl.data.datasets import squeezed
 from vidssl.data.frame_store import FrameStore
 from vidssl.data.scenes import CLASSES
 from vidssl.data.transforms import NOT_AUGMENTED
@@ -62,8 +63,9 @@ class Clips:
     """Which clips a network sees, in training and in tests.
 
     Args:
-        frames, stride: a clip's frames and the gap between them.
+        frames, stride: a clip's frames and the gap between them; 0: spread over the whole video.
         size: px, cut from frames (or flow) whose short side is ``short_side``.
+        whole_frame: frames become squares of ``short_side`` first, so that crops keep the sides.
         augmentation: what training clips go through.
         modality: "rgb", or "flow", which is read from the folder ``flow``, where it was extracted
             from the videos below ``root``.
@@ -79,15 +81,18 @@ class Clips:
     flow: str = ""
     root: str = ""
     store: FrameStore | None = None
+    whole_frame: bool = False
 
     def __post_init__(self) -> None:
         one_of("modality", self.modality, tuple(CHANNELS))
+        if self.whole_frame and self.modality != "rgb":
+            raise ValueError("whole_frame is of RGB alone: flow keeps its px, so its crop is cut")
 
     @classmethod
     def of(cls, params: Mapping[str, Any], **others: Any) -> Clips:
         """Those of a page's parameters; ``others`` are fields that are not, or go first."""
-        told = {name: params[name] for name in ("frames", "size", "short_side", "modality")
-                if name in params}  # fmt: skip
+        names = ("frames", "size", "short_side", "modality", "whole_frame")
+        told = {name: params[name] for name in names if name in params}
         told["stride"] = params.get("frame_stride", 1)
         told["augmentation"] = Augmentation.of(params.get("augmentation", {}))
         return cls(**{**told, **others})
@@ -128,10 +133,15 @@ class Clips:
         choose = partial(choose, frames=self.frames, stride=self.stride)
         return ClipDataset(records, self.source, choose, TestTransform(self.size, self.short_side))
 
+    def plain(self, frames: np.ndarray) -> Tensor:
+        """Decoded frames (N, T, H, W, 3), or those of one clip, as tests see them."""
+        seen = squeezed(frames, self.short_side) if self.whole_frame else frames
+        return TestTransform(self.size, self.short_side)(seen)
+
     @property
     def source(self) -> RGBFrames | StoredFlow:
         if self.modality == "rgb":
-            return RGBFrames(self.short_side, self.store)
+            return RGBFrames(self.short_side, self.store, self.whole_frame)
         return StoredFlow(self.flow, self.root, self.short_side)
 
 

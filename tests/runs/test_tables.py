@@ -160,6 +160,24 @@ def test_differences_of_differences_and_yardsticks():
     assert "frame difference" not in results.shown().index, "not measured, though it was run"
 
 
+def test_a_figure_says_which_row_does_not_fit_what_it_was_trained_on():
+    question, found = small({"a": [0.5, 0.6], "b": [0.1, 0.2]})
+    for name, each in found.items():
+        row = name.split("-")[1]
+        each["metrics"][f"{row}_train_accuracy"] = {"a": 0.95, "b": 0.2}[row]
+    told = "does not fit its training videos: b (20 %)"
+    results = Results(question, found)
+    assert str(results).endswith(f"\n{told}")
+    assert results.figure().get_supxlabel() == f"embedded · mini · {told}"
+    both = {"top1_accuracy": "test", "train_accuracy": "training"}
+    drawn = Results(replace(question, panels=both), found).figure()
+    assert [axis.get_title() for axis in drawn.axes] == ["test", "training"]
+    for each in found.values():
+        each["metrics"] = {k: max(v, 0.9) for k, v in each["metrics"].items()}
+    fitting = Results(question, found)
+    assert (fitting.unfitted, fitting.figure().get_supxlabel()) == ("", "embedded · mini")
+
+
 def test_two_scales_two_data_sets_and_two_runs_of_a_seed_are_refused():
     question, found = small({"a": [0.5, 0.6], "b": [0.3, 0.3]})
     found["mini-b-s1"]["scale"] = "gpu"

@@ -33,6 +33,7 @@ from vidssl.data.flow_files import (
 )
 from vidssl.data.frame_store import FrameStore
 from vidssl.data.records import is_image, require_files
+from vidssl.data.resize import resize
 from vidssl.data.transforms import random_crop, resize_short_side
 
 Key = int | tuple[int, int]
@@ -50,14 +51,25 @@ _TRIES = 20
 
 @dataclass(frozen=True)
 class RGBFrames:
-    """Source of frames (N, T, H, W, 3) uint8 at ``short_side``, of ``store`` or decoded."""
+    """Source of frames (N, T, H, W, 3) uint8 at ``short_side``, of ``store`` or decoded.
+
+    ``whole`` squeezes them to squares, so that a crop keeps what stands at the sides.
+    """
 
     short_side: int
     store: FrameStore | None = None
+    whole: bool = False
 
     def __call__(self, record: VideoRecord, choose: Choose) -> np.ndarray:
         """Frames of ``record`` at the indices (N, T) that ``choose(num_frames)`` names."""
-        return resized_frames(record.path, choose, self.short_side, self.store)
+        frames = resized_frames(record.path, choose, self.short_side, self.store)
+        return squeezed(frames, self.short_side) if self.whole else frames
+
+
+def squeezed(frames: np.ndarray, side: int) -> np.ndarray:
+    """Whole frames (..., H, W, 3) as squares (..., side, side, 3), whatever their shape was."""
+    squares = resize(frames.reshape(-1, *frames.shape[-3:]), side, side)
+    return squares.reshape(*frames.shape[:-3], side, side, -1)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from vidssl.runs.inputs import (
     make_videos,
     open_flow,
     open_inputs,
+    share_caveats,
 )
 from vidssl.runs.notebooks import notebook_code, notebook_path
 from vidssl.runs.parameters import (
@@ -97,12 +98,12 @@ class Run:
     def open_dataset(self, labelled: bool = False, whole: bool = True) -> Splits:
         """The data set that this run's parameters name, see `inputs.open_inputs`.
 
-        What `Splits.caveats` says of it is printed and goes into the run's record. On videos of
-        one's own the sizes that nobody gave are fitted to them, in ``params`` and in the notebook's
-        variables: see `vidssl.runs.fitting`.
+        What `Splits.caveats` and `share_caveats` say is printed and goes into the record. On videos
+        of one's own the sizes that nobody gave are fitted to them, in ``params`` and in the
+        notebook's variables: see `vidssl.runs.fitting`.
         """
         splits = open_inputs(self.params, labelled, whole)
-        self.caveats = splits.caveats
+        self.caveats = splits.caveats | share_caveats(self.params, splits)
         if self.caveats:
             print(f"{splits.name}: {json.dumps(self.caveats)}")
         fitted = fit_to_data(self.params, splits, self.given)
@@ -460,7 +461,7 @@ def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
     """Top-1 accuracies of the runs of the same name in several folders of all runs, each a fold.
 
     Every fold has its own test videos (`test_groups`), which count once each. ValueError for folds
-    that hold out the same groups, FileNotFoundError for one without records.
+    that hold out a group in common, FileNotFoundError for one without records.
     """
     found: dict[tuple[str, str], list[tuple[int, int]]] = {}
     held_out: dict[tuple[str, str], Path] = {}
@@ -469,13 +470,13 @@ def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
             videos = record["metrics"].get("test_videos")
             if videos is None:
                 continue
-            groups = json.dumps(_test_groups(record["parameters"]))
-            other = held_out.setdefault((record["run"], groups), root)
-            if other != root:
-                raise ValueError(
-                    f"{other} and {root} hold out the same test_groups {groups} in "
-                    f"{record['run']}: they are no two folds"
-                )
+            for group in map(str, _test_groups(record["parameters"]) or ["drawn"]):
+                other = held_out.setdefault((record["run"], group), root)
+                if other != root:
+                    raise ValueError(
+                        f"{other} and {root} both hold out the test group {group!r} in "
+                        f"{record['run']}: they are no two folds"
+                    )
             for metric, value in record["metrics"].items():
                 if metric.endswith("top1_accuracy") and value is not None:
                     counted = (round(value * videos), videos)

@@ -39,7 +39,8 @@ NOT_DRAWN = ("train_accuracy", "auc_score", DIFFERENCE)
 WITH_CHANCE = ("top1_accuracy", "pretext_accuracy", "recall")
 ANSWERS = {1: "held", 0: "open", -1: "against"}  # by the sign that was expected
 TOLD = ["points", "seeds", "seen from", "expected", "answer"]
-NAMED = 3  # runs that a line names
+FITS = 0.8  # of the videos trained on; a network that knows fewer was stopped before it fitted them
+NAMED = 3  # runs, or rows, that a line names
 
 
 class UnfitRuns(PlainError, ValueError):
@@ -124,6 +125,7 @@ class Results:
         runs, spent = counted(len(self.sources), "run"), in_words(self.minutes * 60)
         told = f"{self.question.name}: {self.question.about}\n{runs}, {spent} in all"
         told += f"\nnot run: {_some(self.not_run)}" if self.not_run else ""
+        told += f"\n{self.unfitted}" if self.unfitted else ""
         return told + "".join(f"\n{line}" for line in self.lacking)
 
     @property
@@ -137,6 +139,17 @@ class Results:
                 told = f"{cell.row}, {cell.column}: its records have no {names[0]!r}"
                 lacking.append(told + did_you_mean(names[0], sorted(held)))
         return lacking
+
+    @property
+    def unfitted(self) -> str:
+        """Which rows know less than `FITS` of the videos that they were trained on, and what share
+        in the column where it is least; "" where all fit."""
+        low: dict[str, float] = {}
+        for row in self.rows:
+            if row["metric"] == "train_accuracy" and row["mean"] < FITS:
+                low[row["row"]] = min(row["mean"], low.get(row["row"], 1.0))
+        told = [f"{name} ({100 * share:.0f} %)" for name, share in low.items()]
+        return f"does not fit its training videos: {_some(told)}" if told else ""
 
     @property
     def sources(self) -> dict[str, Mapping[str, Any]]:
@@ -234,7 +247,8 @@ class Results:
     def figure(self) -> Figure:
         """The table drawn, as its question says."""
         about, shown = self.question, self.question.shown
-        own = [r for r in self.rows if self._is_own(r) and r["metric"] not in NOT_DRAWN]
+        left_out = set(NOT_DRAWN) - set(about.panels)
+        own = [r for r in self.rows if self._is_own(r) and r["metric"] not in left_out]
         own = [row for row in own if not shown or row["row"] in shown]
         if about.draw == "beside printed":
             quoted = [row for row in self.rows if row["paper"] is not None]
@@ -242,8 +256,9 @@ class Results:
         if about.draw == "methods":
             return accuracy_by_method(own)
         look: dict[str, Any] = {"setting": about.setting, "metric": about.measured}
-        if about.note:
-            look["note"] = f"{self.dataset} · {self.scale} · {about.note}"
+        if about.note or self.unfitted:
+            told = (self.dataset, self.scale, about.note, self.unfitted)
+            look["note"] = " · ".join(filter(None, told))
         wide = about.panels or len({row["column"] for row in own}) > 8
         look["width"] = PAGE_WIDTH if wide else COLUMN_WIDTH
         if about.panels:

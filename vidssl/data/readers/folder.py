@@ -192,7 +192,7 @@ def open_folder(source: Source) -> Splits:
     train = [record for record in records if record.group not in held_out]
     test = [record for record in records if record.group in held_out]
     splits = Splits(train, test, sorted({record.class_name for record in records}))
-    require_classes(splits)
+    require_classes(splits, untested=splits.class_names if groups else ())
     return splits
 
 
