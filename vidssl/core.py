@@ -18,9 +18,11 @@ where a clip is standardised; it is called right before a network sees the clip.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from operator import itemgetter
@@ -34,6 +36,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: commands that only read text
 Item = TypeVar("Item")
 RGB_MEAN = (0.43216, 0.394666, 0.37645)  # Kinetics-400 statistics, as torchvision's weights expect
 RGB_STD = (0.22803, 0.22145, 0.216989)
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 class PlainError:
@@ -120,6 +123,19 @@ def compute_device() -> torch.device:
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory it frees, for the tensors of the next step.
+
+    glibc gives large blocks back at once, and the system clears every page of the next ones: 8,000
+    page faults and a third of the time of a training step at mini scale. Blocks of up to 32 MiB
+    (more it does not take) and 1 GiB in all are kept; where there is no glibc nothing changes.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # macOS and musl, Windows
+        configure = ctypes.CDLL(None).mallopt
+        configure(_M_MMAP_THRESHOLD, 32 << 20)
+        configure(_M_TRIM_THRESHOLD, 1 << 30)
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from vidssl.core import compute_device, expect_shape, normalise, one_of
+from vidssl.core import compute_device, expect_shape, keep_freed_memory, normalise, one_of
 from vidssl.evaluation import Report, classification_report
 from vidssl.models import VideoNetwork
 from vidssl.progress import tracked
@@ -99,6 +99,7 @@ def load_predictions(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]
 
 def place(model: nn.Module, device: str | torch.device | None = None) -> torch.device:
     """Bring the whole of ``model`` to where it is to compute, in evaluation mode; returns where."""
+    keep_freed_memory()
     device = torch.device(device) if device else compute_device()
     with torch.inference_mode(False):  # weights moved inside that mode could never learn again
         model.to(device).eval()

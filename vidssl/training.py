@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidssl import processes as workers
-from vidssl.core import derive_seed, one_of
+from vidssl.core import derive_seed, keep_freed_memory, one_of
 from vidssl.progress import Lines
 
 Batch = dict[str, Any]
@@ -296,6 +296,7 @@ def _train(
     logs: Sequence[Callable[..., None]] = (),
 ) -> TrainResult:
     """The training itself, in this process: alone, or as one of several."""
+    keep_freed_memory()
     accelerator = _make_accelerator(config, trackers, folder)
     _check_precision(config, accelerator.device, model)
     if config.sync_batch_norm and workers.count() > 1:
@@ -433,9 +434,9 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=config.lr)
+    return kind(groups, lr=config.lr, fused=True)
 
 
 class _Loop:
