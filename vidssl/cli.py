@@ -90,7 +90,13 @@ def _parser() -> argparse.ArgumentParser:
     _data_commands(commands)
     _record_commands(commands)
     _command(commands, "pair", _pair, "bring the .ipynb of every notebook in line with its .py")
-    _command(commands, "doctor", _doctor, "check this machine")
+    doctor = _command(commands, "doctor", _doctor, "check this machine, or time a training on it")
+    doctor.add_argument("--speed", metavar="PAGE", help="time this page's training: what limits it")
+    doctor.add_argument("--scale", default="mini", help="with --speed: parameter file")
+    _takes_parameters(doctor)
+    plan = _command(commands, "plan", _plan, "say how long a target takes, as far as measured")
+    plan.add_argument("target", help="what to make; `vidssl run` lists them")
+    plan.add_argument("--scale", default="mini", help="parameter file (default mini)")
     return parser
 
 
@@ -141,14 +147,18 @@ def _notebook_commands(commands) -> None:
             metavar="MINUTES",
             help="without a sign of life after which a run is stopped (default 60; 0: never)",
         )
-        command.add_argument(
-            "-p",
-            nargs=2,
-            action="append",
-            metavar=("NAME", "VALUE"),
-            help="a parameter, as often as needed; texts are taken as they are, lists as YAML; "
-            "NAME.KEY sets one entry of a dictionary, such as dataset_options.test_groups",
-        )
+        _takes_parameters(command)
+
+
+def _takes_parameters(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-p",
+        nargs=2,
+        action="append",
+        metavar=("NAME", "VALUE"),
+        help="a parameter, as often as needed; texts are taken as they are, lists as YAML; "
+        "NAME.KEY sets one entry of a dictionary, such as dataset_options.test_groups",
+    )
 
 
 def _data_commands(commands) -> None:
@@ -220,7 +230,7 @@ def _command(commands, name: str, function, text: str) -> argparse.ArgumentParse
 def _lift_parameters(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """The other words of a command, and its -p NAME VALUE: a value may begin with a dash."""
     rest, given = list(arguments), {}
-    if rest[:1] in (["run"], ["execute"]):
+    if rest[:1] in (["run"], ["execute"], ["doctor"]):
         while "-p" in rest[:-2]:
             at = rest.index("-p")
             given[rest[at + 1]] = rest[at + 2]
@@ -374,7 +384,30 @@ def _pair(args: argparse.Namespace) -> int:
     return 0
 
 
+def _plan(args: argparse.Namespace) -> int:
+    from vidssl.runs.speed import plan
+
+    one_of("scale", args.scale, runs.scale_names())
+    print(*plan(args.target, args.scale), sep="\n")
+    return 0
+
+
+def _speed(page: str, scale: str, given: dict[str, str]) -> int:
+    from vidssl.runs.speed import keep, measure
+
+    stem = runs.notebook_path(page).stem
+    speed = measure(stem, scale, runs.Given(given, [stem]).of(stem))
+    print(speed)
+    if given:
+        print("not kept: it is that of other parameters than the scale's")
+    else:
+        print(f"kept in {keep(speed)}; `vidssl plan` counts with it")
+    return 0
+
+
 def _doctor(args: argparse.Namespace) -> int:
+    if args.speed:
+        return _speed(args.speed, args.scale, args.parameters)
     from vidssl.runs.doctor import report
 
     findings = report()
