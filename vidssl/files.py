@@ -1,12 +1,20 @@
-"""The project's own text: UTF-8 under every locale, never half written, and nobody need read on."""
+"""The project's own files: UTF-8 under every locale, never half written; damaged ones are refused
+by name, and nobody need read on."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NAME_BYTES = 200  # of a file's name; systems allow 255, with an ending
 
 
 @contextmanager
@@ -30,6 +38,56 @@ def write_atomic(path: Path, text: str) -> None:
     """
     with whole(path) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def read_json(path: Path, kind: type = dict) -> Any:
+    """What a JSON file of the project's own holds; ValueError that names it where it is damaged, or
+    is of another ``kind`` than dict or list."""
+    try:
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, kind):
+            raise ValueError(f"a {type(found).__name__}, no {kind.__name__}")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it and make it again") from None
+    return found
+
+
+def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file by their names; ValueError that names it, whatever is wrong with
+    it, and where it holds objects: their code is not run."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except Exception as error:  # a damaged archive fails in many ways
+        raise ValueError(f"{path}: {told(error)}") from error
+
+
+def write_arrays(path: str | os.PathLike, **arrays: Any) -> Path:
+    """Write a compressed .npz file that is seen whole or not at all, see `whole`."""
+    import numpy as np
+
+    path = Path(path)
+    with whole(path) as partial, open(partial, "wb") as file:  # of a name it changes the ending
+        np.savez_compressed(file, **arrays)
+    return path
+
+
+def told(error: BaseException) -> str:
+    """An error in one line: its words, or its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def plain_name(name: str, what: str) -> str:
+    """``name``, if it is one file's or folder's on every system; else ValueError: a path, such as
+    ``../x`` or ``C:x``, would lead out of the folder that it is meant for."""
+    wrong = {"/", "\\"} & set(name) or any(ord(letter) < 32 for letter in name)
+    if wrong or not name.strip(" .") or name[1:2] == ":":
+        raise ValueError(f"{what} {name!r} is no plain name: leave out / \\ and C: in it")
+    if len(name.encode(errors="surrogateescape")) > NAME_BYTES:
+        raise ValueError(f"{what} {name[:20]!r}... is longer than {NAME_BYTES} bytes; shorten it")
+    return name
 
 
 def require_utf8(names: Iterable[str | Path], where: str | Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vidssl.files import whole
+from vidssl.files import read_arrays, told, write_arrays
 
 COLUMNS = ("video_id", "start", "stop")
 
@@ -73,12 +72,9 @@ class ClipTable:
 
         ``about`` says what one must know of the values. The file appears whole or not at all.
         """
-        path = Path(path)
         columns = {name: getattr(self, name) for name in COLUMNS}
         columns |= {column: self.values, "about": np.array(json.dumps(about))}
-        with whole(path) as partial, open(partial, "wb") as file:
-            np.savez_compressed(file, **columns)
-        return path
+        return write_arrays(path, **columns)
 
 
 def load_clip_table(path: str | os.PathLike, column: str) -> tuple[ClipTable, dict[str, Any]]:
@@ -89,8 +85,17 @@ def load_clip_table(path: str | os.PathLike, column: str) -> tuple[ClipTable, di
     if not Path(path).is_file():
         raise FileNotFoundError(f"no table of clips at {path}: run the notebook that makes it")
     try:
-        with np.load(path) as file:
-            columns = [file[name] for name in (*COLUMNS, column)]
-            return ClipTable(*columns), json.loads(str(file["about"]))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a table of clips with {column!r}: {error}") from error
+        arrays = read_arrays(path)
+        columns = [arrays[name] for name in (*COLUMNS, column)]
+        _check_columns(*columns)
+        return ClipTable(*columns), dict(json.loads(str(arrays["about"])))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is not a table of clips with {column!r}: {told(error)}"
+        ) from error
+
+
+def _check_columns(video_id: np.ndarray, start: np.ndarray, stop: np.ndarray, values: np.ndarray):
+    kinds = (video_id.dtype.kind, start.dtype.kind, stop.dtype.kind)
+    if kinds != ("U", "i", "i") or {video_id.ndim, start.ndim, stop.ndim} != {1} or not values.ndim:
+        raise ValueError("video_id, start and stop are no columns of texts and whole numbers")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from vidssl.core import is_alive
-from vidssl.files import drop_output
+from vidssl.files import drop_output, read_json
 from vidssl.runs import provenance
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.notebooks import notebook_code, notebook_path, pair_text
@@ -146,7 +146,7 @@ def _make_room(folder: Path, output: Path, key: str) -> None:
     """Archive the earlier notebook; drop its checkpoint unless this goes on from it."""
     (folder / "run.json").unlink(missing_ok=True)
     attempt = folder / ".attempt.json"
-    earlier = json.loads(attempt.read_text(encoding="utf-8")) if attempt.exists() else {}
+    earlier = read_json(attempt) if attempt.exists() else {}
     if earlier != {"key": key, "status": "running"}:
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         (folder / "metrics.jsonl").unlink(missing_ok=True)
@@ -158,7 +158,7 @@ def _make_room(folder: Path, output: Path, key: str) -> None:
 
 
 def _note_attempt(folder: Path, status: str) -> None:
-    attempt = json.loads((folder / ".attempt.json").read_text(encoding="utf-8"))
+    attempt = read_json(folder / ".attempt.json")
     provenance.write_atomic(folder / ".attempt.json", json.dumps({**attempt, "status": status}))
 
 
