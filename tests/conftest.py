@@ -65,6 +65,23 @@ def machine_of_benchmarks():
     }
 
 
+def pytest_configure(config):
+    """Few examples of a property where slow tests are left out, many where they are not."""
+    from hypothesis import HealthCheck, Phase, settings
+
+    few = "not slow" in config.option.markexpr
+    settings.register_profile(
+        "vidssl",
+        max_examples=15 if few else 500,
+        derandomize=True,  # the same examples each time: a test that fails, fails again
+        database=None,
+        phases=[Phase.explicit, Phase.generate],  # looking for a shorter one takes minutes
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+    settings.load_profile("vidssl")
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """Folder of real videos for development; tests that need it are skipped without it."""

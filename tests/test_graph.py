@@ -10,7 +10,7 @@ import pytest
 from tiny_project import REPOSITORY, make_project
 
 from vidssl import runs
-from vidssl.runs.cells import Cell, Question, in_each, question_of
+from vidssl.runs.cells import Cell, Question, in_each, read_question
 from vidssl.runs.parameters import NoSchedule
 from vidssl.runs.promises import figures_of, files_of
 
@@ -182,7 +182,7 @@ def test_a_table_waits_for_the_runs_in_its_cells_and_is_handed_their_ids(tmp_pat
     graph.note_results("mosi_lowshot")
     path = tmp_path / "smoke" / "mosi_lowshot" / "cells.json"
     assert json.loads(table.params)["cells"] == str(path)
-    assert question_of(path.read_text()).text() == question.text()
+    assert read_question(path).text() == question.text()
     with pytest.raises(ValueError, match="table='mosi_lowsoth' is unknown; did you mean"):
         graph.question("mosi_lowsoth")
 

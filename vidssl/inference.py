@@ -7,7 +7,6 @@ Inputs come from the CPU and results go back to it; where a network computes is 
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from vidssl.core import (
 )
 from vidssl.data import collate
 from vidssl.evaluation import Report, classification_report
+from vidssl.files import read_arrays, told, write_arrays
 from vidssl.models import VideoNetwork
 from vidssl.progress import tracked
 
@@ -91,7 +91,8 @@ def report(outputs: Outputs, class_names: Sequence[str]) -> Report:
 def save_predictions(path: str | os.PathLike, outputs: Mapping[str, Outputs]) -> None:
     """Write the class probabilities that networks, by name, gave to the same videos."""
     [video_ids] = {tuple(found.video_ids) for found in outputs.values()}
-    np.savez(path, video_id=np.array(video_ids), **{name: o.values for name, o in outputs.items()})
+    values = {name: found.values for name, found in outputs.items()}
+    write_arrays(path, video_id=np.array(video_ids), **values)
 
 
 def load_predictions(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:
@@ -100,12 +101,11 @@ def load_predictions(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]
     ValueError for a file that holds none.
     """
     try:
-        with np.load(path) as file:
-            columns = dict(file)
+        columns = read_arrays(path)
         video_ids = columns.pop("video_id").tolist()
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} holds no predictions of networks: {error}") from error
-    return {name: dict(zip(video_ids, values)) for name, values in columns.items()}
+        return {name: dict(zip(video_ids, values, strict=True)) for name, values in columns.items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds no predictions of networks: {told(error)}") from error
 
 
 def place(model: nn.Module, device: str | torch.device | None = None) -> torch.device:

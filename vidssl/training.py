@@ -522,6 +522,9 @@ class _Loop:
         self.optimizer.zero_grad(set_to_none=True)
 
 
+STATE = ("model", "optimizer", "settings")
+
+
 class Checkpoints:
     """``checkpoint.pt`` in a folder, replaced in one piece; the one before it is kept as well.
 
@@ -633,7 +636,7 @@ class Checkpoints:
             try:
                 model.load_state_dict(state["model"])
                 optimizer.load_state_dict(state["optimizer"])
-            except (RuntimeError, ValueError) as error:
+            except (RuntimeError, ValueError, LookupError, TypeError) as error:
                 raise ValueError(
                     f"{path} is of another network or of other frozen stages: use another folder "
                     "or remove it"
@@ -648,7 +651,11 @@ class Checkpoints:
         if not path.exists():
             return None
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            result = TrainResult(**state["result"])  # whatever is no checkpoint fails here
+            if [type(state[name]) for name in STATE] != [dict] * 3 or type(result.steps) is not int:
+                raise TypeError("no checkpoint")
+            return state
         except Exception as error:  # a damaged archive fails in many ways
             print(f"{path} cannot be read ({type(error).__name__}); trying the one before it")
             return None

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vidssl.data import clip_table
+from vidssl import files
 from vidssl.data.clip_table import ClipTable, RowFile, load_clip_table
 
 
@@ -66,7 +66,7 @@ def lies_on_disk(array):
 def test_large_values_stay_on_disk(about, tmp_path, monkeypatch):
     path = many().save(tmp_path / "features.npz", "feature", **about)
     read, _ = load_clip_table(path, "feature")
-    monkeypatch.setattr(clip_table, "MAPPED", 10)
+    monkeypatch.setattr(files, "MAPPED", 10)
     mapped, told = load_clip_table(path, "feature")
     assert (lies_on_disk(read.values), lies_on_disk(mapped.values)) == (False, True)
     np.testing.assert_array_equal(mapped.values, many().values)
@@ -78,7 +78,7 @@ def test_large_values_stay_on_disk(about, tmp_path, monkeypatch):
 
 def test_tables_of_earlier_versions_are_read(tmp_path, monkeypatch):
     """Those were compressed, so they cannot be mapped."""
-    monkeypatch.setattr(clip_table, "MAPPED", 10)
+    monkeypatch.setattr(files, "MAPPED", 10)
     columns = {name: getattr(many(), name) for name in ("video_id", "start", "stop")}
     np.savez_compressed(tmp_path / "old.npz", feature=many().values, about="{}", **columns)
     found, _ = load_clip_table(tmp_path / "old.npz", "feature")

@@ -10,7 +10,7 @@ from tiny_project import REPOSITORY
 
 from vidssl import runs
 from vidssl.runs import tables
-from vidssl.runs.cells import Cell, Claim, Question, compare, in_each, question_of, yardsticks
+from vidssl.runs.cells import Cell, Claim, Question, compare, in_each, read_question, yardsticks
 from vidssl.runs.notebooks import notebook_cells
 from vidssl.runs.tables import Results
 
@@ -192,9 +192,10 @@ def test_two_scales_two_data_sets_and_two_runs_of_a_seed_are_refused():
         Results(question, found)
 
 
-def test_a_question_goes_through_a_file():
+def test_a_question_goes_through_a_file(tmp_path):
     question, found = small({"a": [0.5, 0.7], "b": [0.2, 0.3]})
-    read = question_of(question.text())
+    (tmp_path / "cells.json").write_text(question.text())
+    read = read_question(tmp_path / "cells.json")
     assert Results(read, found).rows == Results(question, found).rows
     assert read.text() == question.text()
 

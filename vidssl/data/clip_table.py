@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import struct
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from vidssl.files import whole
+from vidssl.files import read_arrays, told, write_arrays
 
 COLUMNS = ("video_id", "start", "stop")
-MAPPED = 2**26  # bytes of a column that is left on disk; smaller ones are read, and so checked
 
 
 @dataclass(frozen=True)
@@ -77,12 +74,9 @@ class ClipTable:
         ``about`` says what one must know of the values. The file appears whole or not at all. It is
         not compressed, so that `load_clip_table` can map it.
         """
-        path = Path(path)
         columns = {name: getattr(self, name) for name in COLUMNS}
         columns |= {column: self.values, "about": np.array(json.dumps(about))}
-        with whole(path) as partial, open(partial, "wb") as file:
-            np.savez(file, **columns)
-        return path
+        return write_arrays(path, compressed=False, **columns)
 
 
 def load_clip_table(path: str | os.PathLike, column: str) -> tuple[ClipTable, dict[str, Any]]:
@@ -94,26 +88,20 @@ def load_clip_table(path: str | os.PathLike, column: str) -> tuple[ClipTable, di
     if not Path(path).is_file():
         raise FileNotFoundError(f"no table of clips at {path}: run the notebook that makes it")
     try:
-        with np.load(path) as file:
-            columns = [file[name] for name in COLUMNS]
-            values = _mapped(path, file.zip.getinfo(f"{column}.npy"))
-            columns.append(file[column] if values is None else values)
-            return ClipTable(*columns), json.loads(str(file["about"]))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a table of clips with {column!r}: {error}") from error
+        arrays = read_arrays(path)
+        columns = [arrays[name] for name in (*COLUMNS, column)]
+        _check_columns(*columns)
+        return ClipTable(*columns), dict(json.loads(str(arrays["about"])))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is not a table of clips with {column!r}: {told(error)}"
+        ) from error
 
 
-def _mapped(path: str | os.PathLike, member: zipfile.ZipInfo) -> np.ndarray | None:
-    """A large array of an .npz as it lies on disk; None for a small or a compressed one."""
-    if member.file_size <= MAPPED or member.compress_type != zipfile.ZIP_STORED:
-        return None
-    with open(path, "rb") as file:
-        file.seek(member.header_offset + 26)  # two lengths, and what is so long, before the array
-        file.seek(sum(struct.unpack("<HH", file.read(4))), os.SEEK_CUR)
-        np.lib.format.read_magic(file)
-        shape, in_columns, dtype = np.lib.format.read_array_header_1_0(file)
-        order = "F" if in_columns else "C"
-        return np.memmap(file, dtype, "c", file.tell(), shape, order).view(np.ndarray)
+def _check_columns(video_id: np.ndarray, start: np.ndarray, stop: np.ndarray, values: np.ndarray):
+    kinds = (video_id.dtype.kind, start.dtype.kind, stop.dtype.kind)
+    if kinds != ("U", "i", "i") or {video_id.ndim, start.ndim, stop.ndim} != {1} or not values.ndim:
+        raise ValueError("video_id, start and stop are no columns of texts and whole numbers")
 
 
 class RowFile:

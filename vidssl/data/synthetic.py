@@ -37,7 +37,7 @@ from vidssl.data.scenes import (
     truth,
 )
 from vidssl.data.workers import alone, remove_leftovers, results_of, writing
-from vidssl.files import write_atomic
+from vidssl.files import read_json, write_atomic
 from vidssl.progress import reporting
 
 __all__ = [
@@ -232,7 +232,7 @@ def _is_complete(folder: Path, plan: dict) -> bool:
     """Whether ``folder`` holds this data set already; FileExistsError if it holds another."""
     for name in (MARKER, PLAN):
         if (folder / name).exists():
-            found = json.loads((folder / name).read_text(encoding="utf-8"))
+            found = read_json(folder / name)
             different = [key for key in plan if found.get(key) != plan[key]]
             if different:
                 raise FileExistsError(
@@ -303,9 +303,11 @@ def load_scene(folder: str | os.PathLike, video_id: str) -> Scene:
     if not marks:
         raise FileNotFoundError(f"{folder} has no {MARKER}: not a finished folder of embedded data")
     marker = marks[0]
-    numbers = json.loads(marker.read_text(encoding="utf-8"))
-    keys = ("data_seed", "frames", "height", "width")
-    return scene_of(video_id, **{key: numbers[key] for key in keys})
+    found, keys = read_json(marker), ("data_seed", "frames", "height", "width")
+    numbers = {key: found.get(key) for key in keys}
+    if {type(number) for number in numbers.values()} != {int}:
+        raise ValueError(f"{marker} does not say what {', '.join(keys)} are: make the data anew")
+    return scene_of(video_id, **numbers)
 
 
 # --- arrays --------------------------------------------------------------------------------------

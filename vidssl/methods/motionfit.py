@@ -48,8 +48,9 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from vidssl.core import derive_seed, expect_shape, normalise, one_of
-from vidssl.data.clip_table import MAPPED, ClipTable, RowFile
+from vidssl.data.clip_table import ClipTable, RowFile
 from vidssl.evaluation import Clusters, kmeans, retrieval_recall, retrieval_rows
+from vidssl.files import MAPPED
 from vidssl.inference import Outputs, apply, read_ahead, run_videos
 from vidssl.losses import clip_order_loss, multi_clip_loss, shuffle_clips
 from vidssl.models.heads import ClipOrderHead

@@ -62,6 +62,7 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.utils.data import Dataset
 
 from vidssl.core import expect_shape, normalise, one_of
+from vidssl.files import read_arrays, told, write_arrays
 from vidssl.inference import apply, half_precision, place, run_videos
 from vidssl.losses import distillation_loss, global_local, instance_contrast, local_local
 from vidssl.models import Projector, VideoNetwork, build
@@ -418,7 +419,7 @@ class Similarities:
     def save(self, path: str | Path) -> None:
         """Write an .npz file, in half precision."""
         matrices = {k: getattr(self, k).astype(np.float16) for k in ("invariant", "distinctive")}
-        np.savez_compressed(path, video_ids=self.video_ids, failed=list(self.failed), **matrices)
+        write_arrays(path, video_ids=self.video_ids, failed=list(self.failed), **matrices)
 
 
 def load_similarities(path: str | Path) -> Similarities:
@@ -426,15 +427,15 @@ def load_similarities(path: str | Path) -> Similarities:
     if not Path(path).is_file():
         raise FileNotFoundError(f"no similarities at {path}: run 31_timebalance_similarity first")
     try:
-        with np.load(path) as file:
-            return Similarities(
-                [str(video_id) for video_id in file["video_ids"]],
-                file["invariant"].astype(np.float32),
-                file["distinctive"].astype(np.float32),
-                tuple(str(reason) for reason in file["failed"]),
-            )
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{path} is no file of temporal similarities: {error}") from error
+        arrays = read_arrays(path)
+        ids, failed = (arrays[name].tolist() for name in ("video_ids", "failed"))
+        matrices = [arrays[name].astype(np.float32) for name in ("invariant", "distinctive")]
+        times = matrices[0].shape[-1]
+        if {matrix.shape for matrix in matrices} != {(len(ids), times, times)}:
+            raise ValueError(f"matrices of {matrices[0].shape} and {matrices[1].shape}")
+        return Similarities(list(map(str, ids)), *matrices, tuple(map(str, failed)))
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no file of temporal similarities: {told(error)}") from error
 
 
 def clip_embeddings(teacher: Teacher, clips: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from vidssl.core import is_alive
-from vidssl.files import drop_output
+from vidssl.files import drop_output, read_json
 from vidssl.progress import in_words
 from vidssl.runs import provenance
 from vidssl.runs.cards import loader_workers, own_cards, visible_cards
@@ -191,7 +191,7 @@ def _note_attempt(folder: Path, status: str, **words: str) -> None:
 
 def _attempt(folder: Path) -> dict[str, str]:
     path = folder / ATTEMPT
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return read_json(path) if path.exists() else {}
 
 
 def _made_key(once: str, after: Sequence[str | Path]) -> str:

@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from vidssl.core import one_of
+from vidssl.files import plain_name, read_json
 from vidssl.runs import provenance
 from vidssl.runs.cells import Question
 from vidssl.runs.figures import figure_files
@@ -257,6 +258,7 @@ class Graph:
         parameters: dict[str, Any],
     ) -> Job:
         path = notebook_path(notebook, self.project)
+        plain_name(name, "run")
         chosen = overlaid(parameters, self.given.of(path.stem))
         given = parameters_to_run(path.stem, self.scale, chosen, self.project)
         made = self._embedded(path, given, data, priority)
@@ -517,11 +519,18 @@ def results(root: Path, project: Path) -> dict[str, list[str]]:
 
     Of the figures, those that the runs made; a promised one that did not come is told apart.
     """
+    try:
+        return _results(read_json(root / RESULTS, list), project)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{root / RESULTS}, or a run.json it names, is damaged: {error}") from None
+
+
+def _results(jobs: Iterable[Mapping[str, Any]], project: Path) -> dict[str, list[str]]:
     told: dict[str, list[str]] = {"executed notebooks": [], "figures": [], "figures not made": []}
-    for job in json.loads((root / RESULTS).read_text(encoding="utf-8")):
+    for job in jobs:
         told["executed notebooks"] += job["notebooks"]
         if job["figures"]:
-            run = json.loads((project / job["marker"]).read_text(encoding="utf-8"))
+            run = read_json(project / job["marker"])
             for figure, promised in job["figures"].items():
                 if os.path.basename(figure) in run["figures"]:
                     told["figures"].append(f"{figure}.png")

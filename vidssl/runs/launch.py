@@ -23,6 +23,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from vidssl.files import read_json, write_atomic
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.execute import RunFailed, holder_of, is_held, locked, this_process
 from vidssl.runs.given import Given
@@ -81,7 +82,7 @@ def run_target(
     with locked(root, LOCK) as lock:
         _go_on_after_a_kill(root, project, unlock, share)
         text = json.dumps({**config, "engine_of": this_process()})
-        (root / CONFIG).write_text(text, encoding="utf-8")
+        write_atomic(root / CONFIG, text)
         command = [*_command(target, project, root, share), str(root / CONFIG)]
         status = _engine(command, root, project, lock, share)
         if status == 0:
@@ -138,7 +139,7 @@ def _settings_of_runs(root: Path, scale: str, settings: dict[str, Any]) -> dict[
 def _config(root: Path) -> dict[str, Any]:
     """What the last engine in ``root`` was given."""
     path = root / CONFIG
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return read_json(path) if path.exists() else {}
 
 
 def _words(settings: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidssl.core import PlainError
+from vidssl.files import plain_name, read_json
 from vidssl.progress import in_notebook, quiet_interrupts, warnings_as_lines
 from vidssl.runs import provenance
 from vidssl.runs.earlier import Need, Page, find_inputs, locate_all, start_needs
@@ -143,7 +144,7 @@ class Run:
         `vidssl.protocol.train`. ``part`` names one of several trainings of this run."""
         from vidssl.visualize.widgets import progress_report
 
-        folder = self.checkpoint_folder
+        folder, part = self.checkpoint_folder, part and plain_name(part, "part")
         named = {"part": part} if part else {}
         return {
             "folder": folder / part if folder and part else folder,
@@ -419,12 +420,14 @@ def read_whole(path: Path) -> dict[str, Any]:
     record = read_record(path)
     name = record["run"].removeprefix(f"{record['scale']}-")
     told = path.parents[1] / record["scale"] / name / "run.json"
-    if not record.get("only_in_run_json") or not told.exists():
+    left_out = record.get("only_in_run_json")
+    if not left_out or {"..", "/"} & {*told.parts[-4:-1]} or not told.exists():
         return record
-    full = json.loads(told.read_text(encoding="utf-8"))
+    full = read_json(told)
     if any(full.get(key) != record[key] for key in ("run", "seconds", "commit")):
         return record
-    long = {key: full["metrics"][key] for key in record["only_in_run_json"]}
+    metrics = full.get("metrics")
+    long = {k: metrics[k] for k in record["only_in_run_json"] if k in metrics} if metrics else {}
     return {**record, "metrics": {**record["metrics"], **long}}
 
 

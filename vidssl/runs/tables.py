@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from vidssl.core import counted, did_you_mean, one_of
 from vidssl.evaluation.statistics import Comparison, compare_seeds, mean_ci95
 from vidssl.progress import in_words
-from vidssl.runs.cells import YARDSTICKS, Cell, Claim, Question, question_of
+from vidssl.runs.cells import YARDSTICKS, Cell, Claim, Question, read_question
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.parameters import PlainError, read_yaml
 from vidssl.runs.records import read_whole, records_folder
@@ -80,7 +80,7 @@ def _asked(run: Run) -> Question:
     if not told:
         root = {"runs_root": str(run.runs_root)} if run.runs_root else {}
         return load(run.scale, root, run.project).question(table)
-    question = question_of(Path(told).read_text(encoding="utf-8"))
+    question = read_question(Path(told))
     one_of(f"{told}: table", table, [question.name])
     return question
 
