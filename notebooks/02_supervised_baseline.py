@@ -180,8 +180,9 @@ print(f"chance: {chance:.1%}")
 # %% [markdown]
 # ## Which classes?
 #
-# The embedded data has three groups of classes: *repetitive* motions, *ordered* sub-actions that
-# differ only in what comes first, and *appearance*: what a thing looks like, while it moves anyhow.
+# The embedded data has four groups of classes: *repetitive* motions, *ordered* sub-actions that
+# differ only in what comes first, *appearance*: what scene and thing look like, while it moves
+# anyhow, and *both*: two orders in each of two scenes, told by neither alone.
 
 # %%
 compared = ("network", *protocol.YARDSTICKS)

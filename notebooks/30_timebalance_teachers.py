@@ -334,7 +334,8 @@ figure
 # %% [markdown]
 # Where the training accuracy is at 100 % and the test's is not, labels are what lacks, and the
 # pretraining decides what is made of them. Look at the groups: a distinctive teacher should lead on
-# *ordered* classes, an invariant one on *repetitive* and *appearance* ones.
+# *ordered* classes, an invariant one on *repetitive* and *appearance* ones. Those of *both* ask for the
+# two: one teacher knows the scene, the other the order.
 #
 # ## What one should see
 #

@@ -11,6 +11,7 @@ from tiny_project import REPOSITORY, make_project
 
 from vidssl import runs
 from vidssl.runs.cells import Cell, Question, in_each, question_of
+from vidssl.runs.parameters import NoSchedule
 from vidssl.runs.promises import figures_of, files_of
 
 SCALES = runs.scale_names(REPOSITORY)
@@ -20,10 +21,20 @@ def graph_of(scale, tmp_path, **overrides):
     return runs.load_graph(scale, {"runs_root": str(tmp_path), "overrides": overrides}, REPOSITORY)
 
 
+def has_its_schedule(graph, target):
+    try:
+        return bool(graph.behind(target))
+    except NoSchedule:
+        return False
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_target_of_every_scale_promises_what_its_parameters_make(scale, tmp_path):
     graph = graph_of(scale, tmp_path)
-    for target in graph.targets:
+    able = [target for target in graph.targets if has_its_schedule(graph, target)]
+    assert able == list(graph.targets) or scale in ("paper-motionfit", "paper-imagenet")
+    assert len(able) > 7
+    for target in able:
         graph.note_results(target)  # refuses a file that is not made, a figure of two runs
         jobs = graph.behind(target)
         promised = [figure.name for job in jobs for figure in job.figures if figure.made]

@@ -207,6 +207,7 @@ def test_frozen_stages_keep_their_weights(tmp_path):
         ({"backbone": "r2plus1d_11"}, "did you mean 'r2plus1d_1"),
         ({"frozen_stages": ["conv9"]}, "conv9"),
         ({"width": 0.25}, r"holds another network .*width 0\.125"),
+        ({"backbone": "r3d_10_dilated"}, r"holds another network .*r2plus1d_10"),
     ],
 )
 def test_impossible_starts_say_what_is_wrong(tmp_path, changes, message):

@@ -175,6 +175,8 @@ class Tuning:
     accumulate: int = 1
     precision: str = "no"
     num_workers: int = 0
+    compile: bool = False
+    checkpoint_minutes: float = 5.0
     processes: int = 1
     launcher: str = ""
 
@@ -204,12 +206,12 @@ class Tuning:
         """The same for a data set of so many samples."""
         chosen = {
             name: getattr(self, name)
-            for name in ("batch_size", "lr", "optimizer", "schedule", "weight_decay")
-        }
+            for name in ("batch_size", "lr", "optimizer", "schedule", "weight_decay", "precision",
+                         "num_workers", "compile", "checkpoint_minutes")
+        }  # fmt: skip
         batches = max(1, samples // (self.batch_size * self.processes))
         chosen["accumulate"] = min(self.accumulate, batches)
-        chosen |= {"precision": self.precision, "num_workers": self.num_workers, "seed": seed}
-        chosen["milestones"] = tuple(self.milestones)
+        chosen |= {"seed": seed, "milestones": tuple(self.milestones)}
         if self.epochs:
             warmup = self.warmup * self.epochs
             return TrainConfig(epochs=self.epochs, warmup_epochs=warmup, **chosen)
@@ -294,6 +296,12 @@ def fine_tune(
 # --- judging -------------------------------------------------------------------------------------
 
 
+def computing(params: Mapping[str, Any]) -> dict[str, Any]:
+    """How a page's frozen networks compute: the parameters of it that are options of
+    `vidssl.inference.run_videos`."""
+    return {name: params[name] for name in ("num_workers", "precision") if name in params}
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What a network does on the test videos, and on those that it was trained on.
@@ -337,15 +345,15 @@ def judge(
     *,
     test_clips: int = 10,
     train_clips: int = 2,
-    num_workers: int = 0,
+    **options: Any,
 ) -> Judgement:
     """Accuracy on ``splits.test`` and on the labelled videos: clips spread evenly over a video,
     centre crops, softmax averaged; the protocol of all three papers with ten clips.
 
-    Every test video is in every denominator.
+    Every test video is in every denominator. ``options`` as in `vidssl.inference.run_videos`.
     """
     began = time.perf_counter()
-    options = {"prepare": clips.prepare, "num_workers": num_workers}
+    options["prepare"] = clips.prepare
     outputs = predict(network, clips.even(splits.test, test_clips), **options)
     seconds = (time.perf_counter() - began) / len(splits.test)
     fitted = predict(network, clips.even(labelled, train_clips), **options)
@@ -425,7 +433,7 @@ def yardsticks(
 
 
 def class_groups(class_names: Sequence[str]) -> list[str]:
-    """The group of each class of the embedded data (repetitive, ordered, appearance); else []."""
+    """The group of each class of the embedded data (see `vidssl.data.scenes.CLASSES`); else []."""
     groups = {each.name: each.group for each in CLASSES}
     return [groups[name] for name in class_names] if set(class_names) <= set(groups) else []
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ import numpy as np
 from vidssl.files import whole
 
 COLUMNS = ("video_id", "start", "stop")
+MAPPED = 2**26  # bytes of a column that is left on disk; smaller ones are read, and so checked
 
 
 @dataclass(frozen=True)
@@ -69,28 +72,68 @@ class ClipTable:
         return rows_nearest
 
     def save(self, path: str | os.PathLike, column: str, **about: Any) -> Path:
-        """Write a compressed .npz with video_id, start, stop and the values under ``column``.
+        """Write an .npz with video_id, start, stop and the values under ``column``.
 
-        ``about`` says what one must know of the values. The file appears whole or not at all.
+        ``about`` says what one must know of the values. The file appears whole or not at all. It is
+        not compressed, so that `load_clip_table` can map it.
         """
         path = Path(path)
         columns = {name: getattr(self, name) for name in COLUMNS}
         columns |= {column: self.values, "about": np.array(json.dumps(about))}
         with whole(path) as partial, open(partial, "wb") as file:
-            np.savez_compressed(file, **columns)
+            np.savez(file, **columns)
         return path
 
 
 def load_clip_table(path: str | os.PathLike, column: str) -> tuple[ClipTable, dict[str, Any]]:
     """The table that `ClipTable.save` wrote, with ``column`` as its values, and its ``about``.
 
-    FileNotFoundError for a missing file; ValueError for one that is damaged or lacks a column.
+    Values of more than `MAPPED` bytes stay on disk, memory-mapped. FileNotFoundError for a missing
+    file; ValueError for one that is damaged or lacks a column.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no table of clips at {path}: run the notebook that makes it")
     try:
         with np.load(path) as file:
-            columns = [file[name] for name in (*COLUMNS, column)]
+            columns = [file[name] for name in COLUMNS]
+            values = _mapped(path, file.zip.getinfo(f"{column}.npy"))
+            columns.append(file[column] if values is None else values)
             return ClipTable(*columns), json.loads(str(file["about"]))
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not a table of clips with {column!r}: {error}") from error
+
+
+def _mapped(path: str | os.PathLike, member: zipfile.ZipInfo) -> np.ndarray | None:
+    """A large array of an .npz as it lies on disk; None for a small or a compressed one."""
+    if member.file_size <= MAPPED or member.compress_type != zipfile.ZIP_STORED:
+        return None
+    with open(path, "rb") as file:
+        file.seek(member.header_offset + 26)  # two lengths, and what is so long, before the array
+        file.seek(sum(struct.unpack("<HH", file.read(4))), os.SEEK_CUR)
+        np.lib.format.read_magic(file)
+        shape, in_columns, dtype = np.lib.format.read_array_header_1_0(file)
+        order = "F" if in_columns else "C"
+        return np.memmap(file, dtype, "c", file.tell(), shape, order).view(np.ndarray)
+
+
+class RowFile:
+    """Rows of float32 that are gathered on disk, in a file without a name: memory holds none."""
+
+    def __init__(self) -> None:
+        self._file = TemporaryFile()  # noqa: SIM115
+        self._count = 0
+
+    def add(self, rows: np.ndarray) -> None:
+        """Append rows (N, ...), as often as there are some; all of one shape (...)."""
+        self._shape = rows.shape[1:]
+        self._count += len(rows)
+        np.ascontiguousarray(rows, dtype=np.float32).tofile(self._file)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def rows(self) -> np.ndarray:
+        """All of them, memory-mapped; at least one must have been added."""
+        self._file.flush()
+        shape = (self._count, *self._shape)
+        return np.memmap(self._file, np.float32, "c", shape=shape).view(np.ndarray)

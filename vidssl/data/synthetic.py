@@ -76,8 +76,8 @@ class SceneSet:
     """
 
     classes: tuple[str, ...]
-    train: int = 100
-    test: int = 40
+    train: int = 80
+    test: int = 32
     frames: int = 64
     height: int = 96
     width: int = 128
@@ -103,9 +103,11 @@ class SceneSet:
 
 _ALL = tuple(each.name for each in CLASSES)
 SCALES: dict[str, SceneSet] = {
-    "smoke": SceneSet(("Shuttle", "RightThenDown", "DownThenRight", "Striped"), 4, 2, frames=32),
+    "smoke": SceneSet(
+        ("Shuttle", "RightThenDown", "FieldDownThenRight", "Striped"), 4, 2, frames=32
+    ),
     "mini": SceneSet(_ALL),
-    "gpu": SceneSet(_ALL, train=300, test=120, height=128, width=172),
+    "gpu": SceneSet(_ALL, train=240, test=96, height=128, width=172),
 }
 
 
@@ -234,11 +236,21 @@ def _is_complete(folder: Path, plan: dict) -> bool:
             different = [key for key in plan if found.get(key) != plan[key]]
             if different:
                 raise FileExistsError(
-                    f"{folder} holds other embedded data ({', '.join(different)} differ); "
-                    "choose another folder or delete it"
+                    f"{folder} holds other embedded data ({', '.join(different)} differ)"
+                    f"{_of_another_version(found, plan)}; choose another folder or delete it"
                 )
             return name == MARKER
     return False
+
+
+def _of_another_version(found: dict, plan: dict) -> str:
+    """What to know of data that other code has made, or nothing."""
+    if found.get("generator_hash") == plan["generator_hash"]:
+        return ""
+    return (
+        ", made by another version of the generator, whose results are not to be mixed with new "
+        "ones (once deleted, the data are made anew where they are asked for)"
+    )
 
 
 def _video_path(folder: Path, scene: Scene) -> Path:

@@ -32,6 +32,7 @@ from vidssl.runs.provenance import find_project
 PLAIN_TYPES = (bool, int, float, str, list, dict, type(None))
 INJECTED = "# Parameters"  # how the cell that papermill adds begins
 OTHER_SECTIONS = ("common", "data", "targets")
+PAPER_SCALES = "paper"  # how the names of the scales with the papers' own data and lengths begin
 ENTRIES = {  # dictionaries whose entries are known, each with a value of its kind
     "dataset_options": {  # of `vidssl.data.open_dataset`
         "annotations": "",
@@ -53,9 +54,21 @@ ENTRIES = {  # dictionaries whose entries are known, each with a value of its ki
 }
 ENTRIES |= {f"{kind}_augmentation": ENTRIES["augmentation"] for kind in ("view", "weak", "strong")}
 
+AT_LEAST_ONE = (  # numbers of things: with none of them a run ends in an error, perhaps after hours
+    *("accumulate", "batch_images", "batch_size", "batch_videos", "clips", "clips_per_video"),
+    *("clusters", "dense_step", "flow_side", "frame_stride", "frames", "global_stride", "k"),
+    *("local_stride", "locals_count", "num_clusters", "probe_clips", "processes"),
+    *("retrieval_clips", "short_side", "size", "test_clips", "train_clips", "tuning_frames"),
+    "window_step",
+)
+
 
 class ParameterError(PlainError, ValueError):
     """A parameter that a notebook does not have, or a value of the wrong kind."""
+
+
+class NoSchedule(ParameterError):
+    """A paper's scale that does not say how long a page trains."""
 
 
 def declared_parameters(path: str | Path) -> dict[str, Any]:
@@ -104,6 +117,8 @@ def check_parameters(
         if isinstance(value, str):
             _require_utf8(value, f"{where}: parameter {name}")
         value = _checked_value(name, value, default, where)
+        if name in AT_LEAST_ONE and type(value) is int and value < 1:
+            raise ParameterError(f"{where}: parameter {name} must be at least 1, got {value}")
         if name in ENTRIES and isinstance(value, dict):
             value = check_entries(name, value, where)
         checked[name] = value
@@ -373,6 +388,27 @@ def parameters_for(
     common = {k: v for k, v in sections.get("common", {}).items() if takes(declared, k)}
     given = overlaid(overlaid(common, sections.get(path.stem, {})), overrides or {})
     return _resolved(check_parameters({**given, "scale": scale}, declared, path.stem), declared)
+
+
+def parameters_to_run(
+    notebook: str,
+    scale: str,
+    overrides: Mapping[str, Any] | None = None,
+    project: Path | None = None,
+) -> dict[str, Any]:
+    """`parameters_for` a run. NoSchedule where a paper's scale does not say how long the page
+    trains: full-size networks would train by the mini scale's schedule."""
+    given = parameters_for(notebook, scale, overrides, project)
+    trains = "epochs" in declared_parameters(notebook_path(notebook, project))
+    if trains and scale.startswith(PAPER_SCALES) and not {"epochs", "steps"} & given.keys():
+        others = [name for name in scale_names(project) if name.startswith(PAPER_SCALES)]
+        able = [name for name in others if "epochs" in parameters_for(notebook, name, {}, project)]
+        raise NoSchedule(
+            f"{notebook}: papermill_runs/{scale}.yaml does not say how long it trains: "
+            f"{'use scale ' + ' or '.join(able) + ', ' if able else ''}give -p epochs, or add a "
+            "section for it"
+        )
+    return given
 
 
 def usual_settings(
