@@ -108,6 +108,7 @@ figure
 # Nothing is chosen on the test videos: the schedule is fixed, and the last weights are tested.
 
 # %%
+from vidssl.evaluation import unfitted
 from vidssl.inference import save_predictions
 
 tuning = protocol.Tuning.of(run.params)
@@ -140,12 +141,15 @@ save_predictions(run.folder / "predictions.npz", outputs)
 note = f"{splits.name} · {scale} scale · {runs.labels_said(run.params)} · seed {seed}"
 if frozen_stages:
     note += f" · frozen: {', '.join(frozen_stages)}"
+unfit = unfitted({name: judgement.train.top1_accuracy for name, judgement in judged.items()})
+note += f"\n{unfit}" if unfit else ""
 figure = visualize.learning_curves(history, by="start", note=note)
 figure
 
 # %% [markdown]
 # Where a curve of training accuracy has not come near 100 %, its network was stopped early: compare
-# it with others only after more `steps`.
+# it with others only after more `steps`. The figures say so of a network that knows less than 80 % of
+# its labelled videos, shown without augmentation.
 #
 # ## Beside what sees no learned feature
 #
@@ -225,5 +229,6 @@ run.finish(
 #
 # - `videos_per_class = 40`, then 0: how soon does a start stop mattering?
 # - `frozen_stages = ["stem", "conv2", "conv3"]`: how deep are the pretrained features of use?
+# - `frame_stride = 0` and `whole_frame = True`: clips of the whole video in the whole picture.
 # - another method's weights: `starts = {"scratch": "", "motionfit": "papermill_runs/..."}`.
 # - five seeds and intervals: `vidssl run mosi_lowshot`, read in `15_mosi_tables`.

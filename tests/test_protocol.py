@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vidssl import models, protocol
-from vidssl.core import VideoRecord, normalise
+from vidssl.core import VideoRecord, normalise, unpack
 from vidssl.data import open_dataset, read_clip, synthetic, write_video
 from vidssl.data.flow_files import encode_flow, flow_path, write_flow
 from vidssl.data.frame_store import FrameStore
@@ -55,14 +55,14 @@ def test_a_whole_frame_keeps_the_sides_and_a_clip_of_stride_0_the_end(wide, tmp_
     store.add([wide.path], 1, progress=False)
     for kept in (None, store):
         clips = protocol.Clips(4, 0, 30, 32, whole_frame=True, store=kept)
-        [[clip]] = [sample["clips"] for sample in clips.even([wide], 1)]
+        [[clip]] = [unpack(sample["clips"]) for sample in clips.even([wide], 1)]
         assert clip.shape == (3, 4, 30, 30)
         assert clip[..., -2:].mean(dim=(0, 2, 3)).round().tolist() == [0, 0, 1, 1]
         assert clip[..., :20].max() < 0.1
-        [drawn] = clips.training([wide], 0)[0]["clips"]
+        [drawn] = unpack(clips.training([wide], 0)[0]["clips"])
         assert drawn.shape == clip.shape
         assert drawn.max() > 0.9
-        cropped = replace(clips, whole_frame=False).even([wide], 1)[0]["clips"]
+        cropped = unpack(replace(clips, whole_frame=False).even([wide], 1)[0]["clips"])
         assert cropped.max() < 0.1, "the middle crop never sees the edge"
     frames = read_clip(wide.path, np.arange)[[3, 9, 15, 21]]
     assert (clips.plain(frames) - clip).abs().mean() < 0.02

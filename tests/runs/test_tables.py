@@ -168,10 +168,10 @@ def test_a_figure_says_which_row_does_not_fit_what_it_was_trained_on():
     told = "does not fit its training videos: b (20 %)"
     results = Results(question, found)
     assert str(results).endswith(f"\n{told}")
-    assert results.figure().get_supxlabel() == f"embedded · mini · {told}"
+    assert results.figure().get_supxlabel() == f"embedded · mini\n{told}"
     both = {"top1_accuracy": "test", "train_accuracy": "training"}
     drawn = Results(replace(question, panels=both), found).figure()
-    assert [axis.get_title() for axis in drawn.axes] == ["test", "training"]
+    assert [axis.get_title(loc="left") for axis in drawn.axes] == ["test", "training"]
     for each in found.values():
         each["metrics"] = {k: max(v, 0.9) for k, v in each["metrics"].items()}
     fitting = Results(question, found)

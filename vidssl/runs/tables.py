@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidssl.core import counted, did_you_mean, one_of
+from vidssl.evaluation.classification import unfitted
 from vidssl.evaluation.statistics import Comparison, compare_seeds, mean_ci95
 from vidssl.progress import in_words
 from vidssl.runs.cells import YARDSTICKS, Cell, Claim, Question, read_question
@@ -39,8 +40,7 @@ NOT_DRAWN = ("train_accuracy", "auc_score", DIFFERENCE)
 WITH_CHANCE = ("top1_accuracy", "pretext_accuracy", "recall")
 ANSWERS = {1: "held", 0: "open", -1: "against"}  # by the sign that was expected
 TOLD = ["points", "seeds", "seen from", "expected", "answer"]
-FITS = 0.8  # of the videos trained on; a network that knows fewer was stopped before it fitted them
-NAMED = 3  # runs, or rows, that a line names
+NAMED = 3  # runs that a line names
 
 
 class UnfitRuns(PlainError, ValueError):
@@ -142,14 +142,12 @@ class Results:
 
     @property
     def unfitted(self) -> str:
-        """Which rows know less than `FITS` of the videos that they were trained on, and what share
-        in the column where it is least; "" where all fit."""
+        """Which rows do not fit, judged in the column where they know least; "" where all do."""
         low: dict[str, float] = {}
         for row in self.rows:
-            if row["metric"] == "train_accuracy" and row["mean"] < FITS:
+            if row["metric"] == "train_accuracy":
                 low[row["row"]] = min(row["mean"], low.get(row["row"], 1.0))
-        told = [f"{name} ({100 * share:.0f} %)" for name, share in low.items()]
-        return f"does not fit its training videos: {_some(told)}" if told else ""
+        return unfitted(low)
 
     @property
     def sources(self) -> dict[str, Mapping[str, Any]]:
@@ -257,8 +255,8 @@ class Results:
             return accuracy_by_method(own)
         look: dict[str, Any] = {"setting": about.setting, "metric": about.measured}
         if about.note or self.unfitted:
-            told = (self.dataset, self.scale, about.note, self.unfitted)
-            look["note"] = " · ".join(filter(None, told))
+            told = " · ".join(filter(None, (self.dataset, self.scale, about.note)))
+            look["note"] = "\n".join(filter(None, (told, self.unfitted)))
         wide = about.panels or len({row["column"] for row in own}) > 8
         look["width"] = PAGE_WIDTH if wide else COLUMN_WIDTH
         if about.panels:
