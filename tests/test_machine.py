@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import threading
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from tiny_project import NOTEBOOK, REPOSITORY, make_project
 from vidssl import cli, runs
 from vidssl.runs import cards, machine
 from vidssl.runs.cards import VISIBLE, loader_workers, own_cards
+from vidssl.runs.execute import locked
 
 USES = "from vidssl import runs\n\nif publish is None:\n    from vidssl import motion\n"
 
@@ -108,10 +110,12 @@ def test_a_run_sees_what_it_was_given_and_then_what_there_was(own_locks, monkeyp
         (8, ["--gpus", "-1"], "gpus=-1 must be at least 0"),
         (8, ["--profile", "slum"], "profile='slum' is unknown; did you mean 'slurm'"),
         (8, ["--profile", "./here"], "there is no"),
+        (8, ["--profile", "slurm"], "there is no sbatch here"),
     ],
 )
 def test_what_there_is_not_is_refused_in_one_line(there, words, told, project, monkeypatch, capsys):
     pretend(monkeypatch, there)
+    monkeypatch.setattr(machine.shutil, "which", lambda program: None)
     assert cli.main(["run", "pair", *words]) == 1
     [line] = capsys.readouterr().err.splitlines()
     assert told in line
@@ -222,6 +226,27 @@ def test_what_is_asked_for_twice_is_made_once(project, capfd):
     assert "finished already" not in capfd.readouterr().out
 
 
+def hold_folder(folder, held, let_go):
+    with locked(folder):
+        held.set()
+        let_go.wait(60)
+
+
+def test_whoever_is_to_make_it_once_waits_for_whoever_is_at_it(tmp_path, capsys):
+    context = multiprocessing.get_context("fork")
+    held, let_go = context.Event(), context.Event()
+    other = context.Process(target=hold_folder, args=(tmp_path, held, let_go))
+    other.start()
+    assert held.wait(60)
+    with pytest.raises(runs.RunLocked, match=f"in use by process {other.pid} on"), locked(tmp_path):
+        pass
+    threading.Timer(1, let_go.set).start()
+    with locked(tmp_path, wait=True):
+        assert let_go.is_set()
+    other.join()
+    assert f"waits for process {other.pid} on" in capsys.readouterr().out
+
+
 TRAINS = """
 import os
 import signal
@@ -252,6 +277,7 @@ weights = [value.flatten().tolist() for value in model.state_dict().values()]
 """
 
 
+@pytest.mark.slow
 def test_a_run_cut_off_goes_on_by_itself_to_the_same_numbers(project, capfd, monkeypatch):
     monkeypatch.setenv("VIDSSL_TESTS", str(REPOSITORY / "tests"))
     with_cell(project, f"import json\n{TRAINS}")

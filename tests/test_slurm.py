@@ -52,6 +52,7 @@ RUNS = {f"{name}{i}" for name in ("first", "second", "third") for i in range(4)}
 def project(tmp_path):
     made = make_project(tmp_path / "project")
     page = NOTEBOOK.replace("for step in range(3):", f"{TOLD}\nfor step in range(3):")
+    page = page.replace("publish = False\n", "publish = False\nprocesses = 1\n")
     page = page.replace("run.finish(", 'tell("ended")\nrun.finish(')
     (made / "notebooks" / "90_tiny.py").write_text(page)
     (made / "papermill_runs" / "tiny.smk").write_text(SWEEP)
@@ -68,8 +69,8 @@ def cluster(tmp_path):
         yield made
 
 
-def run(project, cluster):
-    command = [sys.executable, "-m", "vidssl.cli", "run", "sweep", "--profile", "slurm"]
+def run(project, cluster, *words):
+    command = [sys.executable, "-m", "vidssl.cli", "run", "sweep", "--profile", "slurm", *words]
     environment = {**cluster.environment, "PYTHONPATH": str(REPOSITORY)}
     with open(project / "output", "a") as output:
         return subprocess.Popen(
@@ -118,3 +119,9 @@ def test_a_sweep_survives_its_engine_and_a_node(project, cluster):
         assert json.loads((folder / "mini" / name / "run.json").read_text())["status"]
     assert "goes on where a `vidssl run` was killed" in (project / "output").read_text()
     assert not list((folder / ".snakemake").glob("locks/*"))
+
+
+def test_more_gpus_than_a_node_has_are_refused_in_slurm_s_own_words(project, cluster):
+    assert run(project, cluster, "--gpus-per-run", "3").wait(600) == 1
+    assert "Requested node configuration is not available" in (project / "output").read_text()
+    assert not told(project, "began")

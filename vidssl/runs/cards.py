@@ -62,6 +62,7 @@ def _taken(names: Sequence[str], count: int, held: ExitStack) -> list[str]:
     """``count`` of the cards, locked as long as ``held``; who came first is served first."""
     folder = Path(tempfile.gettempdir(), f"vidssl-cards-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
+    told = False
     with _locked(folder / "queue", fcntl.LOCK_EX):
         while True:
             with ExitStack() as tried:
@@ -71,8 +72,13 @@ def _taken(names: Sequence[str], count: int, held: ExitStack) -> list[str]:
                         tried.enter_context(_locked(folder / name.replace("/", "_")))
                         mine.append(name)
                     if len(mine) == count:
-                        held.push(tried.pop_all())
+                        held.enter_context(tried.pop_all())
                         return mine
+            if not told:
+                print(
+                    f"waits until {counted(count, 'GPU')} of {','.join(names)} are free", flush=True
+                )
+            told = True
             time.sleep(0.5)
 
 

@@ -503,7 +503,8 @@ def _all_of(graph: Graph, name: str, about: str, origin: str, targets: Sequence[
         return list(dict.fromkeys(job for target in targets for job in target.jobs))
 
     make.__doc__ = about.partition(".")[0] + "." if about else ""
-    graph.targets.setdefault(name, Target(name, make, origin))
+    apart = all(target.apart for target in targets)
+    graph.targets.setdefault(name, Target(name, make, origin, apart))
 
 
 def published(seed: int, usual: bool = True) -> dict[str, bool]:

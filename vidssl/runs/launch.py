@@ -61,14 +61,10 @@ def run_target(
     it: the same call goes on.
     """
     machine = machine or Machine()
-    if machine.gpus_per_run:
+    if (machine.gpus_per_run or 1) > 1:
         given = {**given, "processes": str(machine.gpus_per_run)}
     settings = Given(given, project=project).settings()
-    home = project / "papermill_runs"
-    apart = home / "variants" / variant_name(settings) if settings else home
-    root = Path(runs_root).resolve() if runs_root else apart
-    if set("{}") & set(str(root)):
-        raise ValueError(f"{root}: Snakemake takes braces in a path of runs for its own; rename it")
+    root = _root_of_runs(runs_root, settings, project)
     config = {"target": target, "scale": scale, "overrides": dict(given)}
     config |= {"project": str(project), "folder": os.getcwd()}  # Snakemake works in `root`
     config |= {"runs_root": str(root), "dry_run": dry_run}
@@ -88,6 +84,15 @@ def run_target(
         if status == 0:
             _tell(results(root, project))
     return status
+
+
+def _root_of_runs(asked: str, settings: Mapping[str, Any], project: Path) -> Path:
+    home = project / "papermill_runs"
+    apart = home / "variants" / variant_name(settings) if settings else home
+    root = Path(asked).resolve() if asked else apart
+    if set("{}") & set(str(root)):
+        raise ValueError(f"{root}: Snakemake takes braces in a path of runs for its own; rename it")
+    return root
 
 
 def _refuse_missing_data(graph: Graph, target: str, jobs: Sequence[Job]) -> None:

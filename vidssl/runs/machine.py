@@ -7,6 +7,7 @@ its own, such as Slurm's, sends the runs elsewhere.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,13 @@ class Machine:
     def share(self, project: Path, jobs: Sequence[Job]) -> Share:
         """What there is for ``jobs``. ValueError for an unknown profile, or too few cards."""
         folder, settings = _profile(self.profile, project)
-        is_remote = settings.get("executor", "local") != "local"
+        executor = settings.get("executor", "local")
+        is_remote = executor != "local"
+        if executor == "slurm" and not shutil.which("sbatch"):
+            raise ValueError(
+                f"profile={self.profile!r} sends runs to Slurm, but there is no sbatch here: type "
+                "this where your cluster takes jobs, or leave --profile out"
+            )
         options = ["--workflow-profile", str(folder)]
         limits = f"--cell-limit {self.cell_limit:g} --stall-limit {self.stall_limit:g}"
         if is_remote:
