@@ -308,6 +308,12 @@ def test_a_number_of_nothing_is_refused_before_anything_runs(name, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_stride_of_0_spreads_a_clip_and_a_negative_one_is_refused(tmp_path):
+    assert runs.parameters_for(LABELLED, "mini", {"frame_stride": 0})["frame_stride"] == 0
+    with pytest.raises(runs.ParameterError, match="frame_stride must be at least 0, got -1"):
+        runs.execute(LABELLED, tmp_path / "run", {"frame_stride": -1})
+
+
 def test_every_such_number_is_some_page_s():
     pages = [runs.declared_parameters(runs.notebook_path(page)) for page in runs.notebook_names()]
     defaults = [page[name] for name in AT_LEAST_ONE for page in pages if name in page]

@@ -58,11 +58,12 @@ ENTRIES |= {f"{kind}_augmentation": ENTRIES["augmentation"] for kind in ("view",
 
 AT_LEAST_ONE = (  # numbers of things: with none of them a run ends in an error, perhaps after hours
     *("accumulate", "batch_images", "batch_size", "batch_videos", "clips", "clips_per_video"),
-    *("clusters", "dense_step", "flow_side", "frame_stride", "frames", "global_stride", "k"),
+    *("clusters", "dense_step", "flow_side", "frames", "global_stride", "k"),
     *("local_stride", "locals_count", "num_clusters", "probe_clips", "processes"),
     *("retrieval_clips", "short_side", "size", "test_clips", "train_clips", "tuning_frames"),
     "window_step",
 )
+LEAST = {**dict.fromkeys(AT_LEAST_ONE, 1), "frame_stride": 0}  # 0: over the whole video
 
 
 class ParameterError(PlainError, ValueError):
@@ -119,8 +120,8 @@ def check_parameters(
         if isinstance(value, str):
             _require_utf8(value, f"{where}: parameter {name}")
         value = _checked_value(name, value, default, where)
-        if name in AT_LEAST_ONE and type(value) is int and value < 1:
-            raise ParameterError(f"{where}: parameter {name} must be at least 1, got {value}")
+        if type(value) is int and value < (least := LEAST.get(name, value)):
+            raise ParameterError(f"{where}: parameter {name} must be at least {least}, got {value}")
         if name in ENTRIES and isinstance(value, dict):
             value = check_entries(name, value, where)
         checked[name] = value
