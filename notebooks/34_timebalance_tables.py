@@ -17,7 +17,7 @@
 # %% tags=["parameters"]
 scale = "mini"
 run_folder = ""
-table = "timebalance_main"  # or timebalance_ablation, _classwise, _length, _networks
+table = "timebalance_main"  # or timebalance_ablation, _classwise, _length, _networks, _premise
 cells = ""  # a file that says which runs stand where; empty: the project's graph is asked
 records = ""  # folder of records; empty: those beside the run, or the project's
 
@@ -74,9 +74,9 @@ results.printed() if results.question.printed else None
 # %%
 import numpy as np
 
-from vidssl.data.synthetic import CLASSES, scene_set
+from vidssl.data.class_groups import class_groups
+from vidssl.data.synthetic import scene_set
 
-GROUPS = {each.name: each.group for each in CLASSES}
 HYPOTHESES = {"ordered": 1, "repetitive": -1, "appearance": -1, "ordered - repetitive": 1}
 
 
@@ -99,7 +99,7 @@ kept = (record["metrics"].get("class_names") for record in results.records.value
 class_names = next(filter(None, kept), [])
 if results.dataset == "embedded":
     class_names = list(scene_set(scale).classes)
-kinds = np.array([GROUPS[name] for name in class_names if name in GROUPS])
+kinds = np.array(class_groups(class_names))
 classwise = {}
 if table == "timebalance_classwise":
     shares = results.columns("invariant")

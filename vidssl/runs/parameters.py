@@ -31,7 +31,7 @@ from vidssl.runs.provenance import find_project
 
 PLAIN_TYPES = (bool, int, float, str, list, dict, type(None))
 INJECTED = "# Parameters"  # how the cell that papermill adds begins
-OTHER_SECTIONS = ("common", "data", "targets")
+OTHER_SECTIONS = ("common", "data", "targets", "without")
 ENTRIES = {  # dictionaries whose entries are known, each with a value of its kind
     "dataset_options": {  # of `vidssl.data.open_dataset`
         "annotations": "",
