@@ -112,7 +112,7 @@ from vidssl.evaluation import unfitted
 from vidssl.inference import save_predictions
 
 tuning = protocol.Tuning.of(run.params)
-history, judged, failed = [], {}, []
+history, judged, failed, took = [], {}, [], {}
 for name, weights in starts.items():
     network, about = protocol.start_network(
         weights,
@@ -132,6 +132,7 @@ for name, weights in starts.items():
         network, splits, labelled, clips, test_clips=test_clips, train_clips=train_clips
     )
     print(f"{name}: {judged[name].summary()}")
+    took |= protocol.spent(result, tuning, len(labelled), clips_per_video, name)
     history += [{"start": name, **row} for row in result.history]
     failed += [*result.failed, *judged[name].failed]
 outputs = {name: judgement.outputs for name, judgement in judged.items()}
@@ -201,7 +202,7 @@ figure
 # %%
 metrics = {key: value for name in judged for key, value in judged[name].metrics(name).items()}
 metrics |= {f"{name}_top1_accuracy": report.top1_accuracy for name, report in yardsticks.items()}
-metrics |= {"chance": chance, "test_videos": len(splits.test), "labelled": len(labelled)}
+metrics |= {**took, "chance": chance, "test_videos": len(splits.test), "labelled": len(labelled)}
 number = len(splits.test)
 accuracy = {name: judgement.test.top1_accuracy for name, judgement in judged.items()}
 expectations = [

@@ -152,11 +152,12 @@ visualize.source(mosi.training_step)
 # %%
 from vidssl.models.pretrained import save_pretrained
 
+tuning = protocol.Tuning.of(run.params, batch_size=batch_images)
 result = protocol.train(
     network,
     ImageDataset(training, side=config.source_side, seed=seed, store=store),
     mosi.training_step(config),
-    protocol.Tuning.of(run.params, batch_size=batch_images),
+    tuning,
     seed=seed,
     **run.outputs(),
 )
@@ -218,8 +219,7 @@ run.finish(
         "pretext_accuracy_before": before,
         "chance": chance,
         "train_pretext_accuracy": result.mean("pretext_accuracy"),
-        "steps": result.steps,
-        "training_seconds": result.seconds,
+        **protocol.spent(result, tuning, len(training), config.num_classes),
         "waiting_share": result.waiting_share,
     },
     seeds=[seed],

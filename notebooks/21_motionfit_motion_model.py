@@ -165,11 +165,12 @@ backbone_network, about = protocol.start_network(
 )
 if about:
     print(f"weights pretrained by {about['method']} on {about['dataset']}, seed {about['seed']}")
+tuning = protocol.Tuning.of(run.params)
 result = protocol.train(
     motionfit.MultiClipNetwork(backbone_network, config),
     training,
     motionfit.training_step(config, prepare=seen.prepare),
-    protocol.Tuning.of(run.params),
+    tuning,
     seed=seed,
     **run.outputs(),
 )
@@ -301,8 +302,7 @@ run.finish(
         "chance": chance,
         "test_videos": number,
         "labelled": len(labelled),
-        "steps": result.steps,
-        "training_seconds": result.seconds,
+        **protocol.spent(result, tuning, len(training), clips),
     },
     seeds=[seed],
     failed=failed,

@@ -149,11 +149,12 @@ step = (
     if target == "pseudo_labels"
     else motionfit.feature_matching_step(table, labelled=False)
 )
+tuning = protocol.Tuning.of(run.params)
 result = protocol.train(
     motionfit.MultiClipNetwork(student, config),
     training_set,
     step,
-    protocol.Tuning.of(run.params),
+    tuning,
     seed=seed,
     **run.outputs(),
 )
@@ -230,8 +231,7 @@ if "validation_accuracy" in metrics:
 run.finish(
     {
         **metrics,
-        "steps": result.steps,
-        "training_seconds": result.seconds,
+        **protocol.spent(result, tuning, len(training_set), clips),
         "source_videos": len(training),
         "without_target": without,
     },

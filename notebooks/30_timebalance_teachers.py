@@ -298,8 +298,8 @@ figure
 # %%
 from vidssl.data import labelled_videos
 
+judged, sizes, took = {}, {}, protocol.spent(result, tuning, len(views), 2 * (1 + locals_count))
 tuning = protocol.Tuning.of(run.params, prefix="tuning_")
-judged, sizes = {}, {}
 for index, fraction in enumerate(fractions):
     percent = f"{100 * fraction:g}"
     chosen = {"label_list": label_lists[index]} if label_lists else {"fraction": fraction}
@@ -318,6 +318,7 @@ for index, fraction in enumerate(fractions):
     )
     print(f"{percent} % labels, {len(labelled)} videos: {judged[percent].summary()}")
     failed += [*tuned.failed, *judged[percent].failed]
+    took |= protocol.spent(tuned, tuning, len(labelled), name=f"finetuned_{percent}")
     sizes[percent] = len(labelled)
 
 # %%
@@ -380,8 +381,7 @@ run.finish(
         "test_videos": number,
         "class_names": list(splits.class_names),
         "labelled": sizes,
-        "steps": result.steps,
-        "training_seconds": result.seconds,
+        **took,
         "waiting_share": result.waiting_share,
         "parameters_count": sum(p.numel() for p in network.parameters()),
     },

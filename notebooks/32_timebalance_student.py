@@ -12,7 +12,7 @@
 # | --- | --- |
 # | needs | few labels; two runs of `30_timebalance_teachers`, `similarities.npz` of `31_timebalance_similarity` |
 # | takes | 4 min on one core, supervised 2 |
-# | gives | accuracy with the denominator, learning curves |
+# | gives | accuracy with the denominator, learning curves, `backbone.pt` |
 
 # %% tags=["parameters"]
 scale = "mini"
@@ -271,9 +271,15 @@ table
 # ## Training
 
 # %%
+from vidssl.models.pretrained import save_pretrained
+
 step = timebalance.student_step(teachers, scores, taught_by) if taught else chosen.step(config)
 tuning = protocol.Tuning.of(run.params)
 result = protocol.train(model, training, step, tuning, seed=seed, **run.outputs())
+save_pretrained(
+    tested, run.folder / "backbone.pt", method=method, backbone=backbone, width=width,
+    dataset=splits.name, seed=seed,
+)  # fmt: skip
 print(result.summary())
 
 # %%
@@ -350,8 +356,7 @@ run.finish(
         "labelled": len(labelled),
         "unlabelled": len(unlabelled),
         "degenerate": degenerate,
-        "steps": result.steps,
-        "training_seconds": result.seconds,
+        **protocol.spent(result, tuning, len(training), 1 + len(chosen.views)),
         "waiting_share": result.waiting_share,
     },
     seeds=[seed],

@@ -191,6 +191,23 @@ pd.DataFrame.from_dict(table, orient="index").style.format(precision=3)
 # Compare *s, ranked* with *1 - s, ranked* first: their difference is what $s$ knows. What separates
 # the better of them from the oracle, no weight of this kind has found.
 #
+# ## What one knows and the other does not
+#
+# A blend can gain only where one teacher is right and the other wrong. The share of such videos, in each
+# group of classes: what the oracle has above the other one.
+
+# %%
+OTHERS = {"invariant": "distinctive", "distinctive": "invariant"}
+alone = {
+    f"only {one}": {group: table["oracle"][group] - table[other][group] for group in table[other]}
+    for one, other in OTHERS.items()
+}
+pd.DataFrame.from_dict(alone, orient="index").style.format(precision=3)
+
+# %% [markdown]
+# Any two networks disagree on something. The premise asks for more: that *only distinctive* is the
+# larger one where order tells the class, and *only invariant* where repetition does.
+#
 # ## Is the invariant teacher better where $s$ is high?
 #
 # Test videos in quarters of $s$: accuracy of both teachers in each. A video that cannot be read has no
@@ -306,6 +323,12 @@ metrics |= {
     f"frozen_{name}_{kind}_accuracy": accuracy
     for name, row in frozen.items()
     for kind, accuracy in row.items()
+}
+metrics |= {
+    f"{name.replace(' ', '_')}_{group}_accuracy": accuracy
+    for name, row in {**table, **alone}.items()
+    for group, accuracy in row.items()
+    if group != "all" and name in (*OTHERS, *alone, "average", "s")
 }
 metrics |= {f"quarter_{i + 1}_gain": float(gain) for i, gain in enumerate(better)}
 number = len(splits.test)

@@ -17,7 +17,7 @@
 # %% tags=["parameters"]
 scale = "mini"
 run_folder = ""
-table = "timebalance_main"  # or timebalance_ablation, _classwise, _length, _networks
+table = "timebalance_main"  # or timebalance_ablation, _classwise, _length, _networks, _premise
 cells = ""  # a file that says which runs stand where; empty: the project's graph is asked
 records = ""  # folder of records; empty: those beside the run, or the project's
 
@@ -74,9 +74,9 @@ results.printed() if results.question.printed else None
 # %%
 import numpy as np
 
-from vidssl.data.synthetic import CLASSES, scene_set
+from vidssl.data.class_groups import class_groups
+from vidssl.data.synthetic import scene_set
 
-GROUPS = {each.name: each.group for each in CLASSES}
 HYPOTHESES = {"ordered": 1, "repetitive": -1, "appearance": -1, "ordered - repetitive": 1}
 
 
@@ -106,7 +106,7 @@ if table == "timebalance_classwise":
     # records of the first version of the embedded data know the first 16 of its classes
     known = {len(each) for gains in classwise.values() for each in gains.values()}
     class_names = class_names[: min(known, default=0)]
-kinds = np.array([GROUPS[name] for name in class_names if name in GROUPS])
+kinds = np.array(class_groups(class_names))
 for share, gains in classwise.items():
     for group, expected in HYPOTHESES.items():
         if set(group.split(" - ")) <= set(kinds):

@@ -20,6 +20,7 @@ root = ""
 dataset_options = {}  # annotations, split, group_pattern, test_groups, missing, missing_at_most
 data_seed = 0
 seed = 0
+pretrained = ""  # backbone.pt to start from, e.g. of 11_mosi_pretrain; empty: from scratch
 backbone = "r2plus1d_10"
 width = 0.125
 frames = 8
@@ -51,6 +52,9 @@ held_out_videos = 60
 from vidssl import runs
 
 run = runs.start("50_pace_pretrain", globals())
+[pretrained] = run.inputs(
+    runs.Need("pretrained", settings={"backbone": backbone, "width": width}, required=False)
+)
 
 # %% [markdown]
 # ## One clip a pace
@@ -94,7 +98,7 @@ figure
 
 # %%
 network, _ = protocol.start_network(
-    "", backbone=backbone, width=width, num_classes=len(paces), seed=seed
+    pretrained, backbone=backbone, width=width, num_classes=len(paces), seed=seed
 )
 
 
@@ -163,8 +167,7 @@ run.finish(
         "pretext_accuracy_before": before,
         "chance": chance,
         "train_pretext_accuracy": result.mean("pretext_accuracy"),
-        "steps": result.steps,
-        "training_seconds": result.seconds,
+        **protocol.spent(result, tuning, len(training), len(paces)),
         "waiting_share": result.waiting_share,
     },
     seeds=[seed],

@@ -65,6 +65,18 @@ def pretrain(seed, variant="xy"):
     )
 
 
+def of_network(seed, backbone):
+    """The pretraining of another network, with nothing else changed."""
+    if backbone == graph.parameter("11_mosi_pretrain", "backbone"):
+        return pretrain(seed)
+    known = {told["backbone"]: name for name, told in VARIANTS.items() if [*told] == ["backbone"]}
+    if backbone in known:
+        return pretrain(seed, known[backbone])
+    return graph.run(
+        "11_mosi_pretrain", f"mosi_pretrain-{backbone}-s{seed}", seed=seed, backbone=backbone
+    )
+
+
 def stills(source, count):
     """What a pretraining on still images changes, and the job that makes them.
 

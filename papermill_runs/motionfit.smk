@@ -10,6 +10,7 @@ from vidssl.runs.graph import published
 
 TAGS = {
     "backbone": "",
+    "begun": "",
     "clips": "r",
     "frames": "f",
     "label_fraction": "share",
@@ -120,16 +121,25 @@ def first_weights(seed, network={}):
 
 
 def student(
-    seed, modality="flow", target="pseudo_labels", model={}, made={}, source="", start=None, **learned
+    seed,
+    modality="flow",
+    target="pseudo_labels",
+    model={},
+    made={},
+    source="",
+    start=None,
+    begun="",
+    **learned,
 ):
     """Step 3, on pseudo-labels or on features (MERS); `made`: settings of the pseudo-labels,
-    `learned`: of the student. `start`: as `first_weights` gives it."""
+    `learned`: of the student. `start`: as `first_weights` gives it, `begun`: its name, where it is
+    not that one."""
     taught = labels(seed, modality, model, source, **made)
     start = first_weights(seed, learned) if start is None else start
     kind = "mers" if target == "features" else f"student_{STREAMS[modality]}"
     return graph.run(
         "23_motionfit_self_training",
-        run_name(kind, seed, model, {"source": source}, made, learned),
+        run_name(kind, seed, model, {"source": source}, made, learned, {"begun": begun}),
         after=[taught, *start],
         target=target,
         seed=seed,

@@ -1,5 +1,7 @@
 """3D rotation prediction (3DRotNet), a row of TimeBalance's table: the same network and labels."""
 
+import functools
+
 from vidssl.runs.cells import Cell, Question, in_each
 
 SEEN = ("backbone", "width", "frames", "frame_stride", "size", "short_side")  # as its students see
@@ -11,12 +13,14 @@ def seen():
     return {name: graph.parameter("32_timebalance_student", name) for name in SEEN}
 
 
+@functools.cache
 def as_student(notebook):
     """What a page must be told to see the students' clips of the students' videos."""
     told = {n: graph.parameter("32_timebalance_student", n) for n in DATA}
     return seen() | {n: v for n, v in told.items() if v != graph.parameter(notebook, n)}
 
 
+@functools.cache
 def as_teacher():
     """What a fine-tuning must be told to be that of the table's pretrained rows."""
     page = "30_timebalance_teachers"
@@ -30,16 +34,25 @@ def pretrain(seed):
     return graph.run(page, name, seed=seed, **as_student(page))
 
 
+def labels(share):
+    """What 03 must be told to take the labelled videos that the table's other rows take."""
+    told = timebalance.label_list(share)
+    return {"label_list": told} if told else {"label_fraction": float(share) / 100}
+
+
 def transfer(seed, share):
-    """One fine-tuning from its weights on a share of the labels, in per cent."""
-    first = pretrain(seed)
+    return tuned(seed, share, "rotation", pretrain(seed))
+
+
+def tuned(seed, share, name, first):
+    """One fine-tuning from a job's weights on a share of the labels, in per cent."""
     return graph.run(
         "03_transfer",
-        f"rotation_transfer-f{share}-s{seed}",
+        f"{name}_transfer-f{share}-s{seed}",
         after=[first],
-        starts={"rotation": graph.path(first.file("backbone.pt"))},
+        starts={name: graph.path(first.file("backbone.pt"))},
         videos_per_class=0,
-        label_fraction=float(share) / 100,
+        **labels(share),
         baselines=False,
         seed=seed,
         **as_student("03_transfer"),

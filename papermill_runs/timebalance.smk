@@ -32,7 +32,8 @@ VARIANTS = {  # what a student changes, by the name that its runs carry
 
 def main_settings():
     """Seeds of all rows and of the headline rows, the labelled shares teachers learn, files of
-    labelled videos (share -> path; none: drawn), the rows beside the headline ones."""
+    labelled videos (share -> path; none: drawn), the rows beside the headline ones, and the shares
+    that baselines among these have, if not all."""
     return graph.settings(
         "timebalance_main",
         seeds=[0, 1, 2],
@@ -40,6 +41,7 @@ def main_settings():
         percents=["1", "5", "10"],
         label_lists={},
         methods=METHODS,
+        baseline_percents=[],
     )
 
 
@@ -77,17 +79,26 @@ def shaped(network, *names):
     return {name: told[name] for name in ("size", "short_side", *names) if name in told}
 
 
-def first_weights(seed, network=""):
-    """The job behind `START` and the parameter that points at its weights; other networks begin
+def first_weights(seed, network="", start=""):
+    """The job behind a start and the parameter that points at its weights; other networks begin
     from scratch."""
-    first = [mosi.pretrain(seed, START)] if START and not network else []
+    if start:
+        first = STARTS[one_of("start", start, list(STARTS))](seed)
+    else:
+        first = [mosi.pretrain(seed, START)] if START and not network else []
     return first, graph.start_from(first)
 
 
-def times(longer, network=""):
-    """Part of the names of runs behind teachers that were pretrained so many times as long, or of
-    another network."""
-    return (f"-x{longer}" if longer > 1 else "") + (f"-{network}" if network else "")
+def usual(start):
+    """"" for the start that `START` is anyway, so that its runs are those of the main table."""
+    return "" if start == ("mosi" if START else "scratch") else start
+
+
+def times(longer, network="", start=""):
+    """Part of the names of runs behind teachers that were pretrained so many times as long, of
+    another network, or of another start."""
+    named = {"-x": longer if longer > 1 else "", "-": network, "-from_": start}
+    return "".join(f"{word}{value}" for word, value in named.items() if value)
 
 
 def pretrained_for(longer):
@@ -96,8 +107,8 @@ def pretrained_for(longer):
     return {name: longer * graph.parameter(TEACHERS_PAGE, name)}
 
 
-def teacher(seed, objective, longer=1, network=""):
-    first, given = first_weights(seed, network)
+def teacher(seed, objective, longer=1, network="", start=""):
+    first, given = first_weights(seed, network, start)
     shares = main_settings()["percents"]
     if network:
         shares = network_settings()["percents"]
@@ -110,7 +121,7 @@ def teacher(seed, objective, longer=1, network=""):
         given["label_lists"] = [label_list(share) for share in shares]
     return graph.run(
         TEACHERS_PAGE,
-        f"timebalance_teacher-{objective}{times(longer, network)}-s{seed}",
+        f"timebalance_teacher-{objective}{times(longer, network, start)}-s{seed}",
         after=first,
         objective=objective,
         fractions=[float(share) / 100 for share in shares],
@@ -119,21 +130,22 @@ def teacher(seed, objective, longer=1, network=""):
     )
 
 
-def teachers(seed, longer=1, network=""):
+def teachers(seed, longer=1, network="", start=""):
     """Both teachers' runs, and the parameters that point at them."""
-    pair = {name: teacher(seed, name, longer, network) for name in ("invariant", "distinctive")}
+    kinds = ("invariant", "distinctive")
+    pair = {name: teacher(seed, name, longer, network, start) for name in kinds}
     folders = {name: graph.path(job.file("")) for name, job in pair.items()}
     return list(pair.values()), folders
 
 
-def similarity(seed, clips=0, stride=0, longer=1, network=""):
+def similarity(seed, clips=0, stride=0, longer=1, network="", start=""):
     """s by the notebook's own clips, or by so many of another stride."""
-    taught, folders = teachers(seed, longer, network)
+    taught, folders = teachers(seed, longer, network, start)
     if clips:
         changed = {"clips": clips, "local_stride": stride}
     else:
-        changed = published(seed, usual=longer == 1 and not network)
-    named = times(longer, network) + (f"-clips{clips}" if clips else "")
+        changed = published(seed, usual=longer == 1 and not network and not start)
+    named = times(longer, network, start) + (f"-clips{clips}" if clips else "")
     share = network_settings()["percents"][0] if network else PERCENT
     return graph.run(
         "31_timebalance_similarity",
@@ -162,22 +174,30 @@ def weights(seed, share, longer=1):
     )
 
 
-def student(seed, share, variant="timebalance", clips=0, stride=0, longer=1, network=""):
-    """A student of both teachers, started from TCLR's backbone; s by so many clips, if given."""
-    taught, given = teachers(seed, longer, network)
-    start = teacher(seed, "tclr", network=network)
-    after = [*taught, start]
-    given = {**given, "pretrained": graph.path(start.file("backbone.pt")), **VARIANTS[variant]}
+def student(
+    seed, share, variant="timebalance", clips=0, stride=0, longer=1, network="", start="", begins=""
+):
+    """A student of both teachers, started from TCLR's backbone; s by so many clips, if given.
+
+    ``start``: of teachers and TCLR alike; ``begins``: of the student alone, instead of TCLR.
+    """
+    taught, given = teachers(seed, longer, network, start)
+    first = teacher(seed, "tclr", network=network, start=start)
+    if begins:
+        [first], _ = first_weights(seed, start=begins)
+    after = [*taught, first]
+    given = {**given, **graph.start_from([first]), **VARIANTS[variant]}
     name = f"clips{clips}" if clips else variant
+    name += f"-begins_{begins}" if begins else ""
     if "blend" not in VARIANTS[variant]:
-        scores = similarity(seed, clips, stride, longer, network)
+        scores = similarity(seed, clips, stride, longer, network, start)
         after.append(scores)
         given["similarities"] = graph.path(scores.file("similarities.npz"))
-    usual = name == "timebalance" and share == PERCENT and longer == 1 and not network
-    given |= published(seed, usual=usual)
+    plain = name == "timebalance" and not times(longer, network, start)
+    given |= published(seed, usual=plain and share == PERCENT)
     return graph.run(
         STUDENT_PAGE,
-        f"timebalance_student-{name}{times(longer, network)}-f{share}-s{seed}",
+        f"timebalance_student-{name}{times(longer, network, start)}-f{share}-s{seed}",
         after=after,
         seed=seed,
         **labels(share),
@@ -186,15 +206,15 @@ def student(seed, share, variant="timebalance", clips=0, stride=0, longer=1, net
     )
 
 
-def baseline(seed, share, method, network=""):
-    """A baseline from `START`; the supervised one brings the linear classifiers."""
-    first, given = first_weights(seed, network)
+def baseline(seed, share, method, network="", start=""):
+    """A baseline from `START` or another start; the supervised one brings the yardsticks."""
+    first, given = first_weights(seed, network, start)
     return graph.run(
         STUDENT_PAGE,
-        f"timebalance_student-{method}{times(1, network)}-f{share}-s{seed}",
+        f"timebalance_student-{method}{times(1, network, start)}-f{share}-s{seed}",
         after=first,
         method=method,
-        baselines=method == "supervised" and not network,
+        baselines=method == "supervised" and not times(1, network, start),
         seed=seed,
         **labels(share),
         **given,
@@ -202,9 +222,10 @@ def baseline(seed, share, method, network=""):
     )
 
 
-def from_motionfit(seed, share):
-    """MotionFit with the same labels and network: a motion model of them teaches all videos."""
-    first, _ = first_weights(seed)
+def motionfit_student(seed, share, start=""):
+    """MotionFit's RGB network with the same labels and network: a motion model of them teaches all
+    videos."""
+    first, _ = first_weights(seed, start=start)
     if main_settings()["label_lists"]:
         raise ValueError(
             "targets: timebalance_main: MotionFit's pages draw their labels and take no list: leave "
@@ -212,16 +233,31 @@ def from_motionfit(seed, share):
         )
     few = {"label_fraction": float(share) / 100, "videos_per_class": 0}
     backbone = graph.parameter(STUDENT_PAGE, "backbone")
-    taught = motionfit.student(seed, model=few, start=first, backbone=backbone)
+    named = f"from_{start}" if start else ""
+    return motionfit.student(seed, model=few, start=first, begun=named, backbone=backbone)
+
+
+def from_motionfit(seed, share, start=""):
+    """It, fine-tuned."""
+    taught = motionfit_student(seed, share, start)
     return graph.run(
         STUDENT_PAGE,
-        f"timebalance_student-motionfit-f{share}-s{seed}",
+        f"timebalance_student-motionfit{times(1, start=start)}-f{share}-s{seed}",
         after=[taught],
         method="supervised",
         seed=seed,
         **labels(share),
         **graph.start_from([taught]),
     )
+
+
+STARTS = {  # what networks can begin with beside `START`
+    "scratch": lambda seed: [],
+    "mosi": lambda seed: [mosi.of_network(seed, graph.parameter(STUDENT_PAGE, "backbone"))],
+    "tclr": lambda seed: [teacher(seed, "tclr")],
+    # it may stand behind every share, so that its motion model knows the labels of the lowest one
+    "motionfit": lambda seed: [motionfit_student(seed, min(main_settings()["percents"], key=float))],
+}
 
 
 def row_of(seed, share, method):
@@ -248,7 +284,7 @@ STUDENTS = {  # rows of students and baselines: what their runs are called
 }
 TEACHERS = {"TCLR": "tclr", "invariant": "invariant", "distinctive": "distinctive"}
 HEADLINE = ("supervised", "TCLR", "invariant", "distinctive", "average", "TimeBalance", "chance")
-GROUPS = {"ordered": 1, "repetitive": -1, "appearance": -1}  # expected: f_D minus f_I
+GROUPS = {"ordered": 1, "repetitive": -1, "appearance": -1, "both": 0}  # expected: f_D minus f_I
 
 
 def seeds_of(row, *own):
@@ -324,7 +360,10 @@ def timebalance_main():
     rows[1:1] = [row for row, name in STUDENTS.items() if name in chosen and name != "average"]
     rows[-1:-1] = ["average"] if "average" in chosen else []
     shares = wanted["percents"]
-    cells = [at_share(row, share, seeds_of(row)) for row in rows for share in shares]
+    few = {row: wanted["baseline_percents"] for row, name in STUDENTS.items() if name in BASELINES}
+    cells = [
+        at_share(row, share, seeds_of(row)) for row in rows for share in few.get(row) or shares
+    ]
     cells += [cell for share in shares for cell in beside(share)]
     rivals = [row for row in rows[1:-1] if row in STUDENTS and row != "average"]
     claims = [c for row in rows[:-1] for c in in_each(shares, "TimeBalance", row, unit=" %")]
@@ -336,10 +375,13 @@ def timebalance_main():
 @graph.table("34_timebalance_tables")
 def timebalance_ablation():
     """Whom the student listens to: each teacher, their average, their blend; MSE or KL."""
-    wanted = graph.settings("timebalance_ablation", seeds=[0, 1, 2], other_clips={"4": 2})
     columns = {"invariant": "invariant", "distinctive": "distinctive", "average": "average",
                "s": "timebalance", "s, ranked": "ranked", "s, min-max": "minmax", "s, KL": "kl",
                "average, KL": "average_kl"}  # fmt: skip
+    wanted = graph.settings(
+        "timebalance_ablation", seeds=[0, 1, 2], other_clips={"4": 2}, columns=[*columns]
+    )
+    columns = {column: columns[one_of("columns", column, [*columns])] for column in wanted["columns"]}
     seeds = [wanted["seeds"], seeds_of("TimeBalance", wanted["seeds"])]
     cells = [
         Cell("student", column, [student(seed, PERCENT, variant) for seed in seeds[column == "s"]])
@@ -347,7 +389,7 @@ def timebalance_ablation():
     ]
     others = {f"s of {clips} clips": (int(clips), stride)
               for clips, stride in wanted["other_clips"].items()}  # fmt: skip
-    cells[6:6] = [
+    cells += [
         Cell("student", column, [student(seed, PERCENT, clips=clips, stride=stride)
                                  for seed in wanted["seeds"]])
         for column, (clips, stride) in others.items()

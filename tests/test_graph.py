@@ -44,7 +44,9 @@ def test_every_target_of_every_scale_promises_what_its_parameters_make(scale, tm
             for job in graph.targets[target].jobs
             for log in job.log
         }
-        if not pages <= {"02_supervised_baseline", "03_transfer"}:  # which tables elsewhere show
+        own = [json.loads(job.params) for job in graph.targets[target].jobs]
+        others = any(told.get("dataset", "embedded") != "embedded" for told in own)
+        if not others and not pages <= {"02_supervised_baseline", "03_transfer"}:  # tables do
             assert promised, f"{target} shows nothing"
 
 
@@ -185,6 +187,49 @@ def test_a_table_waits_for_the_runs_in_its_cells_and_is_handed_their_ids(tmp_pat
     assert read_question(path).text() == question.text()
     with pytest.raises(ValueError, match="table='mosi_lowsoth' is unknown; did you mean"):
         graph.question("mosi_lowsoth")
+
+
+def test_pictures_of_others_videos_are_published_only_when_a_user_asks(tmp_path):
+    """Tables, which are numbers alone, are; what shows the embedded data is."""
+    names = ("mosi_gradcam-s0", "mosi_clusters", "timebalance_weights-f50-s0")
+
+    def shown(**given):
+        graph = graph_of("smoke", tmp_path, **given)
+        graph.behind("reproduce")
+        kept = {name: named(graph.jobs[name].figures) for name in names if name in graph.jobs}
+        return kept, graph.jobs["timebalance_main"].figures
+
+    pages, table = shown()
+    assert all(pages.values())
+    pages, table = shown(dataset="folder", root=str(tmp_path))
+    assert not any(pages.values())
+    assert table, "a table is numbers"
+    pages, _ = shown(dataset="folder", root=str(tmp_path), publish="true")
+    assert all(pages.values())
+
+
+def test_a_scale_leaves_targets_out_of_its_sums_and_can_still_be_asked_for_them(tmp_path):
+    project = make_project(tmp_path / "project")
+    home = project / "papermill_runs"
+    (home / "another.smk").write_text(ANOTHER)
+    (home / "own.yaml").write_text("without: [third, pair]\n")
+    graph = runs.load_graph("own", project=project)
+    assert {job.name for job in graph.targets["reproduce"].jobs} == {"c"}, "fourth's"
+    assert [job.name for job in graph.targets["another"].jobs] == ["c"]
+    assert [job.name for job in graph.targets["pair"].jobs] == ["second"]
+    (home / "typo.yaml").write_text("without: [pari]\n")
+    with pytest.raises(ValueError, match=r"typo\.yaml, without='pari' is .*mean 'pair'"):
+        runs.load_graph("typo", project=project)
+
+
+def test_what_a_run_follows_from_is_found_at_any_distance(tmp_path):
+    graph = graph_of("smoke", tmp_path)
+    graph.behind("timebalance_main")
+    student = graph.jobs["timebalance_student-timebalance-f50-s0"]
+    assert {job.name for job in graph.before(student)} == {
+        *(f"timebalance_teacher-{kind}-s0" for kind in ("invariant", "distinctive", "tclr")),
+        "timebalance_similarity-s0",
+    }, "pages alone, not the making of the data"
 
 
 def written(tmp_path, code):

@@ -14,7 +14,7 @@ from vidssl import runs
 from vidssl.runs import provenance
 from vidssl.runs.execute import locked
 from vidssl.runs.notebooks import notebook_cells
-from vidssl.runs.records import RECORD_BYTES, plain, small_record
+from vidssl.runs.records import RECORD_BYTES, plain, record_files, small_record, without_names
 
 FOLDER = "papermill_runs/mini/tiny-s7"
 
@@ -314,6 +314,38 @@ def test_long_metrics_are_left_to_run_json(tmp_path):
     assert record["metrics"] == {"loss": 0.5}
     assert record["only_in_run_json"] == ["curve"]
     assert record["parameters"]["root"] == ".../mine"
+
+
+@pytest.mark.parametrize("dataset", ["folder", "ucf101"])
+def test_a_record_of_other_people_s_videos_names_none_of_them(dataset, tmp_path):
+    """Wherever a page may have put a name; what is counted stays."""
+    name = "v_Secret_g01_c02"
+    metrics = {"top1_accuracy": 0.5, "per_class": [0.25, None], "worst": name, "state": "learning"}
+    metrics |= {"by_video": {"most": [name, 3]}, "labelled": {"50": 8}, "class_names": ["a", "b"]}
+    missing = {"train": {"listed": 9, "absent": 2, "first": [name]}}
+    full = {
+        "parameters": {"dataset": dataset, "root": "/data/mine", "video": name, "seed": 0},
+        "metrics": metrics,
+        "failed": [f"/data/mine/{name}.mp4: cut off"] * 4,
+        "failed_count": 4,
+        "data_caveats": {"missing": missing, "shared_groups": {"shared": 1, "first": [name]}},
+    }
+    record = small_record(full, tmp_path)
+    assert "Secret" not in json.dumps(record)
+    assert record["failed_count"] == 4
+    kept = ("top1_accuracy", "per_class", "state", "labelled", "class_names")
+    assert record["metrics"] == {key: metrics[key] for key in kept}
+    assert record["data_caveats"]["missing"]["train"] == {"listed": 9, "absent": 2}
+    assert record["parameters"]["root"] == ".../mine"
+    own = {**full, "parameters": {"dataset": "embedded"}}
+    assert small_record(own, tmp_path)["failed"] == full["failed"][:3], "our own are named"
+
+
+def test_records_in_git_of_other_people_s_videos_name_none():
+    for path in record_files(REPOSITORY / "papermill_runs" / "records"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["parameters"].get("dataset", "embedded") != "embedded":
+            assert record == without_names(record), path
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[]"])

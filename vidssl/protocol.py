@@ -40,9 +40,9 @@ from vidssl.data import (
     random_clips,
     uniform_clips,
 )
+from vidssl.data.class_groups import class_groups
 from vidssl.data.datasets import squeezed
 from vidssl.data.frame_store import FrameStore
-from vidssl.data.scenes import CLASSES
 from vidssl.data.transforms import NOT_AUGMENTED
 from vidssl.evaluation import Report
 from vidssl.inference import Outputs, predict, report
@@ -255,6 +255,21 @@ def train(
     )
 
 
+def spent(
+    result: TrainResult, tuning: Tuning, samples: int, clips: int = 1, name: str = ""
+) -> dict[str, float]:
+    """What a training took, for a record: ``clips_seen`` counts the clips that what learns was
+    shown, ``clips`` of each of ``samples`` samples an epoch. Names begin with ``name``.
+    """
+    batch = min(tuning.batch_size * tuning.processes, samples)
+    prefix = f"{name}_" if name else ""
+    return {
+        f"{prefix}steps": result.steps,
+        f"{prefix}training_seconds": result.seconds,
+        f"{prefix}clips_seen": result.steps * batch * clips,
+    }
+
+
 def start_network(
     start: str | Path,
     *,
@@ -430,12 +445,6 @@ def yardsticks(
         found[kind] = judged_outputs(said, splits)
         print(f"{kind.replace('_', ' ')}: {found[kind].summary()} (penalty: {said.penalty})")
     return found
-
-
-def class_groups(class_names: Sequence[str]) -> list[str]:
-    """The group of each class of the embedded data (see `vidssl.data.scenes.CLASSES`); else []."""
-    groups = {each.name: each.group for each in CLASSES}
-    return [groups[name] for name in class_names] if set(class_names) <= set(groups) else []
 
 
 def group_accuracies(found: Report, groups: Sequence[str]) -> dict[str, float]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vidssl.evaluation import classification_report, knn, linear_probe
+from vidssl.evaluation.probe import linear_head
 
 PROBES = pytest.mark.parametrize("probe", [linear_probe, knn])
 
@@ -109,3 +110,16 @@ def test_other_errors():
         knn(FEATURES, [0] * 4, FEATURES, 2, k=0)
     with pytest.raises(ValueError, match="temperature above 0"):
         knn(FEATURES, [0] * 4, FEATURES, 2, temperature=0)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_head_says_what_the_probe_says(classes):
+    """On features as they are, with a class that no training video has."""
+    (train, labels), (test, _) = (clusters(6, 0.5, seed, classes) for seed in (0, 1))
+    train, test = 3 * train + 1, 3 * test + 1
+    probabilities = linear_probe(train, labels, test, classes + 1)
+    weight, bias = linear_head(train, labels, classes + 1)
+    logits = test @ weight.T + bias
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(shares / shares.sum(axis=1, keepdims=True), probabilities, atol=1e-5)
+    assert not shares[:, classes].any()

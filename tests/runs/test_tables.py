@@ -9,6 +9,7 @@ import pytest
 from tiny_project import REPOSITORY
 
 from vidssl import runs
+from vidssl.evaluation.statistics import detectable
 from vidssl.runs import tables
 from vidssl.runs.cells import Cell, Claim, Question, compare, in_each, read_question, yardsticks
 from vidssl.runs.notebooks import notebook_cells
@@ -43,6 +44,12 @@ def place(row):
     return tuple(str(row[key]) for key in ("row", "column", "metric", "scale", "dataset"))
 
 
+def is_of(name, row):
+    """Whether a difference is the one of a row, which keeps its column apart."""
+    column = row["column"]
+    return name.startswith(f"{row['row']}, {column}") if column else name == row["row"]
+
+
 def is_table(origin):
     """Whether a figure is one of a table, made from other runs by the run of its own name."""
     told = json.loads(origin.read_text(encoding="utf-8"))
@@ -57,9 +64,17 @@ def test_tables_that_stand_are_what_their_records_give(name, graph):
         assert "not run: " in str(results), "a missing run is told"
         assert set(results.not_run) == set(question.runs) - set(results.records)
     own = name == "timebalance_classwise"  # its page adds what it computes class by class
+    asked = {(cell.row, str(cell.column)) for cell in question.cells}
+    columns = {column for _, column in asked}
 
     def left_out(row):
-        return own and row["metric"] == tables.DIFFERENCE and "frozen" not in row["row"]
+        """What the scale's file has cut since the table was made, or its page adds."""
+        if row["metric"] == tables.DIFFERENCE:
+            by_page = own and "frozen" not in row["row"]
+            return by_page or not any(is_of(n, row) for n in results.compared)
+        if row["row"] == "chance":
+            return row["column"] not in columns
+        return not row["paper"] and (row["row"], row["column"]) not in asked
 
     assert_as_published(name, results.rows, left_out)
 
@@ -145,6 +160,43 @@ def test_expectations_are_held_open_against_or_not_run(a, b, expected, answer):
     if answer == "not run":
         assert results.shown().loc["a", "5"] == "not run"
         assert str(results).endswith("not run: mini-a-s0")
+
+
+def test_a_cost_is_that_of_all_that_was_trained_for_a_run(tmp_path):
+    """A student's: its own, its start's, and of its teachers the part that it hears."""
+    parts = [("mini-a-s0", "a_"), ("mini-teacher", ""), ("mini-teacher", "tuned_5_"),
+             ("mini-clusters", "")]  # fmt: skip
+    question, found = small({"a": [0.5], "b": [0.25]})
+    question = replace(question, cells=[replace(question.cells[0], behind=[parts])])
+    found["mini-a-s0"]["metrics"] |= {"a_training_seconds": 20.0, "a_clips_seen": 100}
+    found["mini-teacher"] = record(
+        "mini-teacher", 0, training_seconds=40.0, clips_seen=1000, tuned_5_training_seconds=5.0,
+        tuned_5_clips_seen=50, tuned_10_training_seconds=7.0, tuned_10_clips_seen=70,
+    )  # fmt: skip
+    results = Results(question, found)
+    assert results.spent("a", 5, "training_seconds") == {}, "clusters are not on record yet"
+    found["mini-clusters"] = record("mini-clusters", 0, purity=0.5)  # a minute, trains nothing
+    results = Results(question, found)
+    assert results.spent("a", 5, "training_seconds") == {0: 20.0 + 40.0 + 5.0 + 60.0}
+    assert results.spent("a", 5, "clips_seen") == {0: 1150}
+    assert set(question.runs) == set(found) - {"mini-b-s0"}, "a table waits for all of it"
+    (tmp_path / "cells.json").write_text(question.text())
+    assert read_question(tmp_path / "cells.json").text() == question.text()
+
+
+def test_power_is_told_before_a_table_runs_and_by_its_own_spread_after():
+    question, found = small({"a": [0.5, 0.62, 0.7], "b": [0.4, 0.5, 0.61]})
+    power = Results(question, found).power()
+    assert list(power.index) == ["a - b, 5"]
+    spread = math.sqrt(sum((g - 0.31 / 3) ** 2 for g in (0.1, 0.12, 0.09)) / 2)
+    assert power.loc["a - b, 5"].tolist() == [
+        "3", f"{100 * spread:.1f}", f"{100 * detectable(spread, 3):.1f}", "+10.3", "3",
+    ]  # fmt: skip
+    before = Results(question, {}).power().loc["a - b, 5"]
+    assert before["spread"] == f"{100 * tables.spread_on_record(REPOSITORY):.1f}"
+    assert (before["seeds"], before["on record"], before["seeds for that"]) == ("3", "", "")
+    told = str(tables._no_records(question, "mini"))
+    assert f"3 seeds {before['seen from']} points" in told
 
 
 def test_differences_of_differences_and_yardsticks():

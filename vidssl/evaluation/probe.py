@@ -34,17 +34,51 @@ def linear_probe(
     >>> linear_probe(features, [0, 0, 1, 1], np.array([[-1.0], [2.0]]), 2).argmax(1)
     array([0, 1])
     """
+    labels = _check(train_features, train_labels, test_features, num_classes)
+    classifier = _linear(train_features, labels, c, max_iter)
+    probabilities = np.zeros((len(test_features), num_classes), dtype=np.float32)
+    probabilities[:, classifier.classes_] = classifier.predict_proba(test_features)
+    return probabilities
+
+
+def linear_head(
+    train_features: np.ndarray,
+    train_labels: Sequence[int],
+    num_classes: int,
+    *,
+    c: float = 1.0,
+    max_iter: int = 1000,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (K, D) and biases (K,), float32, of `linear_probe` for features as they are: their
+    logits' softmax is its probabilities. A class without training videos has the bias -1e4.
+
+    >>> weight, bias = linear_head(np.array([[0.0], [0.1], [1.0], [1.1]]), [0, 0, 1, 1], 2)
+    >>> (np.array([[-1.0], [2.0]]) @ weight.T + bias).argmax(1)
+    array([0, 1])
+    """
+    labels = _check(train_features, train_labels, train_features, num_classes)
+    fitted = _linear(train_features, labels, c, max_iter)
+    scaler, classifier = fitted[0], fitted[-1]
+    coefficients, intercepts = classifier.coef_, classifier.intercept_
+    if len(classifier.classes_) == 2:  # one logit, of the second against the first
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
+        intercepts = np.concatenate([-intercepts, intercepts]) / 2
+    weight = np.zeros((num_classes, coefficients.shape[1]), dtype=np.float32)
+    bias = np.full(num_classes, -1e4, dtype=np.float32)
+    weight[classifier.classes_] = coefficients / scaler.scale_
+    bias[classifier.classes_] = intercepts - coefficients @ (scaler.mean_ / scaler.scale_)
+    return weight, bias
+
+
+def _linear(features: np.ndarray, labels: np.ndarray, c: float, max_iter: int):
+    """Standardisation and logistic regression, fitted. ValueError for labels of one class."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    labels = _check(train_features, train_labels, test_features, num_classes)
     _need_two_classes(labels)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=max_iter))
-    classifier.fit(train_features, labels)
-    probabilities = np.zeros((len(test_features), num_classes), dtype=np.float32)
-    probabilities[:, classifier.classes_] = classifier.predict_proba(test_features)
-    return probabilities
+    return classifier.fit(features, labels)
 
 
 class Penalty(NamedTuple):

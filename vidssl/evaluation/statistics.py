@@ -71,17 +71,51 @@ def smallest_detectable_difference(
 ) -> float:
     """The true mean of a - b that a paired two-sided 5 % t test finds with this power.
 
-    (t(0.975, n - 1) + t(power, n - 1)) s / sqrt(n), the usual approximation, with the spread s of
-    the differences at hand. Same unit as ``a``; nan for a single pair. ``power`` is in (0, 1).
+    As `detectable`, with the spread of the differences at hand. Same unit as ``a``; nan for a
+    single pair. ``power`` is in (0, 1).
+    """
+    difference = _paired(a, b)
+    n = len(difference)
+    return detectable(float(difference.std(ddof=1)) if n > 1 else float("nan"), n, power)
+
+
+def detectable(spread: float, n: int, power: float = 0.8) -> float:
+    """What ``n`` pairs can see: the true mean difference that a paired two-sided 5 % t test finds
+    with this power, where single differences deviate by ``spread`` (their standard deviation).
+
+    (t(0.975, n - 1) + t(power, n - 1)) s / sqrt(n), the usual approximation, in the unit of
+    ``spread``; nan for one pair. ValueError for a ``power`` outside (0, 1).
+
+    >>> [round(detectable(3.0, n), 1) for n in (3, 5)]
+    [9.3, 5.0]
     """
     if not 0 < power < 1:
         raise ValueError(f"power must be in (0, 1), got {power}")
-    difference = _paired(a, b)
-    freedom = len(difference) - 1
-    if not freedom:
+    if n < 2:
         return float("nan")
-    reach = stats.t.ppf(0.975, freedom) + stats.t.ppf(power, freedom)
-    return float(reach * _standard_error(difference))
+    reach = stats.t.ppf(0.975, n - 1) + stats.t.ppf(power, n - 1)
+    return float(reach * spread / np.sqrt(n))
+
+
+def pairs_needed(spread: float, difference: float, most: int = 30) -> int | None:
+    """The least number of pairs that can see ``difference``, see `detectable`; None above ``most``.
+
+    >>> pairs_needed(3.0, 5.0), pairs_needed(3.0, 0.5)
+    (5, None)
+    """
+    enough = (n for n in range(2, most + 1) if detectable(spread, n) <= abs(difference))
+    return next(enough, None)
+
+
+def spread_of(difference: Difference) -> float:
+    """The standard deviation of single differences behind a mean and its interval; nan for one.
+
+    >>> round(spread_of(paired_difference([1.0, 2.0, 3.0], [0.0, 0.0, 0.0])), 6)
+    1.0
+    """
+    if difference.n < 2:
+        return float("nan")
+    return float(difference.ci95 * np.sqrt(difference.n) / stats.t.ppf(0.975, difference.n - 1))
 
 
 class Comparison(NamedTuple):

@@ -26,6 +26,8 @@ class Cell:
     ``metrics``: name in the table -> what the records call it after ``prefix``. ``formerly``: runs,
     or their names, whose records held these numbers before; they stand in for those not run yet.
     ``dataset``: the one they are tested on, where it is not that of the table's other cells.
+    ``behind``: for each run what was trained for it: earlier runs, each with what the metrics of
+    its part there begin with (a teacher's are those of its fine-tuning, too).
     """
 
     row: str
@@ -35,6 +37,7 @@ class Cell:
     metrics: Mapping[str, str] = field(default_factory=lambda: dict(ACCURACIES))
     formerly: Sequence[Any] = ()
     dataset: str = ""
+    behind: Sequence[Sequence[tuple[Any, str]]] = ()
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,9 @@ class Question:
 
     @property
     def runs(self) -> list[Any]:
-        """Every run in it, once."""
-        return list(dict.fromkeys(run for cell in self.cells for run in cell.runs))
+        """Every run in it, once; last those that only count for what others cost."""
+        behind = [run for cell in self.cells for parts in cell.behind for run, _ in parts]
+        return list(dict.fromkeys([*(run for cell in self.cells for run in cell.runs), *behind]))
 
     @property
     def standing_in(self) -> dict[str, str]:
@@ -91,7 +95,15 @@ class Question:
         def ids(jobs: Sequence[Any]) -> list[str]:
             return [run_id(job) for job in jobs]
 
-        cells = [replace(c, runs=ids(c.runs), formerly=ids(c.formerly)) for c in self.cells]
+        cells = [
+            replace(
+                cell,
+                runs=ids(cell.runs),
+                formerly=ids(cell.formerly),
+                behind=[[(run_id(job), part) for job, part in each] for each in cell.behind],
+            )
+            for cell in self.cells
+        ]
         return replace(self, cells=cells, name=name, about=" ".join(about.split()))
 
     def joined(self, other: Question) -> Question:

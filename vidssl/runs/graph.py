@@ -40,6 +40,7 @@ from vidssl.runs.parameters import (
     text_of,
 )
 from vidssl.runs.promises import Promise, figures_of, files_of
+from vidssl.runs.records import made_here
 
 RESULTS = ".results.json"  # in the folder of all runs: the jobs behind the last target
 CELLS = "cells.json"  # in a table's folder: what it asks, and of which runs
@@ -132,6 +133,7 @@ class Graph:
         self.threads = config.get("threads", 1)
         self.gpus, self.limits = config.get("gpus", ""), config.get("limits", "")
         self.sections = copy.deepcopy(scale_file(self.scale, self.project))  # read once for all
+        self.left_out = list(self.sections.get("without", []))  # targets that sums leave out
         self.jobs: dict[str, Job] = {}
         self.targets: dict[str, Target] = {}
         self.questions: dict[str, Callable[[], Question]] = {}  # of tables, by their names
@@ -261,6 +263,8 @@ class Graph:
         plain_name(name, "run")
         chosen = overlaid(parameters, self.given.of(path.stem))
         given = parameters_to_run(path.stem, self.scale, chosen, self.project)
+        if self._shows_others(path, given):
+            chosen["publish"] = given["publish"] = False
         made = self._embedded(path, given, data, priority)
         after = [*after, *made]
         for job in made:
@@ -396,7 +400,14 @@ class Graph:
     def behind(self, target: str) -> list[Job]:
         """The jobs that a target needs, itself first. ValueError for an unknown target."""
         one_of("target", target, list(self.targets))
-        waiting, found = list(self.targets[target].jobs), {}
+        return self._with_all_before(self.targets[target].jobs)
+
+    def before(self, job: Job) -> list[Job]:
+        """The runs of pages whose results a job follows from, at any distance."""
+        return [each for each in self._with_all_before([job])[1:] if each.log]
+
+    def _with_all_before(self, jobs: Sequence[Job]) -> list[Job]:
+        waiting, found = list(jobs), {}
         markers = {job.marker: job for job in self.jobs.values()}
         while waiting:
             job = waiting.pop(0)
@@ -440,6 +451,13 @@ class Graph:
         data_seed = given.get("data_seed", declared.get("data_seed", 0))
         return [self.data(scale, data_seed, priority)]
 
+    def _shows_others(self, path: Path, given: Mapping) -> bool:
+        """Whether a page would publish pictures of videos that the project did not make; only a
+        user may ask for that."""
+        declared = declared_parameters(path)
+        asked = {**declared, **given}.get("publish") and "publish" not in self.given.of(path.stem)
+        return bool(asked) and not made_here({**declared, **given})
+
     def _hashes(self, source: Path | str, without: tuple[str, ...] = ()) -> str:
         """Hashes of the code behind a notebook or a module, made once for all the jobs."""
         if (source, without) not in self._hashed:
@@ -475,7 +493,7 @@ def load(
 
     The files are run as Python, each as a module that holds ``graph`` and, by their names, the
     other files: ``mosi.pretrain(0)``. One with several targets is a target of all of them, and
-    "reproduce" is every target of every file.
+    "reproduce" is every target of every file, without those that the scale's file leaves out.
     """
     graph = Graph({**(config or {}), "scale": scale}, project)
     paths = sorted((graph.project / "papermill_runs").glob("*.smk"))
@@ -489,6 +507,8 @@ def load(
             _all_of(graph, path.stem, module.__doc__ or "", path.name, own)
     every = [target for target in graph.targets.values() if not target.apart]
     _all_of(graph, "reproduce", "All tables and figures.", "", every)
+    for name in graph.left_out:
+        one_of(f"{scale}.yaml, without", name, list(graph.targets))
     for name in graph.sections.get("targets", {}) if paths else ():
         one_of(f"{scale}.yaml, targets", name, list(graph.targets))
     for table, _ in graph.additions:
@@ -499,8 +519,10 @@ def load(
 def _all_of(graph: Graph, name: str, about: str, origin: str, targets: Sequence[Target]) -> None:
     """Add the target of all ``targets``, which the first sentence of ``about`` describes."""
 
+    kept = [target for target in targets if target.name not in graph.left_out]
+
     def make() -> list[Job]:
-        return list(dict.fromkeys(job for target in targets for job in target.jobs))
+        return list(dict.fromkeys(job for target in kept for job in target.jobs))
 
     make.__doc__ = about.partition(".")[0] + "." if about else ""
     apart = all(target.apart for target in targets)

@@ -33,7 +33,7 @@ from vidssl.runs.provenance import find_project
 PLAIN_TYPES = (bool, int, float, str, list, dict, type(None))
 MOST_VALUES, DEEPEST = 100_000, 100  # in a file of parameters: in all, and in each other
 INJECTED = "# Parameters"  # how the cell that papermill adds begins
-OTHER_SECTIONS = ("common", "data", "targets")
+OTHER_SECTIONS = ("common", "data", "targets", "without")
 PAPER_SCALES = "paper"  # how the names of the scales with the papers' own data and lengths begin
 ENTRIES = {  # dictionaries whose entries are known, each with a value of its kind
     "dataset_options": {  # of `vidssl.data.open_dataset`

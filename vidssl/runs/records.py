@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 RECORD_BYTES = 4096
 NAMED_FAILURES = 3
+MADE_HERE = "embedded"  # the data set that the project makes; of others no video is named in git
+NAMELESS = ("class_names", "state")  # texts among metrics that name no video
+OF_ONE_VIDEO = ("video", "image")  # parameters
 # threads that wait must not spin: where cores are shared, they slow a training tenfold; read when
 # torch is first imported, which a notebook does after `start`
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -340,10 +343,13 @@ def plain(value: Any) -> Any:
 
 def small_record(full: Mapping[str, Any], project: Path) -> dict[str, Any]:
     """A run's summary in at most `RECORD_BYTES`: paths made portable, and the longest metrics
-    left to ``run.json`` (named in "only_in_run_json") where they do not fit."""
+    left to ``run.json`` (named in "only_in_run_json") where they do not fit. Of videos that the
+    project did not make itself it names none, see `without_names`."""
     parameters = {k: provenance.portable(v, project) for k, v in full["parameters"].items()}
     record = {**full, "parameters": parameters, "failed": full["failed"][:NAMED_FAILURES]}
     record["metrics"] = dict(full["metrics"])
+    if not made_here(full["parameters"]):
+        record = without_names(record)
     left_out: list[str] = []
     while _size(record) > RECORD_BYTES and record["metrics"]:
         longest = max(record["metrics"], key=lambda name: _size(record["metrics"][name]))
@@ -351,6 +357,42 @@ def small_record(full: Mapping[str, Any], project: Path) -> dict[str, Any]:
         left_out.append(longest)
         record["only_in_run_json"] = left_out
     return record
+
+
+def made_here(params: Mapping[str, Any]) -> bool:
+    """Whether a page's videos are the embedded ones, or it reads none: nobody else's."""
+    return params.get("dataset", MADE_HERE) == MADE_HERE
+
+
+def without_names(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record that goes into git without the name of any video: numbers, counts, and the words
+    of `NAMELESS`. Names stay in the run's folder, which does not."""
+    metrics = {
+        name: value
+        for name, value in record["metrics"].items()
+        if name in NAMELESS or not any(isinstance(part, str) for part in _leaves(value))
+    }
+    parameters = {k: "" if k in OF_ONE_VIDEO else v for k, v in record["parameters"].items()}
+    told = {**record, "metrics": metrics, "parameters": parameters, "failed": []}
+    if "data_caveats" in record:
+        told["data_caveats"] = _without_texts(record["data_caveats"])
+    return told
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, (Mapping, list, tuple)):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(part)
+    else:
+        yield value
+
+
+def _without_texts(value: Any) -> Any:
+    """The counts of what a data set lacks, without the first few names."""
+    if not isinstance(value, Mapping):
+        return value
+    kept = {k: _without_texts(v) for k, v in value.items()}
+    return {k: v for k, v in kept.items() if not any(isinstance(p, str) for p in _leaves(v))}
 
 
 def _size(value: Any) -> int:

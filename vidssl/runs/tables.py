@@ -10,6 +10,7 @@ differences and a figure. A page of tables keeps what is to be read:
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import product
@@ -18,11 +19,20 @@ from typing import TYPE_CHECKING, Any
 
 from vidssl.core import counted, did_you_mean, one_of
 from vidssl.evaluation.classification import unfitted
-from vidssl.evaluation.statistics import Comparison, compare_seeds, mean_ci95
+from vidssl.evaluation.statistics import (
+    Comparison,
+    Difference,
+    compare_seeds,
+    detectable,
+    mean_ci95,
+    pairs_needed,
+    spread_of,
+)
 from vidssl.progress import in_words
 from vidssl.runs.cells import YARDSTICKS, Cell, Claim, Question, read_question
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.parameters import PlainError, read_yaml
+from vidssl.runs.provenance import find_project
 from vidssl.runs.records import read_whole, records_folder
 from vidssl.visualize.methods import accuracy_beside_printed, accuracy_by_method
 from vidssl.visualize.style import COLUMN_WIDTH, PAGE_WIDTH
@@ -41,6 +51,8 @@ WITH_CHANCE = ("top1_accuracy", "pretext_accuracy", "recall")
 ANSWERS = {1: "held", 0: "open", -1: "against"}  # by the sign that was expected
 TOLD = ["points", "seeds", "seen from", "expected", "answer"]
 NAMED = 3  # runs that a line names
+CAN_SEE = ["seeds", "spread", "seen from", "on record", "seeds for that"]
+OWN_SPREAD = 5  # seeds from which a difference's own spread is taken, not that of all the table's
 
 
 class UnfitRuns(PlainError, ValueError):
@@ -89,9 +101,22 @@ def _no_records(question: Question, scale: str) -> MissingInput:
     of_scale = f" --scale {scale}" if scale != "mini" else ""
     return MissingInput(
         f"{question.name} has no record of its runs: {_some(question.runs)}\n"
+        f"{_power_before(question)}"
         f"  by command: vidssl run {question.name}{of_scale}\n"
         "  by hand:    pages explored by hand leave no records; this table is made of records alone"
     )
+
+
+def _power_before(question: Question) -> str:
+    """What its seeds will see, by the spread of the tables that there are; "" without claims."""
+    seeds = sorted({len(cell.runs) for cell in question.cells} - {0, 1})
+    try:
+        spread = spread_on_record() if question.claims else 0.0
+    except ValueError:
+        return ""
+    told = [f"{n} seeds {100 * detectable(spread, n):.1f} points" for n in seeds]
+    by = f"with 80 % power, by a spread of {100 * spread:.1f} points on record, its seeds will see"
+    return f"  {by}: {', '.join(told)}\n" if told and spread else ""
 
 
 def _some(runs: Sequence[str]) -> str:
@@ -190,6 +215,21 @@ class Results:
                 values[seed] = value
         return values
 
+    def spent(self, row: str, column: Any, metric: str) -> dict[int, float]:
+        """Seed -> ``metric`` of a place's runs and of all that was trained for them, in sum.
+
+        "training_seconds" or "clips_seen". What trains nothing, such as clusters or flow, counts
+        with its whole time. Seeds are left out of which a part is not on record.
+        """
+        totals = {}
+        for cell in self.at(row, column):
+            for run, parts in zip(cell.runs, cell.behind):
+                values = [_part(self.records.get(name), at, metric) for name, at in parts]
+                if values and None not in values:
+                    [seed] = self.records[run]["seeds"]
+                    totals[seed] = sum(values)
+        return totals
+
     def add(self, row: str, metric: str, values: Sequence[float], column: Any = "") -> None:
         """Put one more row into the table."""
         self.rows.append(self._row(row, column, metric, values))
@@ -241,6 +281,45 @@ class Results:
         lines = {name: _told(*judged) for name, judged in chosen.items()}
         found = pd.DataFrame.from_dict(lines, orient="index", columns=TOLD)
         return found.fillna("")
+
+    def power(self) -> pd.DataFrame:
+        """What its seeds can see of each difference in question, in points, before it is answered.
+
+        ``spread`` is that of single seeds' differences on record: its own from 5 seeds on, else
+        that of the whole table, else that of all tables in ``figures/``. "seen from" is the true
+        difference found with 80 % power; the last column says how many seeds the difference on
+        record would take.
+        """
+        import pandas as pd
+
+        lines = {c.name: self._power_of(c) for c in self.question.claims if self._planned(c)}
+        return pd.DataFrame.from_dict(lines, orient="index", columns=CAN_SEE).fillna("")
+
+    def _planned(self, claim: Claim) -> int:
+        """The seeds that both sides of a claim will have; 0 where one is no part of the table."""
+        places = [tuple(place) for place in (*claim.first, *claim.second)]
+        return min(max((len(cell.runs) for cell in self.at(*p)), default=0) for p in places)
+
+    def _power_of(self, claim: Claim) -> list[str]:
+        at = f"{claim.name}, {claim.column}{claim.unit}" if claim.column else claim.name
+        compared, _ = self.compared.get(at, (None, 0))
+        known = compared.difference if compared else Difference(float("nan"), float("nan"), 0)
+        spread = spread_of(known) if known.n >= OWN_SPREAD else self.spread
+        planned = self._planned(claim)
+        needed = pairs_needed(spread, known.mean) if known.n > 1 else ""
+        return [
+            str(planned),
+            f"{100 * spread:.1f}",
+            f"{100 * detectable(spread, planned):.1f}" if planned > 1 else "",
+            f"{100 * known.mean:+.1f}" if known.n else "",
+            "more than 30" if needed is None else str(needed),
+        ]
+
+    @property
+    def spread(self) -> float:
+        """By how much single seeds' differences deviate: the table's, else that of all tables."""
+        own = [c.difference for c, _ in self.compared.values() if c and c.difference.n > 2]
+        return _pooled(own) if own else spread_on_record()
 
     def figure(self) -> Figure:
         """The table drawn, as its question says."""
@@ -358,6 +437,37 @@ class Results:
             self.compare(claim.name, gains, claim.expected, claim.column, claim.unit)
         elif not all(any(self.found(cell) for cell in each) for each in cells):
             self.compared[claim.name] = None, claim.expected
+
+
+def _part(record: Mapping[str, Any] | None, prefix: str, metric: str) -> float | None:
+    """What one run adds to the cost of another."""
+    if record is None:
+        return None
+    told = record["metrics"]
+    if prefix or "training_seconds" in told or f"{prefix}{metric}" in told:
+        return told.get(prefix + metric)
+    return record["seconds"] if metric == "training_seconds" else 0.0
+
+
+def _pooled(differences: Sequence[Difference]) -> float:
+    """The root of the mean variance of single differences."""
+    return (sum(spread_of(each) ** 2 for each in differences) / len(differences)) ** 0.5
+
+
+def spread_on_record(project: Path | None = None) -> float:
+    """By how much single seeds' differences of accuracy deviate in the tables of ``figures/``.
+
+    ValueError where none of them has a difference over three seeds or more.
+    """
+    found = []
+    for path in sorted(((project or find_project()) / "figures").glob("*.csv")):
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row.get("metric") == DIFFERENCE]
+        told = [row for row in rows if row["ci95"] and int(row["seeds"]) > 2]
+        found += [Difference(float(r["mean"]), float(r["ci95"]), int(r["seeds"])) for r in told]
+    if not found:
+        raise ValueError("figures/*.csv hold no difference over three seeds or more")
+    return _pooled(found)
 
 
 # --- what papers print ---------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,6 +11,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
+    FAINT,
     PAGE_WIDTH,
     add_note,
     method_name,
@@ -108,17 +109,118 @@ def _draw_methods(axis: Axes, rows: list[Mapping], value: str) -> None:
     axis.set_axisbelow(True)
 
 
+def methods_in_panels(
+    table: Iterable[Mapping],
+    panels: Mapping[str, str],
+    families: Mapping[str, Sequence[str]],
+    *,
+    cost: Mapping[str, float] = {},
+    cost_title: str = "cost",
+    note: str = "",
+) -> Figure:
+    """Many methods in small multiples: a line a method, a panel a metric, cost in the last one.
+
+    Args:
+        table: rows of one column with ``row``, ``metric``, ``mean`` and ``ci95``, fractions. A row
+            named "chance" is drawn as a dashed line, one that stands in no family as a dotted one.
+        panels: metric -> title.
+        families: name -> its methods, both from top to bottom; those without a mean are left out.
+        cost: method -> what it costs, on a logarithmic axis named ``cost_title``.
+        note: a grey line at the bottom right.
+
+    Raises:
+        ValueError: none of the methods has a mean of any of the metrics.
+    """
+    rows = [row for row in _measured(table) if row["metric"] in panels]
+    known = {str(row["row"]) for row in rows}
+    kept = {name: [row for row in its if row in known] for name, its in families.items()}
+    kept = {name: its for name, its in kept.items() if its}
+    if not kept:
+        raise ValueError("table has no mean of any method in families: nothing to plot")
+    places, names = _family_places(kept)
+    with paper_style():
+        height = 0.15 * (max(places.values()) + 2) + 0.6
+        figure = new_figure(PAGE_WIDTH, height + 0.15 * bool(note))
+        axes = figure.subplots(1, len(panels) + bool(cost), sharey=True, squeeze=False)[0]
+        for axis, (metric, title) in zip(axes, panels.items()):
+            own = [row for row in rows if row["metric"] == metric]
+            _draw_in_families(axis, own, kept, places)
+            axis.set(xlabel=title, xlim=(0, max(5.0, 1.06 * axis.dataLim.x1)))
+            axis.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+        if cost:
+            _draw_costs(axes[-1], cost, kept, places)
+            axes[-1].set_xlabel(cost_title)
+        lines = [*places, *names]
+        axes[0].set_yticks([*places.values(), *names.values()], [method_name(n) for n in lines])
+        for label in axes[0].get_yticklabels()[len(places) :]:
+            label.set_fontweight("bold")
+        axes[0].set_ylim(max(places.values()) + 0.7, -0.7)
+        add_note(figure, note)
+    return figure
+
+
+def _family_places(families: Mapping[str, Sequence[str]]) -> tuple[dict[str, int], dict[str, int]]:
+    """The height of each method, and of the name above each family."""
+    places: dict[str, int] = {}
+    names: dict[str, int] = {}
+    for family, rows in families.items():
+        names[family] = len(places) + len(names)
+        for row in rows:
+            places[row] = len(places) + len(names)
+    return places, names
+
+
+def _draw_in_families(
+    axis: Axes,
+    rows: Iterable[Mapping],
+    families: Mapping[str, Sequence[str]],
+    places: Mapping[str, int],
+) -> None:
+    colors = {row: COLORS[i] for i, rows in enumerate(families.values()) for row in rows}
+    for row in rows:
+        mean, name = 100 * float(row["mean"]), str(row["row"])
+        if name == CHANCE_ROW:
+            _mark_chance(axis, mean / 100)
+        elif name not in places:
+            axis.axvline(mean, color=FAINT, ls=":", lw=0.9, zorder=0)
+        else:
+            axis.errorbar(
+                mean, places[name], xerr=100 * (_number(row.get("ci95")) or 0.0), fmt="o",
+                ms=3, color=colors[name], elinewidth=0.9,
+            )  # fmt: skip
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="y", color="0.94", lw=0.6)
+    axis.set_axisbelow(True)
+
+
+def _draw_costs(
+    axis: Axes,
+    cost: Mapping[str, float],
+    families: Mapping[str, Sequence[str]],
+    places: Mapping[str, int],
+) -> None:
+    for color, rows in zip(COLORS, families.values()):
+        told = [row for row in rows if cost.get(row)]
+        axis.plot([cost[r] for r in told], [places[r] for r in told], "D", ms=3, color=color)
+    axis.set_xscale("log")
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="y", color="0.94", lw=0.6)
+
+
 def accuracy_by_cost(
     accuracy: Mapping[str, float],
     seconds: Mapping[str, float],
     *,
     note: str = "",
+    cost: str = "seconds a video at inference, flow included",
 ) -> Figure:
     """What a right answer costs: a dot a method, time on a logarithmic axis.
 
     Args:
-        accuracy: method -> fraction in [0, 1]. seconds: the same methods -> seconds a video.
+        accuracy: method -> fraction in [0, 1]. seconds: the same methods -> what each costs.
         note: a grey line at the bottom right.
+        cost: label of the x axis.
     """
     if not accuracy or set(accuracy) != set(seconds):
         raise ValueError(
@@ -138,7 +240,7 @@ def accuracy_by_cost(
         axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.margins(x=0.15, y=0.2)
-        axis.set(xlabel="seconds a video at inference, flow included", ylabel="top-1 accuracy (%)")
+        axis.set(xlabel=cost, ylabel="top-1 accuracy (%)")
         axis.grid(color="0.92", lw=0.6)
         axis.set_axisbelow(True)
         axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), handletextpad=0.3)
