@@ -139,8 +139,8 @@ def run_videos(
 ) -> Outputs:
     """``forward(model, clip)`` (B, D) on every clip of a `ClipDataset`: values (V, N, D).
 
-    ``clip`` is (B, 3, T, H, W) in [0, 1], all clips of ``batch_videos`` videos. Raises
-    RuntimeError when no video can be read.
+    ``clip`` is (B, 3, T, H, W) in [0, 1], the distinct clips of ``batch_videos`` videos: those of
+    a video shorter than a clip are all the same. Raises RuntimeError when no video can be read.
     """
     loader = DataLoader(dataset, batch_videos, num_workers=num_workers, collate_fn=list)
     rows, readable, unreadable = [], [], []
@@ -149,9 +149,9 @@ def run_videos(
         unreadable += [sample for sample in samples if sample["failed"]]
         if kept:
             clips = torch.stack([sample.pop("clips") for sample in kept])
-            flat = clips.flatten(0, 1)
-            output = apply(model, flat, forward, batch=len(flat), device=device)
-            rows.append(output.unflatten(0, clips.shape[:2]))
+            distinct, places = without_repeats(clips)
+            output = apply(model, distinct, forward, batch=len(distinct), device=device)
+            rows.append(output[places])
             readable += kept
     if not readable:
         first = unreadable[0]["failed"][0]
@@ -163,6 +163,16 @@ def run_videos(
         failed=[sample["failed"][0] for sample in unreadable],
         failed_labels=np.array([sample["label"] for sample in unreadable], dtype=np.int64),
     )
+
+
+def without_repeats(clips: Tensor) -> tuple[Tensor, Tensor]:
+    """Clips (V, N, ...) without those that equal the one before them in their video.
+
+    Returns (M, ...), and the place (V, N) of each clip among them.
+    """
+    new = torch.ones(clips.shape[:2], dtype=torch.bool, device=clips.device)
+    new[:, 1:] = (clips[:, 1:] != clips[:, :-1]).flatten(2).any(dim=2)
+    return clips[new], new.flatten().cumsum(0).sub(1).view_as(new)
 
 
 def grad_cam(
