@@ -1,6 +1,11 @@
 """The shared loop on a small real problem: it learns, stops, continues, says what fails."""
 
+import os
+import platform
+import subprocess
+import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -8,6 +13,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
 
+from vidssl import models
 from vidssl.core import derive_seed
 from vidssl.training import EpochBatches, TrainConfig, checkpoint_period, fit, make_optimizer
 
@@ -153,6 +159,91 @@ def test_only_weights_decay():
     assert [g["weight_decay"] for g in groups] == [CONFIG.weight_decay, 0.0]
     assert {p.ndim for p in groups[0]["params"]} == {2}
     assert {p.ndim for p in groups[1]["params"]} == {1}
+
+
+PLAIN = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": partial(torch.optim.SGD, momentum=CONFIG.momentum),
+}
+
+
+@pytest.mark.parametrize("optimizer", PLAIN)
+def test_the_fused_optimiser_takes_the_steps_of_the_plain_one(optimizer):
+    """In double precision: in single, one last digit of one weight is as much after 30 steps."""
+    config, losses = replace(CONFIG, optimizer=optimizer, lr=1e-3), []
+    for plain in (False, True):
+        torch.manual_seed(0)
+        model = models.build("r2plus1d_10", num_classes=4, width=0.0625).double()
+        made = make_optimizer(model, config)
+        if plain:
+            groups = [{k: g[k] for k in ("params", "weight_decay")} for g in made.param_groups]
+            made = PLAIN[optimizer](groups, lr=config.lr, fused=False)
+        labels = torch.arange(8) % 4
+        losses.append([])
+        for _ in range(30):
+            loss = cross_entropy(model(torch.rand(8, 3, 8, 16, 16).double()), labels)
+            loss.backward()
+            made.step()
+            made.zero_grad()
+            losses[-1].append(loss.item())
+    assert losses[0] == pytest.approx(losses[1], abs=1e-9)
+    assert losses[0][-1] != losses[0][0]
+
+
+def test_a_checkpoint_of_the_plain_optimiser_is_continued():
+    model = make_model()
+    before, after = torch.optim.Adam(model.parameters()), make_optimizer(model, CONFIG)
+    x = torch.rand(4, 6)
+    for optimizer in (before, after):
+        model(x).sum().backward()
+        optimizer.step()
+    state = before.state_dict()
+    groups = [group | {"fused": None} for group in after.state_dict()["param_groups"]]
+    kept = {i: state["state"][j] for i, j in enumerate((0, 2, 1, 3))}  # weights, then biases
+    after.load_state_dict({"state": kept, "param_groups": groups})
+    model(x).sum().backward()
+    after.step()
+    assert all(float(entry["step"]) == 2 for entry in after.state.values())
+
+
+FAULTS = """
+import resource, torch
+from vidssl import inference, models, training
+clips = torch.rand(16, 3, 8, 32, 32)
+model = models.build("r2plus1d_10", num_classes=4, width=0.125)
+found = []
+
+def forward(network, part):
+    found.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+    return network(part)
+
+def step(network, batch, context):
+    return forward(network, clips).square().mean(), {}
+
+class Nothing(torch.utils.data.Dataset):
+    def __len__(self):
+        return 24
+    def __getitem__(self, key):
+        return {"video_id": "v", "failed": []}
+"""
+WORK = {
+    "training": "config = training.TrainConfig(epochs=8, batch_size=3)\n"
+    "training.fit(model, Nothing(), step, config, collate=lambda samples: {})",
+    "inference": "[inference.apply(model, clips, forward) for _ in range(24)]",
+}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is told to keep memory")
+@pytest.mark.parametrize("work", WORK)
+def test_memory_of_a_step_is_kept_for_the_next_one(work):
+    """A tensor of the first layers is 2 MiB, 512 pages; a step has some twenty of them."""
+    code = f"{FAULTS}\n{WORK[work]}\nprint((found[-1] - found[-9]) / 8)"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert float(said.stdout.split()[-1]) < 256
 
 
 def test_a_frozen_model_is_refused():
