@@ -127,7 +127,13 @@ for name, weights in starts.items():
         **run.outputs(name),
     )  # fmt: skip
     judged[name] = protocol.judge(
-        network, splits, labelled, clips, test_clips=test_clips, train_clips=train_clips
+        network,
+        splits,
+        labelled,
+        clips,
+        test_clips=test_clips,
+        train_clips=train_clips,
+        **protocol.computing(run.params),
     )
     print(f"{name}: {judged[name].summary()}")
     history += [{"start": name, **row} for row in result.history]
