@@ -295,17 +295,20 @@ def test_a_failed_write_is_told_at_the_next_one(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt"}
 
 
-def test_weights_that_are_no_numbers_are_not_kept(tmp_path):
-    """A finite loss with an infinite gradient: the loss cannot tell."""
+@pytest.mark.parametrize(
+    ("at", "said", "kept"), [(7, "nan at step 8", 4), (8, "not finite after step 9", 8)]
+)
+def test_weights_that_are_no_numbers_are_not_kept(tmp_path, at, said, kept):
+    """A finite loss with an infinite gradient: only the next loss can tell, if there is one."""
 
     def step(model, batch, context):
         loss, metrics = training_step(model, batch, context)
-        return loss + ((model[0].weight * 0).sum().sqrt() if context.step == 7 else 0), metrics
+        return loss + ((model[0].weight * 0).sum().sqrt() if context.step == at else 0), metrics
 
-    with pytest.raises(FloatingPointError, match="not finite after step 8"):
+    with pytest.raises(FloatingPointError, match=said):
         train(replace(CONFIG, epochs=3), step=step, folder=tmp_path, log_every=100)
-    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert kept["result"]["steps"] == 4
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["result"]["steps"] == kept
 
 
 @pytest.mark.slow
