@@ -48,6 +48,21 @@ def test_features_have_the_backbones_width(splits):
     assert outputs.values.shape == (len(splits.test), model.num_features)
 
 
+def test_loader_workers_change_no_number(splits):
+    model, dataset = small_model(), clips_of(splits.test)
+    here, there = (predict(model, dataset, num_workers=n, progress=False) for n in (0, 1))
+    assert np.array_equal(here.values, there.values)
+    assert here.video_ids == there.video_ids
+
+
+def test_half_precision_is_for_gpus(splits):
+    options = {"device": "cpu", "progress": False}
+    with pytest.raises(ValueError, match="precision='bf16' needs a GPU"):
+        predict(small_model(), clips_of(splits.test), precision="bf16", **options)
+    with pytest.raises(ValueError, match="precision='fp16' is unknown; did you mean 'bf16'"):
+        predict(small_model(), clips_of(splits.test), precision="fp16", **options)
+
+
 def test_an_unreadable_video_is_named_and_counts_as_wrong(splits, tmp_path):
     broken = tmp_path / "broken.mp4"
     shutil.copy(splits.test[0].path, broken)
