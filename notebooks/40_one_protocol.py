@@ -142,7 +142,9 @@ families = {
 families["others"] = [row for row in rows if not any(row in its for its in families.values())]
 panels = {"top1_accuracy": "all classes (%)", **{f"{g}_accuracy": f"{g} (%)" for g in groups}}
 drawn = [r for r in results.rows if str(r["column"]) == share and r["metric"] in panels]
-note = f"{results.dataset} · {scale} · {share} % labels · bars: 95 %, over seeds · dotted: yardsticks"
+note = (
+    f"{results.dataset} · {scale} · {share} % labels · bars: 95 %, over seeds · dotted: yardsticks"
+)
 hours = {row: seconds / 3600 for row, seconds in costs["training_seconds"].items()}
 figure = methods_in_panels(
     drawn, panels, families, cost=hours, cost_title="hours, all of it", note=note
