@@ -32,7 +32,7 @@ help:
 	@echo "make lab        JupyterLab on notebooks/"
 	@echo "make reproduce  every table and figure of the mini scale, resumable (hours)"
 	@echo "make test-full  slow tests too"
-	@echo "make bench      the benchmarks"
+	@echo "make bench      speeds as ratios, in one table and figures/benchmarks.csv"
 	@echo "make notebooks  regenerate the .ipynb beside each notebooks/*.py"
 	@echo "make doctor     check this machine"
 
@@ -71,7 +71,7 @@ lint: setup
 	$(bin)/ruff format --check .
 
 bench: setup
-	$(bin)/pytest -s -m bench tests/benchmarks tests/browser
+	$(bin)/pytest -s -m bench --ratios figures/benchmarks.csv tests/benchmarks tests/browser
 
 lab: setup
 	$(bin)/jupyter lab notebooks \

@@ -72,6 +72,7 @@
 # | [50_pace_pretrain](50_pace_pretrain.ipynb) | Can a network name how fast a clip is played, and is what it learns about motion? | videos, without labels | 3 min on one core | `backbone.pt`, learning curves, pretext accuracy on held-out videos |
 # | [60_rotation_pretrain](60_rotation_pretrain.ipynb) | Can a network name by how many quarter turns a clip was rotated, and does that teach it motion? | videos, without labels | 3 min on one core | `backbone.pt`, learning curves, pretext accuracy on held-out videos |
 # | [91_claims](91_claims.ipynb) | Of every number that the three papers print, which has a run here, which has a command that would make one, and which is only quoted? | records, as the repository holds them | 15 s | `claims.csv`: a line for each printed number |
+# | [93_performance](93_performance.ipynb) | Of the time of a training step, how much is waiting for clips, how much which kind of computing, and what would make it shorter? | videos (`dataset`, `root`) | 1 min on one core | `operators.csv`: time by operator; a timeline, and the costs of a step |
 #
 # <!-- end of pages -->
 
@@ -109,7 +110,7 @@ display(runs.overview_table(found))
 # ## The embedded data
 #
 # The workbook makes its own videos, with a known truth for each: optical flow, the sprite's mask,
-# segment boundaries. 16 classes in three groups, of which one video each:
+# segment boundaries. 20 classes in four groups, of which one video each:
 
 # %%
 from vidssl import visualize
@@ -133,7 +134,7 @@ figure
 # %% [markdown]
 # ## What one should see
 #
-# A line for each check without a problem, a short table of runs (empty before the first one), three
+# A line for each check without a problem, a short table of runs (empty before the first one), four
 # moving sprites.
 
 # %%

@@ -30,9 +30,10 @@ frozen_stages = []  # stages that keep the pretrained weights, e.g. ["stem", "co
 backbone = "r2plus1d_10"
 width = 0.125
 frames = 8
-frame_stride = 7
+frame_stride = 7  # frames; 0: the clip is spread over the whole video
 size = 32  # px
 short_side = 40  # px
+whole_frame = False  # True: frames squeezed to squares, so that crops keep the sides
 augmentation = {
     "flip": 0.5,
     "color": [0.5, 0.5, 0.5, 0.25],
@@ -179,8 +180,9 @@ print(f"chance: {chance:.1%}")
 # %% [markdown]
 # ## Which classes?
 #
-# The embedded data has three groups of classes: *repetitive* motions, *ordered* sub-actions that
-# differ only in what comes first, and *appearance*: what a thing looks like, while it moves anyhow.
+# The embedded data has four groups of classes: *repetitive* motions, *ordered* sub-actions that
+# differ only in what comes first, *appearance*: what scene and thing look like, while it moves
+# anyhow, and *both*: two orders in each of two scenes, told by neither alone.
 
 # %%
 compared = ("network", *protocol.YARDSTICKS)

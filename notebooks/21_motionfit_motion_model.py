@@ -276,7 +276,7 @@ if modality == "flow":
 # ## What one should see
 #
 # With few labels the motion model is far above its appearance counterpart (`modality = "rgb"`), and
-# the four *appearance* classes stay near chance.
+# the four *appearance* classes stay near chance, those of *both* at half of what their order says.
 
 # %%
 from math import factorial

@@ -38,6 +38,7 @@ frames = 8
 frame_stride = 2
 size = 32  # px
 short_side = 40  # px
+whole_frame = False  # True: frames squeezed to squares, so that crops keep the sides
 augmentation = {"color": [0.5, 0.5, 0.5, 0.25], "grey": 0.3}  # what is not named is off
 epochs = 5
 batch_size = 16  # videos

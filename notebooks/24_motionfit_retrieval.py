@@ -38,9 +38,10 @@ label_fraction = 0.0  # or a share of each class; 0: no limit
 backbone = "r2plus1d_10"
 width = 0.125
 frames = 8
-frame_stride = 2
+frame_stride = 2  # frames; 0: the clip is spread over the whole video
 size = 32  # px
 short_side = 40  # px
+whole_frame = False  # True: frames squeezed to squares, so that crops keep the sides
 augmentation = {
     "flip": 0.5,
     "color": [0.5, 0.5, 0.5, 0.25],

@@ -32,6 +32,7 @@ global_stride = 8  # of the global clip; the local clips tile the same stretch
 locals_count = 4
 size = 32  # px
 short_side = 40  # px
+whole_frame = False  # True: frames squeezed to squares, so that crops keep the sides
 view_augmentation = {
     "scale": [0.7, 1.0],  # side of the random crop, share of the shorter side
     "flip": 0.5,
@@ -53,7 +54,7 @@ weight_decay = 1e-4
 fractions = [0.01, 0.05, 0.1]  # labelled shares of the training videos; nested for one seed
 label_lists = []  # files of labelled videos, one for each fraction; empty: drawn with seed
 tuning_frames = 8  # of the clips that are classified
-frame_stride = 7
+frame_stride = 7  # frames; 0: the clip is spread over the whole video
 augmentation = {
     "flip": 0.5,
     "color": [0.5, 0.5, 0.5, 0.25],
@@ -334,7 +335,8 @@ figure
 # %% [markdown]
 # Where the training accuracy is at 100 % and the test's is not, labels are what lacks, and the
 # pretraining decides what is made of them. Look at the groups: a distinctive teacher should lead on
-# *ordered* classes, an invariant one on *repetitive* and *appearance* ones.
+# *ordered* classes, an invariant one on *repetitive* and *appearance* ones. Those of *both* ask for the
+# two: one teacher knows the scene, the other the order.
 #
 # ## What one should see
 #
@@ -346,7 +348,8 @@ figure
 # %%
 from itertools import pairwise
 
-kept = ("top1_accuracy", "train_accuracy", "per_class")
+groups = [f"{group}_accuracy" for group in judged[percent].groups]
+kept = ("top1_accuracy", "train_accuracy", "per_class", *groups)
 metrics = {
     name: value
     for percent, each in judged.items()

@@ -30,9 +30,10 @@ frames = 8
 local_stride = 4  # of the consecutive clips: long enough for a period of what repeats itself
 clips = 2  # consecutive clips of a video
 tuning_frames = 8  # of the clip that is classified
-frame_stride = 7
+frame_stride = 7  # frames; 0: the clip is spread over the whole video
 size = 32  # px
 short_side = 40  # px
+whole_frame = False  # True: frames squeezed to squares, so that crops keep the sides
 frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
 publish = False  # put the figures among the project's
@@ -210,12 +211,11 @@ figure
 from functools import lru_cache
 
 from vidssl.core import normalise
-from vidssl.data import TestTransform, clip_span, mirror_index, read_clip
+from vidssl.data import clip_span, mirror_index, read_clip, uniform_clips
 from vidssl.visualize.boards import DENSITY, teacher_board
 from vidssl.visualize.widgets import Picture
 
 predictors = timebalance.load_finetuned(invariant, distinctive, fraction, splits.num_classes)
-plain = TestTransform(size=size, short_side=short_side)
 picture = Picture()
 readable = set(similarities.video_ids)
 first_of_class = {r.class_name: r for r in reversed(splits.test) if r.video_id in readable}
@@ -231,10 +231,15 @@ def whole(name):
 def look(video, start, stride):
     frames_seen = whole(video)
     shown = frames_seen[consecutive_clips(len(frames_seen), frames, stride, clips, start)]
-    embedded = [timebalance.clip_embeddings(teacher, plain(shown)[None]) for teacher in teachers]
+    embedded = [
+        timebalance.clip_embeddings(teacher, short.plain(shown)[None]) for teacher in teachers
+    ]
     s = timebalance.temporal_similarity(*embedded)
     timeline = mirror_index(start + frame_stride * np.arange(tuning_frames), len(frames_seen))
-    said = [p.cpu() for p in predictors.predict(normalise(plain(frames_seen[timeline])[None]))]
+    if frame_stride == 0:
+        [timeline] = uniform_clips(len(frames_seen), tuning_frames, 0, 1)
+    classified = short.plain(frames_seen[timeline])
+    said = [p.cpu() for p in predictors.predict(normalise(classified[None]))]
     said.append(timebalance.blend_teachers(*said, s))
     board = teacher_board(
         list(shown),

@@ -43,9 +43,10 @@ decay = 0.99  # mean_teacher: of the moving average
 backbone = "r3d_10_dilated"
 width = 0.125
 frames = 8
-frame_stride = 7
+frame_stride = 7  # frames; 0: the clip is spread over the whole video
 size = 32  # px
 short_side = 40  # px
+whole_frame = False  # True: frames squeezed to squares, so that crops keep the sides
 augmentation = {
     "flip": 0.5,
     "color": [0.5, 0.5, 0.5, 0.25],

@@ -33,9 +33,10 @@ frames = 8
 local_stride = 3  # shorter than behind s, so that a window can move
 clips = 2  # of a window
 tuning_frames = 8  # of the clips that are classified
-frame_stride = 7
+frame_stride = 7  # frames; 0: the clip is spread over the whole video
 size = 32  # px
 short_side = 40  # px
+whole_frame = False  # True: frames squeezed to squares, so that crops keep the sides
 frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
 test_clips = 10
@@ -270,12 +271,12 @@ figure
 # Dashed lines are where one sub-action of the scene ends and the next begins.
 
 # %%
-from vidssl.data import TestTransform, clip_span
+from vidssl.data import clip_span
 
 span = clip_span(clips * frames, local_stride)
 starts = np.arange(0, max(1, len(whole) - span + 1), window_step)
 places = [consecutive_clips(len(whole), frames, local_stride, clips, start) for start in starts]
-windows = TestTransform(size=size, short_side=short_side)(whole[np.concatenate(places)])
+windows = judged_clips.plain(whole[np.concatenate(places)])
 windows = windows.unflatten(0, (len(starts), clips))
 z = {
     name: timebalance.clip_embeddings(teacher, windows) for name, teacher in pretrained.items()

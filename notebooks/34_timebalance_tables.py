@@ -107,11 +107,14 @@ kept = (record["metrics"].get("class_names") for record in results.records.value
 class_names = next(filter(None, kept), [])
 if results.dataset == "embedded":
     class_names = list(scene_set(scale).classes)
-kinds = np.array(class_groups(class_names))
 classwise = {}
 if table == "timebalance_classwise":
     shares = results.columns("invariant")
     classwise = {share: gains for share in shares if (gains := class_gains(share))}
+    # records of the first version of the embedded data know the first 16 of its classes
+    known = {len(each) for gains in classwise.values() for each in gains.values()}
+    class_names = class_names[: min(known, default=0)]
+kinds = np.array(class_groups(class_names))
 for share, gains in classwise.items():
     for group, expected in HYPOTHESES.items():
         if set(group.split(" - ")) <= set(kinds):

@@ -28,6 +28,7 @@ frame_stride = 2
 
 size = 32  # px
 short_side = 40  # px
+whole_frame = False  # True: frames squeezed to squares, so that crops keep the sides
 augmentation = {
     "flip": 0.5,
     "color": [0.5, 0.5, 0.5, 0.25],

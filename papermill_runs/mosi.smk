@@ -198,7 +198,9 @@ def mosi_lowshot():
     numbers, rows = wanted["videos_per_class"], ("scratch", "MoSI")
     cells = [cell for number in numbers for cell in labelled(wanted["seeds"], number, rows)]
     claims = in_each([number or "all" for number in numbers], "MoSI", "scratch")
-    return Question(cells, claims, "labelled videos a class", ["mosi_lowshot"])
+    panels = {"top1_accuracy": "test videos", "train_accuracy": "those trained on"}
+    setting, printed = "labelled videos a class", ["mosi_lowshot"]
+    return Question(cells, claims, setting, printed, panels=panels)
 
 
 @graph.target

@@ -1,4 +1,6 @@
+import csv
 import os
+import time
 
 import matplotlib
 import numpy as np
@@ -7,6 +9,77 @@ import torch
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)  # several test processes share the cores
+
+
+RATIOS = pytest.StashKey[list[dict]]()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--ratios", help="CSV file for what the benchmarks report")
+
+
+@pytest.fixture(scope="session")
+def ratio(pytestconfig):
+    """Report what a benchmark found, for the table of `make bench` and its CSV file.
+
+    ``ratio("the store", 5.0, "times as fast as", "decoding")`` reads as a sentence.
+    """
+    rows = pytestconfig.stash.setdefault(RATIOS, [])
+
+    def report(what, value, relation, against):
+        told = (what, f"{value:.3g}", relation, against)
+        rows.append(dict(zip(("what", "ratio", "relation", "against"), told)))
+
+    return report
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    rows = config.stash.get(RATIOS, [])
+    if not rows:
+        return
+    terminalreporter.section("ratios, each of one run")
+    machine = machine_of_benchmarks()
+    terminalreporter.line(", ".join(f"{name} {value}" for name, value in machine.items()))
+    width = max(len(row["what"]) for row in rows)
+    for row in rows:
+        terminalreporter.line(
+            f"{row['what']:{width}}  {row['ratio']:>7} {row['relation']} {row['against']}"
+        )
+    if path := config.getoption("--ratios"):
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            lines = csv.DictWriter(file, [*rows[0], *machine], lineterminator="\n")
+            lines.writeheader()
+            lines.writerows({**row, **machine} for row in rows)
+
+
+def machine_of_benchmarks():
+    """What the ratios were measured on."""
+    from vidssl.runs.provenance import cpu_name, device_name
+
+    return {
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "gpu": device_name() if torch.cuda.is_available() else "none",
+        "torch": torch.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def pytest_configure(config):
+    """Few examples of a property where slow tests are left out, many where they are not."""
+    from hypothesis import HealthCheck, Phase, settings
+
+    few = "not slow" in config.option.markexpr
+    settings.register_profile(
+        "vidssl",
+        max_examples=15 if few else 500,
+        derandomize=True,  # the same examples each time: a test that fails, fails again
+        database=None,
+        phases=[Phase.explicit, Phase.generate],  # looking for a shorter one takes minutes
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+    settings.load_profile("vidssl")
 
 
 @pytest.fixture(scope="session")

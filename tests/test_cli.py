@@ -101,10 +101,10 @@ def test_students_begin_with_the_pretraining_of_their_backbone(tmp_path, capfd):
     assert "run_mosi_pretrain-dilated-s0" not in semi
 
 
-def leave_fold(root, group, accuracy, videos):
-    """Leave the record of one run that held out ``group``."""
+def leave_fold(root, groups, accuracy, videos):
+    """Leave the record of one run that held out the ``groups``, a letter each."""
     (root / "records").mkdir(parents=True)
-    parameters = {"dataset_options": {"test_groups": [group]}}
+    parameters = {"dataset_options": {"test_groups": [*groups]}}
     if root.name == "1":  # as older records have it
         parameters = parameters["dataset_options"]
     record = {"run": "mini-a-s0", "parameters": parameters, "failed": []}
@@ -132,10 +132,11 @@ def test_pool_of_one_fold_and_of_no_folder(tmp_path, capsys):
     assert "roots holds an empty text: name each fold's folder" in capsys.readouterr().err
 
 
-def test_folds_that_hold_out_the_same_groups_are_refused(tmp_path, capsys):
-    folds = [leave_fold(tmp_path / name, "1", 0.5, 4) for name in ("1", "2")]
+@pytest.mark.parametrize("groups", [("1", "1"), ("12", "23"), ("", "")])
+def test_folds_that_hold_out_a_group_in_common_are_refused(tmp_path, capsys, groups):
+    folds = [leave_fold(tmp_path / str(i), held, 0.5, 4) for i, held in enumerate(groups, 2)]
     assert cli.main(["pool", *folds]) == 1
-    assert "hold out the same test_groups" in capsys.readouterr().err
+    assert "both hold out the test group" in capsys.readouterr().err
 
 
 def test_stills_fill_a_folder_and_mark_it(project, capsys):

@@ -65,8 +65,11 @@ def project(tmp_path_factory):
     (made / "my_runs").mkdir()
     kept = shutil.ignore_patterns(".snakemake", "data", "explore", "smoke", "mini", "variants")
     shutil.copytree(REPOSITORY / "papermill_runs", made / "papermill_runs", ignore=kept)
-    for scale in ("folds", "mini"):
-        text = yaml.safe_dump(cut(scale), sort_keys=False)
+    for scale in ("folds", "mini", "real-utd"):
+        sections = cut(scale)
+        if scale == "real-utd":
+            sections["targets"]["mosi_lowshot"]["seeds"] = [0]
+        text = yaml.safe_dump(sections, sort_keys=False)
         (made / "papermill_runs" / f"{scale}.yaml").write_text(text)
     return made
 
@@ -168,6 +171,26 @@ def test_the_folds_of_own_videos_end_to_end(videos, project):
         assert (root / "figures/folds_motionfit_transfer.png").exists()
     again = script.split("vidssl pool")[0]
     shell(again, project, own=("/my/videos", quoted(videos)), folds=("in 1 2 3 4 5", "in 1"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_small_real_set_as_a_scale_of_its_own(videos, project):
+    """On other videos, whose groups stand elsewhere in their names."""
+    options = {"group_pattern": "_([1-4])_", "test_groups": "['2', '4']"}
+    told = " ".join(f'-p dataset_options.{name} "{value}"' for name, value in options.items())
+    shell(
+        block_with("--scale real-utd"),
+        project,
+        root=("/my/utd_mhad_depth", f"{quoted(videos)} {told}"),
+    )
+    figure = json.loads((project / "figures" / "real-utd_mosi_lowshot.json").read_text())
+    assert figure["scale"] == "real-utd"
+    records = project / "papermill_runs" / "records"
+    [record] = records.glob("real-utd-mosi_transfer-xy-*.json")
+    known = json.loads(record.read_text())
+    assert known["metrics"]["test_videos"] == 8
+    assert known["parameters"]["whole_frame"] is True
 
 
 @pytest.mark.slow

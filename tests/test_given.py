@@ -14,7 +14,7 @@ from tiny_project import NOTEBOOK, REPOSITORY, make_project
 from vidssl import cli, runs
 from vidssl.data import Augmentation, open_dataset
 from vidssl.runs.given import PATHS
-from vidssl.runs.parameters import ENTRIES, read_value, text_of
+from vidssl.runs.parameters import AT_LEAST_ONE, ENTRIES, read_value, text_of
 
 TEXTS = (
     *("/x/set #2", "[a-z]+_(\\d+)", "%s_(\\d+)", "@data/x", "-(\\d+)-", "-1e-4", "\\d{1}", "{a}"),
@@ -299,3 +299,23 @@ def test_paths_among_the_options_start_where_the_user_stands(tmp_path):
                   {"dataset_options.annotations": "lists"}):  # fmt: skip
         [value] = runs.Given(given, [PAGE], folder=tmp_path).of(PAGE).values()
         assert value in (str(tmp_path / "lists"), {"annotations": f"{tmp_path}/lists", "split": 2})
+
+
+@pytest.mark.parametrize("name", ["test_clips", "clips_per_video", "batch_size", "frames"])
+def test_a_number_of_nothing_is_refused_before_anything_runs(name, tmp_path):
+    with pytest.raises(runs.ParameterError, match=f"{LABELLED}: parameter {name} must be at least"):
+        runs.execute(LABELLED, tmp_path / "run", {name: 0})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_stride_of_0_spreads_a_clip_and_a_negative_one_is_refused(tmp_path):
+    assert runs.parameters_for(LABELLED, "mini", {"frame_stride": 0})["frame_stride"] == 0
+    with pytest.raises(runs.ParameterError, match="frame_stride must be at least 0, got -1"):
+        runs.execute(LABELLED, tmp_path / "run", {"frame_stride": -1})
+
+
+def test_every_such_number_is_some_page_s():
+    pages = [runs.declared_parameters(runs.notebook_path(page)) for page in runs.notebook_names()]
+    defaults = [page[name] for name in AT_LEAST_ONE for page in pages if name in page]
+    assert all(any(name in page for page in pages) for name in AT_LEAST_ONE)
+    assert all(type(default) is not int or default >= 1 for default in defaults)

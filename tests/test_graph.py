@@ -10,7 +10,8 @@ import pytest
 from tiny_project import REPOSITORY, make_project
 
 from vidssl import runs
-from vidssl.runs.cells import Cell, Question, in_each, question_of
+from vidssl.runs.cells import Cell, Question, in_each, read_question
+from vidssl.runs.parameters import NoSchedule
 from vidssl.runs.promises import figures_of, files_of
 
 SCALES = runs.scale_names(REPOSITORY)
@@ -20,10 +21,20 @@ def graph_of(scale, tmp_path, **overrides):
     return runs.load_graph(scale, {"runs_root": str(tmp_path), "overrides": overrides}, REPOSITORY)
 
 
+def has_its_schedule(graph, target):
+    try:
+        return bool(graph.behind(target))
+    except NoSchedule:
+        return False
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_target_of_every_scale_promises_what_its_parameters_make(scale, tmp_path):
     graph = graph_of(scale, tmp_path)
-    for target in graph.targets:
+    able = [target for target in graph.targets if has_its_schedule(graph, target)]
+    assert able == list(graph.targets) or scale in ("paper-motionfit", "paper-imagenet")
+    assert len(able) > 7
+    for target in able:
         graph.note_results(target)  # refuses a file that is not made, a figure of two runs
         jobs = graph.behind(target)
         promised = [figure.name for job in jobs for figure in job.figures if figure.made]
@@ -173,7 +184,7 @@ def test_a_table_waits_for_the_runs_in_its_cells_and_is_handed_their_ids(tmp_pat
     graph.note_results("mosi_lowshot")
     path = tmp_path / "smoke" / "mosi_lowshot" / "cells.json"
     assert json.loads(table.params)["cells"] == str(path)
-    assert question_of(path.read_text()).text() == question.text()
+    assert read_question(path).text() == question.text()
     with pytest.raises(ValueError, match="table='mosi_lowsoth' is unknown; did you mean"):
         graph.question("mosi_lowsoth")
 
@@ -201,12 +212,12 @@ def test_a_scale_leaves_targets_out_of_its_sums_and_can_still_be_asked_for_them(
     project = make_project(tmp_path / "project")
     home = project / "papermill_runs"
     (home / "another.smk").write_text(ANOTHER)
-    (home / "own.yaml").write_text("without: [third, pair]\n")
+    (home / "own.yaml").write_text("without: {third: it sees nothing, pair: the same}\n")
     graph = runs.load_graph("own", project=project)
     assert {job.name for job in graph.targets["reproduce"].jobs} == {"c"}, "fourth's"
     assert [job.name for job in graph.targets["another"].jobs] == ["c"]
     assert [job.name for job in graph.targets["pair"].jobs] == ["second"]
-    (home / "typo.yaml").write_text("without: [pari]\n")
+    (home / "typo.yaml").write_text("without: {pari: mistyped}\n")
     with pytest.raises(ValueError, match=r"typo\.yaml, without='pari' is .*mean 'pair'"):
         runs.load_graph("typo", project=project)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vidssl.data import missing_files
-from vidssl.runs.inputs import open_inputs
+from vidssl.runs.inputs import open_inputs, share_caveats
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +71,12 @@ def test_a_source_may_lack_classes(root, tmp_path):
     named.write_text("archery\nYoYos\n")
     with pytest.raises(ValueError, match=r"line 2: no class 'YoYos'; did you mean 'YoYo'"):
         open_inputs(params(root, without_classes=str(named)))
+
+
+def test_a_share_below_one_video_of_a_class_is_counted(root):
+    splits = open_inputs(params(root))
+    told = {"shares_below_one_video": {"0.1": 2, "of": 2}}
+    assert share_caveats({"label_fraction": 0.5}, splits) == {}
+    assert share_caveats({"label_fraction": 0.1}, splits) == told
+    assert share_caveats({"fraction": 0.0, "fractions": [0.1, 0.5]}, splits) == told
+    assert share_caveats({"fraction": 0.1, "label_list": "list.txt"}, splits) == {}

@@ -88,7 +88,7 @@ def test_ctrl_c_ends_all_in_one_line_and_the_same_command_goes_on(project):
     assert_it_goes_on(project)
 
 
-def test_after_a_kill_nobody_writes_twice_and_a_person_frees_the_folder(project):
+def test_after_a_kill_nobody_writes_twice_and_the_same_command_goes_on(project):
     started, kernel = at_work(project)
     [engine] = psutil.Process(started.pid).children()
     started.kill()
@@ -103,13 +103,21 @@ def test_after_a_kill_nobody_writes_twice_and_a_person_frees_the_folder(project)
         status, told = finished(project, "run", "pair", *words)
         assert status == 1
         assert f"runs that it started go on: mini/first by process {writer.pid} on" in told
-        assert "--unlock" in told
     writer.kill()
     until(lambda: not kernel.is_running())
-    status, told = finished(project, "run", "pair")
-    assert status == 1
-    assert f"killed (process {started.pid} on" in told
-    assert "Nobody works there now: the same command with --unlock frees it" in told
+    assert_it_goes_on(project)
+
+
+def test_what_another_machine_left_locked_is_freed_by_a_person(project, capfd, monkeypatch):
+    monkeypatch.chdir(project)
+    home = project / "papermill_runs"
+    lock = home / ".snakemake" / "locks" / "0.input.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    (home / ".config.json").write_text(json.dumps({"engine_of": "process 7 on elsewhere"}))
+    assert cli.main(["run", "pair"]) == 1
+    assert "a `vidssl run` elsewhere (process 7 on elsewhere). If it" in capfd.readouterr().err
+    assert lock.exists()
     assert_it_goes_on(project, "--unlock")
 
 

@@ -10,6 +10,7 @@ from vidssl.data import ColorJitter, synthetic
 from vidssl.methods import mosi
 from vidssl.motion.extract import extract_flow
 from vidssl.protocol import Clips, Tuning
+from vidssl.runs.parameters import parameters_to_run
 
 PAPER_SCALES = [name for name in runs.scale_names() if name.startswith("paper")]
 
@@ -23,6 +24,35 @@ def test_every_section_is_one_of_a_notebook_s(scale):
     head = (REPOSITORY / "papermill_runs" / f"{scale}.yaml").read_text().split("common:")[0]
     assert "GPU-hours" in head
     assert "GB" in head
+
+
+def behind(target, scale):
+    return runs.load_graph(scale, {}, REPOSITORY).behind(target)
+
+
+@pytest.mark.parametrize(
+    ("target", "scale", "page", "elsewhere"),
+    [
+        ("timebalance_main", "paper-motionfit", "32_timebalance_student", "paper-kinetics"),
+        ("rotation", "paper-imagenet", "60_rotation_pretrain", "paper-hmdb51"),
+        ("motionfit_lambda", "paper-imagenet", "21_motionfit_motion_model", "paper-motionfit"),
+    ],
+)
+def test_full_size_networks_never_train_by_the_mini_schedule(target, scale, page, elsewhere):
+    said = f"{page}.*{scale}.yaml does not say.*{elsewhere}"
+    with pytest.raises(runs.ParameterError, match=said):
+        behind(target, scale)
+    jobs = [job for job in behind(target, elsewhere) if page in job.arguments]
+    assert jobs
+    assert all({"epochs", "steps"} & json.loads(job.params).keys() for job in jobs)
+
+
+@pytest.mark.parametrize("page", ["30_timebalance_teachers", "50_pace_pretrain"])
+def test_a_page_alone_is_refused_likewise_and_freed_by_its_length(page, tmp_path):
+    with pytest.raises(runs.ParameterError, match="does not say how long it trains"):
+        runs.execute(page, tmp_path / "run", scale="paper-motionfit")
+    assert not (tmp_path / "run").exists(), "before anything starts"
+    assert parameters_to_run(page, "paper-motionfit", {"epochs": 3})["epochs"] == 3
 
 
 def settings_of(notebook, scale):

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from vidssl import models, protocol
-from vidssl.core import VideoRecord, normalise
-from vidssl.data import open_dataset, synthetic
+from vidssl.core import VideoRecord, normalise, unpack
+from vidssl.data import open_dataset, read_clip, synthetic, write_video
 from vidssl.data.flow_files import encode_flow, flow_path, write_flow
 from vidssl.data.frame_store import FrameStore
 from vidssl.inference import Outputs
@@ -39,6 +39,35 @@ def embedded(tmp_path_factory):
 
 
 # --- clips ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wide(tmp_path):
+    """A video twice as wide as high, white at the right edge alone, from its second half on."""
+    frames = np.zeros((24, 64, 128, 3), np.uint8)
+    frames[12:, :, 112:] = 255
+    write_video(tmp_path / "wide.mp4", frames, crf=8)
+    return VideoRecord(str(tmp_path / "wide.mp4"), 0, "wide", "g", "a")
+
+
+def test_a_whole_frame_keeps_the_sides_and_a_clip_of_stride_0_the_end(wide, tmp_path):
+    store = FrameStore(tmp_path / "frames", tmp_path, 32)
+    store.add([wide.path], 1, progress=False)
+    for kept in (None, store):
+        clips = protocol.Clips(4, 0, 30, 32, whole_frame=True, store=kept)
+        [[clip]] = [unpack(sample["clips"]) for sample in clips.even([wide], 1)]
+        assert clip.shape == (3, 4, 30, 30)
+        assert clip[..., -2:].mean(dim=(0, 2, 3)).round().tolist() == [0, 0, 1, 1]
+        assert clip[..., :20].max() < 0.1
+        [drawn] = unpack(clips.training([wide], 0)[0]["clips"])
+        assert drawn.shape == clip.shape
+        assert drawn.max() > 0.9
+        cropped = unpack(replace(clips, whole_frame=False).even([wide], 1)[0]["clips"])
+        assert cropped.max() < 0.1, "the middle crop never sees the edge"
+    frames = read_clip(wide.path, np.arange)[[3, 9, 15, 21]]
+    assert (clips.plain(frames) - clip).abs().mean() < 0.02
+    with pytest.raises(ValueError, match="whole_frame is of RGB alone"):
+        protocol.Clips(4, 1, 30, 32, modality="flow", whole_frame=True)
 
 
 def test_clips_of_a_page(splits):
@@ -178,6 +207,7 @@ def test_frozen_stages_keep_their_weights(tmp_path):
         ({"backbone": "r2plus1d_11"}, "did you mean 'r2plus1d_1"),
         ({"frozen_stages": ["conv9"]}, "conv9"),
         ({"width": 0.25}, r"holds another network .*width 0\.125"),
+        ({"backbone": "r3d_10_dilated"}, r"holds another network .*r2plus1d_10"),
     ],
 )
 def test_impossible_starts_say_what_is_wrong(tmp_path, changes, message):

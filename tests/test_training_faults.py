@@ -218,7 +218,8 @@ def checkpoints(folder, bias):
     model = nn.Linear(100, 100)
     nn.init.constant_(model.bias, bias)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    Checkpoints(folder, CONFIG).save(model, optimizer, TrainResult(steps=round(bias)))
+    with Checkpoints(folder, CONFIG) as kept:
+        kept.save(model, optimizer, TrainResult(steps=round(bias)))
 
 
 def bias_kept(folder):

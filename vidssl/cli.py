@@ -9,15 +9,19 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from vidssl import runs
 from vidssl.core import counted, did_you_mean, one_of
 from vidssl.files import drop_output
 from vidssl.runs import listing
 
+if TYPE_CHECKING:
+    from vidssl.data.derived import Outcome
+
 REFUSALS = (ValueError, OSError, runs.RunFailed, runs.RunLocked)
 MINI_SIDE = 40  # short_side of the notebooks
+OF_THE_MACHINE = ("profile", "jobs", "gpus", "gpus_per_run", "cell_limit", "stall_limit")
 
 READER_LEFT = 141  # 128 + SIGPIPE, as a shell reports other programs that `head` has cut off
 
@@ -86,7 +90,13 @@ def _parser() -> argparse.ArgumentParser:
     _data_commands(commands)
     _record_commands(commands)
     _command(commands, "pair", _pair, "bring the .ipynb of every notebook in line with its .py")
-    _command(commands, "doctor", _doctor, "check this machine")
+    doctor = _command(commands, "doctor", _doctor, "check this machine, or time a training on it")
+    doctor.add_argument("--speed", metavar="PAGE", help="time this page's training: what limits it")
+    doctor.add_argument("--scale", default="mini", help="with --speed: parameter file")
+    _takes_parameters(doctor)
+    plan = _command(commands, "plan", _plan, "say how long a target takes, as far as measured")
+    plan.add_argument("target", help="what to make; `vidssl run` lists them")
+    plan.add_argument("--scale", default="mini", help="parameter file (default mini)")
     return parser
 
 
@@ -94,7 +104,19 @@ def _notebook_commands(commands) -> None:
     run = _command(commands, "run", _run, "make a table or figure with all it needs")
     run.add_argument("target", nargs="?", help="what to make; left out, lists the targets")
     run.add_argument("--scale", help="parameter file (default: the target's own, else mini)")
-    run.add_argument("-j", "--jobs", type=int, default=1, help="runs at once (default 1)")
+    run.add_argument("-j", "--jobs", type=int, help="runs at once (default 1; of a cluster, many)")
+    run.add_argument("--gpus", type=int, help="GPUs for all runs together (default: all; 0: none)")
+    run.add_argument(
+        "--gpus-per-run",
+        type=int,
+        metavar="N",
+        help="of one training: -p processes N",
+    )
+    run.add_argument(
+        "--profile",
+        default="local",
+        help="where runs work: local, slurm, or a folder of Snakemake's settings",
+    )
     run.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
     run.add_argument("--unlock", action="store_true", help="free what a killed run left locked")
     run.add_argument(
@@ -107,15 +129,36 @@ def _notebook_commands(commands) -> None:
     execute.add_argument("folder", type=Path, help="where all its files go")
     execute.add_argument("--scale", default="mini", help="parameter file (default mini)")
     execute.add_argument("--after", nargs="*", default=[], help="files whose change starts it anew")
+    execute.add_argument("--gpus", type=int, help="GPUs for it alone (default: what there is)")
+    execute.add_argument("--cores", type=int, help="its share of the cores (default: all)")
+    execute.add_argument("--once", default="", help="a name of what it makes, which is made once")
     for command in (run, execute):
         command.add_argument(
-            "-p",
-            nargs=2,
-            action="append",
-            metavar=("NAME", "VALUE"),
-            help="a parameter, as often as needed; texts are taken as they are, lists as YAML; "
-            "NAME.KEY sets one entry of a dictionary, such as dataset_options.test_groups",
+            "--cell-limit",
+            type=float,
+            default=0.0,
+            metavar="MINUTES",
+            help="that a cell may take (default 0: any time)",
         )
+        command.add_argument(
+            "--stall-limit",
+            type=float,
+            default=60.0,
+            metavar="MINUTES",
+            help="without a sign of life after which a run is stopped (default 60; 0: never)",
+        )
+        _takes_parameters(command)
+
+
+def _takes_parameters(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-p",
+        nargs=2,
+        action="append",
+        metavar=("NAME", "VALUE"),
+        help="a parameter, as often as needed; texts are taken as they are, lists as YAML; "
+        "NAME.KEY sets one entry of a dictionary, such as dataset_options.test_groups",
+    )
 
 
 def _data_commands(commands) -> None:
@@ -152,10 +195,12 @@ def _data_commands(commands) -> None:
         "--method", default="fast", help="reference, fast, torch, dis or farneback (default fast)"
     )
     flow.add_argument("--short-side", type=int, default=128, help="pixels (default 128)")
-    flow.add_argument(
-        "--shard", default="1/1", help="I/N: every N-th video from the I-th on (default 1/1, all)"
-    )
     flow.add_argument("-j", "--jobs", type=int, default=2, help="processes (default 2)")
+    for command in (prepare, flow):
+        told = "I/N: every N-th video from the I-th on (default 1/1, all)"
+        command.add_argument("--shard", default="1/1", help=told)
+        told = "a file to leave at the end; videos that cannot be read then are no failure"
+        command.add_argument("--made", type=Path, metavar="FILE", help=told)
 
 
 def _record_commands(commands) -> None:
@@ -185,7 +230,7 @@ def _command(commands, name: str, function, text: str) -> argparse.ArgumentParse
 def _lift_parameters(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """The other words of a command, and its -p NAME VALUE: a value may begin with a dash."""
     rest, given = list(arguments), {}
-    if rest[:1] in (["run"], ["execute"]):
+    if rest[:1] in (["run"], ["execute"], ["doctor"]):
         while "-p" in rest[:-2]:
             at = rest.index("-p")
             given[rest[at + 1]] = rest[at + 2]
@@ -206,7 +251,7 @@ def _run(args: argparse.Namespace) -> int:
         project,
         scale=args.scale or own_scale,
         given=args.parameters,
-        jobs=max(1, args.jobs),
+        machine=runs.Machine(**{name: getattr(args, name) for name in OF_THE_MACHINE}),
         runs_root=args.runs_root,
         dry_run=args.dry_run,
         unlock=args.unlock,
@@ -216,7 +261,8 @@ def _run(args: argparse.Namespace) -> int:
 def _execute(args: argparse.Namespace) -> int:
     notebook = runs.notebook_path(args.notebook).stem
     given = runs.Given(args.parameters, [notebook]).of(notebook)
-    runs.execute(notebook, args.folder, given, scale=args.scale, after=args.after)
+    options = ("scale", "after", "gpus", "cores", "once", "cell_limit", "stall_limit")
+    runs.execute(notebook, args.folder, given, **{name: getattr(args, name) for name in options})
     return 0
 
 
@@ -248,16 +294,15 @@ def _prepare(args: argparse.Namespace) -> int:
 
     settings = {name: getattr(args, name) for name in ("gop", "crf")}
     settings["short_side"] = 128 if args.short_side is None else args.short_side
-    done = prepare(args.root, args.folder, **settings, workers=args.jobs)
-    print(done)
-    return int(bool(done.failed))
+    settings["shard"] = _shard(args.shard)
+    return _made(args, prepare(args.root, args.folder, **settings, workers=args.jobs))
 
 
 def _prepare_frames(args: argparse.Namespace) -> int:
-    if args.folder is not None:
+    if args.folder is not None or args.shard != "1/1":
         raise ValueError(
-            "--frames takes no folder: runs look for frames in one place, and the environment's "
-            "VIDSSL_FRAMES names another"
+            "--frames takes no folder and no shard: runs look for frames in one place, and the "
+            "environment's VIDSSL_FRAMES names another"
         )
     from vidssl.runs.stored_frames import prepare_frames
 
@@ -270,19 +315,29 @@ def _prepare_frames(args: argparse.Namespace) -> int:
 def _flow(args: argparse.Namespace) -> int:
     from vidssl.motion.extract import extract_flow
 
-    shard = re.fullmatch(r"(\d+)/(\d+)", args.shard)
-    if shard is None:
-        raise ValueError(f"shard={args.shard!r} must be I/N, for example 3/8")
     done = extract_flow(
         args.root,
         args.folder,
         method=args.method,
         short_side=args.short_side,
-        shard=(int(shard[1]), int(shard[2])),
+        shard=_shard(args.shard),
         workers=args.jobs,
     )
+    return _made(args, done)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    shard = re.fullmatch(r"(\d+)/(\d+)", text)
+    if shard is None:
+        raise ValueError(f"shard={text!r} must be I/N, for example 3/8")
+    return int(shard[1]), int(shard[2])
+
+
+def _made(args: argparse.Namespace, done: Outcome) -> int:
     print(done)
-    return int(bool(done.failed))
+    if args.made:
+        args.made.touch()
+    return int(bool(done.failed) and not args.made)
 
 
 def _runs(args: argparse.Namespace) -> int:
@@ -329,7 +384,30 @@ def _pair(args: argparse.Namespace) -> int:
     return 0
 
 
+def _plan(args: argparse.Namespace) -> int:
+    from vidssl.runs.speed import plan
+
+    one_of("scale", args.scale, runs.scale_names())
+    print(*plan(args.target, args.scale), sep="\n")
+    return 0
+
+
+def _speed(page: str, scale: str, given: dict[str, str]) -> int:
+    from vidssl.runs.speed import keep, measure
+
+    stem = runs.notebook_path(page).stem
+    speed = measure(stem, scale, runs.Given(given, [stem]).of(stem))
+    print(speed)
+    if given:
+        print("not kept: it is that of other parameters than the scale's")
+    else:
+        print(f"kept in {keep(speed)}; `vidssl plan` counts with it")
+    return 0
+
+
 def _doctor(args: argparse.Namespace) -> int:
+    if args.speed:
+        return _speed(args.speed, args.scale, args.parameters)
     from vidssl.runs.doctor import report
 
     findings = report()

@@ -1,12 +1,23 @@
-"""The project's own text: UTF-8 under every locale, never half written, and nobody need read on."""
+"""The project's own files: UTF-8 under every locale, never half written; damaged ones are refused
+by name, and nobody need read on."""
 
 from __future__ import annotations
 
+import json
 import os
+import struct
 import sys
+import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAPPED = 2**26  # bytes of an array that is left on disk; smaller ones are read, and so checked
+NAME_BYTES = 200  # of a file's name; systems allow 255, with an ending
 
 
 @contextmanager
@@ -30,6 +41,83 @@ def write_atomic(path: Path, text: str) -> None:
     """
     with whole(path) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def read_json(path: Path, kind: type = dict) -> Any:
+    """What a JSON file of the project's own holds; ValueError that names it where it is damaged, or
+    is of another ``kind`` than dict or list."""
+    try:
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, kind):
+            raise ValueError(f"a {type(found).__name__}, no {kind.__name__}")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it and make it again") from None
+    return found
+
+
+def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file by their names; ValueError that names it, whatever is wrong with
+    it, and where it holds objects: their code is not run.
+
+    Large ones that are not compressed are mapped: memory holds what is used of them.
+    """
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            places = {
+                member.filename.removesuffix(".npy"): member for member in archive.zip.filelist
+            }
+            large = {name for name, member in places.items() if _is_mapped(member)}
+            mapped = {name: _mapped(path, places[name]) for name in large}
+            return {name: mapped[name] if name in large else archive[name] for name in archive}
+    except Exception as error:  # a damaged archive fails in many ways
+        raise ValueError(f"{path}: {told(error)}") from error
+
+
+def _is_mapped(member: zipfile.ZipInfo) -> bool:
+    return member.file_size > MAPPED and member.compress_type == zipfile.ZIP_STORED
+
+
+def _mapped(path: str | os.PathLike, member: zipfile.ZipInfo) -> np.ndarray:
+    """An array of an .npz as it lies on disk."""
+    import numpy as np
+
+    with open(path, "rb") as file:
+        file.seek(member.header_offset + 26)  # two lengths, and what is so long, before the array
+        file.seek(sum(struct.unpack("<HH", file.read(4))), os.SEEK_CUR)
+        np.lib.format.read_magic(file)
+        shape, in_columns, dtype = np.lib.format.read_array_header_1_0(file)
+        if dtype.hasobject:
+            raise ValueError("it holds objects")
+        order = "F" if in_columns else "C"
+        return np.memmap(file, dtype, "c", file.tell(), shape, order).view(np.ndarray)
+
+
+def write_arrays(path: str | os.PathLike, *, compressed: bool = True, **arrays: Any) -> Path:
+    """Write an .npz file that is seen whole or not at all, see `whole`."""
+    import numpy as np
+
+    path, write = Path(path), np.savez_compressed if compressed else np.savez
+    with whole(path) as partial, open(partial, "wb") as file:  # of a name it changes the ending
+        write(file, **arrays)
+    return path
+
+
+def told(error: BaseException) -> str:
+    """An error in one line: its words, or its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def plain_name(name: str, what: str) -> str:
+    """``name``, if it is one file's or folder's on every system; else ValueError: a path, such as
+    ``../x`` or ``C:x``, would lead out of the folder that it is meant for."""
+    wrong = {"/", "\\"} & set(name) or any(ord(letter) < 32 for letter in name)
+    if wrong or not name.strip(" .") or name[1:2] == ":":
+        raise ValueError(f"{what} {name!r} is no plain name: leave out / \\ and C: in it")
+    if len(name.encode(errors="surrogateescape")) > NAME_BYTES:
+        raise ValueError(f"{what} {name[:20]!r}... is longer than {NAME_BYTES} bytes; shorten it")
+    return name
 
 
 def require_utf8(names: Iterable[str | Path], where: str | Path) -> None:

@@ -7,8 +7,8 @@ Inputs come from the CPU and results go back to it; where a network computes is 
 from __future__ import annotations
 
 import os
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,8 +16,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from vidssl.core import compute_device, expect_shape, normalise, one_of
+from vidssl.core import (
+    ahead,
+    bring,
+    compute_device,
+    expect_shape,
+    keep_freed_memory,
+    normalise,
+    one_of,
+    unpack,
+)
+from vidssl.data import collate
 from vidssl.evaluation import Report, classification_report
+from vidssl.files import read_arrays, told, write_arrays
 from vidssl.models import VideoNetwork
 from vidssl.progress import tracked
 
@@ -80,7 +91,8 @@ def report(outputs: Outputs, class_names: Sequence[str]) -> Report:
 def save_predictions(path: str | os.PathLike, outputs: Mapping[str, Outputs]) -> None:
     """Write the class probabilities that networks, by name, gave to the same videos."""
     [video_ids] = {tuple(found.video_ids) for found in outputs.values()}
-    np.savez(path, video_id=np.array(video_ids), **{name: o.values for name, o in outputs.items()})
+    values = {name: found.values for name, found in outputs.items()}
+    write_arrays(path, video_id=np.array(video_ids), **values)
 
 
 def load_predictions(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:
@@ -89,20 +101,31 @@ def load_predictions(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]
     ValueError for a file that holds none.
     """
     try:
-        with np.load(path) as file:
-            columns = dict(file)
+        columns = read_arrays(path)
         video_ids = columns.pop("video_id").tolist()
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} holds no predictions of networks: {error}") from error
-    return {name: dict(zip(video_ids, values)) for name, values in columns.items()}
+        return {name: dict(zip(video_ids, values, strict=True)) for name, values in columns.items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds no predictions of networks: {told(error)}") from error
 
 
 def place(model: nn.Module, device: str | torch.device | None = None) -> torch.device:
     """Bring the whole of ``model`` to where it is to compute, in evaluation mode; returns where."""
+    keep_freed_memory()
     device = torch.device(device) if device else compute_device()
     with torch.inference_mode(False):  # weights moved inside that mode could never learn again
-        model.to(device).eval()
+        bring(model.eval(), device)
     return device
+
+
+def half_precision(precision: str, device: torch.device) -> AbstractContextManager:
+    """A context in which networks compute in bf16, or with ``precision`` 'no' as they are.
+
+    ValueError for bf16 on a CPU, where it is neither fast nor reliable.
+    """
+    half = one_of("precision", precision, ("no", "bf16")) == "bf16"
+    if half and device.type == "cpu":
+        raise ValueError("precision='bf16' needs a GPU: use precision='no' on a CPU")
+    return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
 
 
 @torch.inference_mode()
@@ -112,16 +135,21 @@ def apply(
     forward: Callable[[nn.Module, Tensor], Tensor],
     *,
     batch: int = 64,
+    precision: str = "no",
     device: str | torch.device | None = None,
 ) -> Tensor:
     """``forward(model, part)`` for ``batch`` rows of ``inputs`` at a time, joined on the CPU.
 
-    Half-precision results become float32.
+    Pixels (uint8) become floats in [0, 1] where the network is; ``precision`` as in
+    `half_precision`, whose results become float32.
     """
     device = place(model, device)
-    return torch.cat(
-        [forward(model, part.to(device)).float().cpu() for part in inputs.split(batch)]
-    )
+
+    def computed(part: Tensor) -> Tensor:
+        return forward(model, unpack(part.to(device, non_blocking=True), device)).float()
+
+    with half_precision(precision, device):
+        return torch.cat([computed(part) for part in inputs.split(batch)]).cpu()
 
 
 @torch.inference_mode()
@@ -132,24 +160,26 @@ def run_videos(
     *,
     batch_videos: int = 8,
     num_workers: int = 0,
+    precision: str = "no",
     device: str | torch.device | None = None,
     progress: bool = True,
     desc: str = "",
 ) -> Outputs:
     """``forward(model, clip)`` (B, D) on every clip of a `ClipDataset`: values (V, N, D).
 
-    ``clip`` is (B, 3, T, H, W) in [0, 1], all clips of ``batch_videos`` videos. Raises
-    RuntimeError when no video can be read.
+    ``clip`` is (B, 3, T, H, W) in [0, 1], all clips of ``batch_videos`` videos; ``precision`` as in
+    `apply`. Raises RuntimeError when no video can be read.
     """
-    loader = DataLoader(dataset, batch_videos, num_workers=num_workers, collate_fn=list)
     rows, readable, unreadable = [], [], []
-    for samples in tracked(loader, desc, "batch", shown=progress):
+    shown = {"desc": desc, "unit": "batch", "progress": progress}
+    for samples in read_ahead(dataset, batch_videos, num_workers, **shown):
         kept = [sample for sample in samples if not sample["failed"]]
         unreadable += [sample for sample in samples if sample["failed"]]
         if kept:
-            clips = torch.stack([sample.pop("clips") for sample in kept])
-            flat = clips.flatten(0, 1)
-            output = apply(model, flat, forward, batch=len(flat), device=device)
+            clips = collate([{"clips": sample.pop("clips")} for sample in kept])["clips"]
+            clips = clips if isinstance(clips, Tensor) else unpack(clips)
+            flat, where = clips.flatten(0, 1), {"precision": precision, "device": device}
+            output = apply(model, flat, forward, batch=len(flat), **where)
             rows.append(output.unflatten(0, clips.shape[:2]))
             readable += kept
     if not readable:
@@ -162,6 +192,26 @@ def run_videos(
         failed=[sample["failed"][0] for sample in unreadable],
         failed_labels=np.array([sample["label"] for sample in unreadable], dtype=np.int64),
     )
+
+
+def read_ahead(
+    dataset: Dataset,
+    batch_videos: int = 1,
+    num_workers: int = 0,
+    *,
+    desc: str = "",
+    unit: str = "video",
+    progress: bool = True,
+) -> Iterator[list[dict]]:
+    """The packed samples of ``batch_videos`` videos at a time, read while those before are used."""
+    loader = DataLoader(
+        dataset,
+        batch_videos,
+        num_workers=num_workers,
+        collate_fn=list,
+        pin_memory=torch.cuda.is_available(),
+    )
+    return tracked(ahead(loader), desc, unit, total=len(loader), shown=progress)
 
 
 def grad_cam(

@@ -131,10 +131,10 @@ def _command(processes: int, launcher: str, restarts: int) -> list[str]:
 @contextmanager
 def _started(command: list[str], exchange: Path, processes: int) -> Iterator[subprocess.Popen]:
     """The launcher, which is ended with all its processes when the caller leaves early."""
-    threads = max(1, (os.cpu_count() or 1) // processes)
+    share = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)  # of a run among others
     environment = {
-        "OMP_NUM_THREADS": str(threads),
         **os.environ,
+        "OMP_NUM_THREADS": str(max(1, share // processes)),
         **_ENVIRONMENT,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         _CALLER: f"{socket.gethostname()}:{os.getpid()}",

@@ -93,10 +93,15 @@ def reporting(
 
 
 def tracked(
-    items: Iterable[Item], title: str, unit: str = "video", *, shown: bool = True
+    items: Iterable[Item],
+    title: str,
+    unit: str = "video",
+    *,
+    total: int | None = None,
+    shown: bool = True,
 ) -> Iterator[Item]:
-    """``items``, one after the other, with their progress."""
-    total = len(items) if hasattr(items, "__len__") else None
+    """``items``, one after the other, with their progress; ``total`` where they have no length."""
+    total = len(items) if hasattr(items, "__len__") else total
     with reporting(total, title, unit, shown=shown) as lines:
         for item in items:
             yield item

@@ -41,6 +41,7 @@ from vidssl.data import (
     uniform_clips,
 )
 from vidssl.data.class_groups import class_groups
+from vidssl.data.datasets import squeezed
 from vidssl.data.frame_store import FrameStore
 from vidssl.data.transforms import NOT_AUGMENTED
 from vidssl.evaluation import Report
@@ -62,8 +63,9 @@ class Clips:
     """Which clips a network sees, in training and in tests.
 
     Args:
-        frames, stride: a clip's frames and the gap between them.
+        frames, stride: a clip's frames and the gap between them; 0: spread over the whole video.
         size: px, cut from frames (or flow) whose short side is ``short_side``.
+        whole_frame: frames become squares of ``short_side`` first, so that crops keep the sides.
         augmentation: what training clips go through.
         modality: "rgb", or "flow", which is read from the folder ``flow``, where it was extracted
             from the videos below ``root``.
@@ -79,15 +81,18 @@ class Clips:
     flow: str = ""
     root: str = ""
     store: FrameStore | None = None
+    whole_frame: bool = False
 
     def __post_init__(self) -> None:
         one_of("modality", self.modality, tuple(CHANNELS))
+        if self.whole_frame and self.modality != "rgb":
+            raise ValueError("whole_frame is of RGB alone: flow keeps its px, so its crop is cut")
 
     @classmethod
     def of(cls, params: Mapping[str, Any], **others: Any) -> Clips:
         """Those of a page's parameters; ``others`` are fields that are not, or go first."""
-        told = {name: params[name] for name in ("frames", "size", "short_side", "modality")
-                if name in params}  # fmt: skip
+        names = ("frames", "size", "short_side", "modality", "whole_frame")
+        told = {name: params[name] for name in names if name in params}
         told["stride"] = params.get("frame_stride", 1)
         told["augmentation"] = Augmentation.of(params.get("augmentation", {}))
         return cls(**{**told, **others})
@@ -128,10 +133,15 @@ class Clips:
         choose = partial(choose, frames=self.frames, stride=self.stride)
         return ClipDataset(records, self.source, choose, TestTransform(self.size, self.short_side))
 
+    def plain(self, frames: np.ndarray) -> Tensor:
+        """Decoded frames (N, T, H, W, 3), or those of one clip, as tests see them."""
+        seen = squeezed(frames, self.short_side) if self.whole_frame else frames
+        return TestTransform(self.size, self.short_side)(seen)
+
     @property
     def source(self) -> RGBFrames | StoredFlow:
         if self.modality == "rgb":
-            return RGBFrames(self.short_side, self.store)
+            return RGBFrames(self.short_side, self.store, self.whole_frame)
         return StoredFlow(self.flow, self.root, self.short_side)
 
 
@@ -165,6 +175,8 @@ class Tuning:
     accumulate: int = 1
     precision: str = "no"
     num_workers: int = 0
+    compile: bool = False
+    checkpoint_minutes: float = 5.0
     processes: int = 1
     launcher: str = ""
 
@@ -194,12 +206,12 @@ class Tuning:
         """The same for a data set of so many samples."""
         chosen = {
             name: getattr(self, name)
-            for name in ("batch_size", "lr", "optimizer", "schedule", "weight_decay")
-        }
+            for name in ("batch_size", "lr", "optimizer", "schedule", "weight_decay", "precision",
+                         "num_workers", "compile", "checkpoint_minutes")
+        }  # fmt: skip
         batches = max(1, samples // (self.batch_size * self.processes))
         chosen["accumulate"] = min(self.accumulate, batches)
-        chosen |= {"precision": self.precision, "num_workers": self.num_workers, "seed": seed}
-        chosen["milestones"] = tuple(self.milestones)
+        chosen |= {"seed": seed, "milestones": tuple(self.milestones)}
         if self.epochs:
             warmup = self.warmup * self.epochs
             return TrainConfig(epochs=self.epochs, warmup_epochs=warmup, **chosen)
@@ -299,6 +311,12 @@ def fine_tune(
 # --- judging -------------------------------------------------------------------------------------
 
 
+def computing(params: Mapping[str, Any]) -> dict[str, Any]:
+    """How a page's frozen networks compute: the parameters of it that are options of
+    `vidssl.inference.run_videos`."""
+    return {name: params[name] for name in ("num_workers", "precision") if name in params}
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What a network does on the test videos, and on those that it was trained on.
@@ -342,15 +360,15 @@ def judge(
     *,
     test_clips: int = 10,
     train_clips: int = 2,
-    num_workers: int = 0,
+    **options: Any,
 ) -> Judgement:
     """Accuracy on ``splits.test`` and on the labelled videos: clips spread evenly over a video,
     centre crops, softmax averaged; the protocol of all three papers with ten clips.
 
-    Every test video is in every denominator.
+    Every test video is in every denominator. ``options`` as in `vidssl.inference.run_videos`.
     """
     began = time.perf_counter()
-    options = {"prepare": clips.prepare, "num_workers": num_workers}
+    options["prepare"] = clips.prepare
     outputs = predict(network, clips.even(splits.test, test_clips), **options)
     seconds = (time.perf_counter() - began) / len(splits.test)
     fitted = predict(network, clips.even(labelled, train_clips), **options)

@@ -6,6 +6,9 @@ checkpoints that a stopped or killed run continues from. All randomness derives 
 index) for samples and (seed, step) for steps, so nothing but the weights, the optimiser's state and
 the step number has to be kept, and a continued run ends where an undisturbed one does.
 
+Nobody waits for the device but at logged steps, where numbers are fetched and looked at, and where
+a checkpoint is copied.
+
 Several processes share each batch: N of them with batches of b take the steps that one takes with
 batches of N b, in the same order, at the same learning rates.
 """
@@ -19,8 +22,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,13 +35,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidssl import processes as workers
-from vidssl.core import derive_seed, one_of
+from vidssl.core import ahead, bring, derive_seed, keep_freed_memory, one_of, unpack
 from vidssl.progress import Lines
 
 Batch = dict[str, Any]
 Metrics = dict[str, float]
-TrainingStep = Callable[[nn.Module, Batch, "StepContext"], tuple[Tensor, Metrics]]
+TrainingStep = Callable[[nn.Module, Batch, "StepContext"], tuple[Tensor, dict[str, Any]]]
 Report = Callable[[int, Metrics], None]
+
+ON_THE_CPU = ("times",)  # entries of a batch that are looked up in tables, not computed with
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,9 @@ class TrainConfig:
     and step; ``accumulate`` steps share one update. ``clip_norm`` 0 does not clip. ``precision``
     is 'no' (float32) or 'bf16' (inside the model's ``forward``; weights and losses stay float32).
     ``sync_batch_norm``: statistics of the batches of all processes, not of each one's own.
+    ``compile`` by torch.compile: minutes at the start, shorter steps. A checkpoint is written each
+    ``checkpoint_minutes`` (0: never by time), each ``checkpoint_every`` steps (0: never) and at the
+    end.
     """
 
     epochs: int
@@ -70,15 +78,20 @@ class TrainConfig:
     seed: int = 0
     sync_batch_norm: bool = True
     num_workers: int = 0
-    checkpoint_every: int = 100
+    compile: bool = False
+    checkpoint_minutes: float = 5.0
+    checkpoint_every: int = 0
 
     def __post_init__(self):
         one_of("optimizer", self.optimizer, ("adam", "adamw", "sgd"))
         one_of("schedule", self.schedule, ("cosine", "step", "constant"))
         one_of("precision", self.precision, ("no", "bf16"))
-        for name in ("epochs", "batch_size", "accumulate", "checkpoint_every"):
+        for name in ("epochs", "batch_size", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("checkpoint_minutes", "checkpoint_every"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.lr <= 0:
             raise ValueError(f"lr must be positive, got {self.lr}")
 
@@ -116,11 +129,15 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class StepContext:
-    """What a training step may know of its place: the step, the trained share, its own draws."""
+    """What a training step may know of its place: the step, the trained share, its own draws.
+
+    ``precision`` is the training's, for other networks than the trained one.
+    """
 
     step: int
     progress: float
     generator: torch.Generator
+    precision: str = "no"
 
 
 @dataclass
@@ -210,9 +227,12 @@ def fit(
     Args:
         dataset: map-style, indexed by (epoch, index). Its samples may carry a list ``failed``;
             whatever stands there is gathered in the result. They are made beside the steps, so
-            they draw from generators of their own, never from torch's.
+            they draw from generators of their own, never from torch's. A batch arrives through
+            `vidssl.core.unpack`: uint8 tensors are pixels, and floats in [0, 1] for the step.
+            ``times`` stay on the CPU, where tables are.
         training_step: ``(model, batch, context) -> (loss, metrics)``. The loss is a mean over the
-            batch. Where several processes train, ``model`` is wrapped (``model.module``).
+            batch; metrics are best left tensors: a number of them is one wait for the device more.
+            Where several processes train, ``model`` is wrapped (``model.module``).
         processes: how many processes train, one GPU each, on this machine; they take batches of
             ``batch_size`` each and learn what one would with ``processes * batch_size``. Killed
             ones are started again from the last checkpoint.
@@ -226,8 +246,10 @@ def fit(
     Raises:
         ValueError: when the checkpoint in ``folder`` was made with other settings, bf16 is
             asked of 3-D convolutions on a CPU, or there are fewer GPUs or samples than processes.
-        FloatingPointError: when the loss stops being finite.
-        OSError: when a checkpoint cannot be written; those written before are kept.
+        FloatingPointError: when the loss stops being finite, at the next logged step.
+        OSError: when a checkpoint cannot be written, at the next one or the end; those written
+            before are kept.
+        RuntimeError: when ``compile`` does not work here.
         ImportError: when the package of a tracker is missing.
         vidssl.processes.LaunchFailed: when the processes do not start or come to no result.
     """
@@ -296,6 +318,7 @@ def _train(
     logs: Sequence[Callable[..., None]] = (),
 ) -> TrainResult:
     """The training itself, in this process: alone, or as one of several."""
+    keep_freed_memory()
     accelerator = _make_accelerator(config, trackers, folder)
     _check_precision(config, accelerator.device, model)
     if config.sync_batch_norm and workers.count() > 1:
@@ -312,22 +335,23 @@ def _train(
         persistent_workers=False,
         pin_memory=torch.cuda.is_available(),
     )
-    model.to(accelerator.device)
+    bring(model, accelerator.device)
     prepared, optimizer = accelerator.prepare(model, optimizer)
     loop = _Loop(prepared, optimizer, accelerator, config, training_step, batches)
     if trackers:
         logs = [*logs, _start_trackers(accelerator, config, result.steps)]
-    meter = _Meter(result, loop.total, log_every, reporter(loop.total), logs)
+    meter = _Meter(result, loop.total, log_every, reporter(loop.total), logs, batches.weight)
+    keeps = checkpoints if accelerator.is_main_process else None
     prepared.train()
-    for batch in meter.watch(_ahead(loader)):
-        metrics = loop.step(batch, result.steps)
-        result.steps += 1
-        result.failed.extend(p for p in batch.get("failed", ()) if p not in result.failed)
-        meter.update(metrics, len(batch.get("video_id", ())) or config.batch_size, batches.weight)
-        if result.steps % checkpoint_period(config) == 0 or result.steps == loop.total:
-            result.failed = _united(workers.gathered(result.failed))
-            if checkpoints is not None and accelerator.is_main_process:
-                checkpoints.save(accelerator.unwrap_model(prepared), optimizer, result)
+    with _compiled(prepared, config), keeps or nullcontext():
+        for batch in meter.watch(ahead(_arriving(loader, accelerator.device))):
+            metrics = loop.step(batch, result.steps)
+            result.steps += 1
+            result.failed.extend(p for p in batch.get("failed", ()) if p not in result.failed)
+            meter.update(metrics, len(batch.get("video_id", ())) or config.batch_size)
+            if keeps and keeps.due(result.steps, loop.total):
+                meter.fetch()
+                keeps.save(accelerator.unwrap_model(prepared), optimizer, result)
     for tracker in accelerator.trackers:
         tracker.finish()
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False).eval()
@@ -346,14 +370,38 @@ def _united(lists: Sequence[Sequence[str]]) -> list[str]:
     return list(dict.fromkeys(text for texts in lists for text in texts))
 
 
-def _ahead(loader: Iterable[Batch]) -> Iterator[Batch]:
-    """The batches of ``loader``, each made by a thread while the step before it is at work."""
-    batches = iter(loader)
-    with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(next, batches, None)
-        while (batch := following.result()) is not None:
-            following = thread.submit(next, batches, None)
-            yield batch
+def _arriving(loader: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
+    """The batches of ``loader`` as a step sees them, on their device."""
+    from accelerate.utils import send_to_device
+
+    for batch in loader:
+        sent = send_to_device(batch, device, non_blocking=True, skip_keys=ON_THE_CPU)
+        yield unpack(sent, device)
+
+
+@contextmanager
+def _compiled(model: nn.Module, config: TrainConfig) -> Iterator[None]:
+    """``model`` compiled, while it is trained."""
+    if not config.compile:
+        yield
+        return
+    from torch._dynamo.exc import TorchDynamoException
+
+    model.compile()
+    try:
+        yield
+    except TorchDynamoException as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise RuntimeError(
+            f"compile=True does not work here ({reason}): install what it asks for, or use "
+            "compile=False"
+        ) from error
+    finally:
+        model._compiled_call_impl = None  # what comes out computes as any other network does
+
+
+# settings that change nothing of what is learned
+NOT_LEARNED_FROM = ("num_workers", "compile", "checkpoint_minutes", "checkpoint_every")
 
 
 def checkpoint_period(config: TrainConfig) -> int:
@@ -433,9 +481,9 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=config.lr)
+    return kind(groups, lr=config.lr, fused=True)
 
 
 class _Loop:
@@ -453,27 +501,19 @@ class _Loop:
             step=step,
             progress=step / self.total,
             generator=torch.Generator().manual_seed(seed),
+            precision=self.config.precision,
         )
         lr = self.config.lr_at(step / self.batches.per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        from accelerate.utils import send_to_device
-
-        batch = send_to_device(batch, self.accelerator.device, non_blocking=True)
         last = (step + 1) % self.config.accumulate == 0 or step + 1 == self.total
         with nullcontext() if last else self.accelerator.no_sync(self.model):
             loss, metrics = self.training_step(self.model, batch, context)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"the loss became {value} at step {step}: lower lr (now {lr:.2g}) or set "
-                    "clip_norm"
-                )
             # gradients are averaged over processes, whose parts of a batch may differ by one
             self.accelerator.backward(loss * (self.batches.weight / self.config.accumulate))
         if last:
             self._update()
-        return {"loss": value, **metrics, "lr": lr}
+        return {"loss": loss, **metrics, "lr": lr}
 
     def _update(self) -> None:
         if self.config.clip_norm > 0:
@@ -482,19 +522,26 @@ class _Loop:
         self.optimizer.zero_grad(set_to_none=True)
 
 
+STATE = ("model", "optimizer", "settings")
+
+
 class Checkpoints:
-    """``checkpoint.pt`` in a folder, replaced in one piece; the one before it is kept as well."""
+    """``checkpoint.pt`` in a folder, replaced in one piece; the one before it is kept as well.
+
+    Written by a thread beside the training; left as a context, all is written.
+    """
 
     def __init__(self, folder: str | Path, config: TrainConfig):
-        self.folder = Path(folder)
+        self.folder, self.config = Path(folder), config
+        self.writing: Future | None = None
+        self.saved = time.monotonic()
         self.newest = self.folder / "checkpoint.pt"
         self.previous = self.folder / "checkpoint.previous.pt"
-        # where samples are prepared and how often one saves do not change what is learned, nor
-        # does how many processes share a batch
+        # how many processes share a batch does not change what is learned
         self.settings = {
             name: value
             for name, value in json.loads(json.dumps(asdict(config))).items()
-            if name not in ("num_workers", "checkpoint_every")
+            if name not in NOT_LEARNED_FROM
         } | {"batch_size": config.batch_size * workers.count()}
         self._make_folder()
 
@@ -511,14 +558,48 @@ class Checkpoints:
         for left_behind in self.folder.glob("checkpoint.*.tmp"):  # by a run killed while it wrote
             left_behind.unlink(missing_ok=True)
 
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        with nullcontext() if kind is None else suppress(Exception):  # the first error counts
+            self.wait()
+
+    def due(self, step: int, total: int) -> bool:
+        """Whether to save after ``step`` of ``total`` steps: between two updates alone."""
+        if step == total:
+            return True
+        if self.config.checkpoint_every and step % checkpoint_period(self.config) == 0:
+            return True
+        minutes, passed = self.config.checkpoint_minutes, time.monotonic() - self.saved
+        return bool(minutes) and passed >= 60 * minutes and step % self.config.accumulate == 0
+
     def save(self, model: nn.Module, optimizer, result: TrainResult) -> None:
-        """Write a checkpoint; OSError naming the file where that fails, the others untouched."""
-        state = {
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "result": asdict(result),
-            "settings": self.settings,
-        }
+        """Copy what is to be kept and let it be written; raises what `wait` does."""
+        from accelerate.utils import recursively_apply
+
+        self.wait()
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+        kept = recursively_apply(lambda each: each.detach().to("cpu", copy=True), state)
+        kept |= {"result": asdict(result), "settings": self.settings}
+        thread = ThreadPoolExecutor(1)
+        self.writing = thread.submit(self._write, kept)
+        thread.shutdown(wait=False)
+        self.saved = time.monotonic()
+
+    def wait(self) -> None:
+        """Until the last checkpoint is on the disk; OSError naming the file where that failed, the
+        others untouched, FloatingPointError where weights were no numbers any more."""
+        writing, self.writing = self.writing, None
+        if writing is not None:
+            writing.result()
+
+    def _write(self, state: dict[str, Any]) -> None:
+        if not all(value.isfinite().all() for value in state["model"].values()):
+            raise FloatingPointError(
+                f"the weights are not finite after step {state['result']['steps']}: lower lr or "
+                "set clip_norm; the checkpoint before was kept"
+            )
         partial = self.folder / f"checkpoint.{os.getpid()}.tmp"
         try:
             with open(partial, "wb") as file:
@@ -555,7 +636,7 @@ class Checkpoints:
             try:
                 model.load_state_dict(state["model"])
                 optimizer.load_state_dict(state["optimizer"])
-            except (RuntimeError, ValueError) as error:
+            except (RuntimeError, ValueError, LookupError, TypeError) as error:
                 raise ValueError(
                     f"{path} is of another network or of other frozen stages: use another folder "
                     "or remove it"
@@ -570,7 +651,11 @@ class Checkpoints:
         if not path.exists():
             return None
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            result = TrainResult(**state["result"])  # whatever is no checkpoint fails here
+            if [type(state[name]) for name in STATE] != [dict] * 3 or type(result.steps) is not int:
+                raise TypeError("no checkpoint")
+            return state
         except Exception as error:  # a damaged archive fails in many ways
             print(f"{path} cannot be read ({type(error).__name__}); trying the one before it")
             return None
@@ -594,13 +679,17 @@ def _os_error(error: BaseException | None) -> OSError | None:
 
 
 class _Meter:
-    """Counts, averages and reports; also measures how long the step waits for its data."""
+    """Counts, averages and reports; also measures how long the step waits for its data.
 
-    def __init__(self, result, total, log_every, report, logs):
-        self.result, self.total = result, total
+    Steps' metrics stay where they were computed until they are asked for. ``weight`` is that of
+    this process's part of each batch, 1 on average.
+    """
+
+    def __init__(self, result, total, log_every, report, logs, weight):
+        self.result, self.total, self.weight = result, total, weight
         self.log_every, self.logs, self.report = log_every, logs, report
-        self.sums: dict[str, float] = {}
-        self.count = self.samples = 0
+        self.rows: list[dict[str, Any]] = []  # of the steps since the last report
+        self.samples = 0
         self.began = self.window = time.perf_counter()
         self.waited = 0.0
         self.earlier = result.seconds
@@ -615,31 +704,62 @@ class _Meter:
                 return
             yield batch
 
-    def update(self, metrics: Metrics, samples: int, weight: float) -> None:
-        """Count a step; ``weight`` is that of this process's part of the batch, 1 on average."""
-        for name, value in metrics.items():
-            self.sums[name] = self.sums.get(name, 0.0) + weight * float(value)
-        self.count += 1
+    def update(self, metrics: dict[str, Any], samples: int) -> None:
+        """Count a step, and report where one is due."""
+        self.rows.append({name: _detached(value) for name, value in metrics.items()})
         self.samples += samples
-        step, now = self.result.steps, time.perf_counter()
-        self.result.seconds = self.earlier + now - self.began
-        self.result.waiting_share = self.waited / max(now - self.began, 1e-9)
-        if step % self.log_every and step != self.total:
-            return
+        step = self.result.steps
+        if not (step % self.log_every and step != self.total):
+            self._report(step)
+
+    def _report(self, step: int) -> None:
+        self.fetch()
         row, samples = self._over_processes()
+        now = time.perf_counter()
         row["samples_per_second"] = samples / max(now - self.window, 1e-9)
         self.result.history.append({"step": step, **row})
         for log in self.logs:
             log(step=step, **row)
         self.report(step, row)
-        self.sums, self.count, self.samples, self.window = {}, 0, 0, now
+        self.rows, self.samples, self.window = [], 0, now
+
+    def fetch(self) -> None:
+        """Bring the metrics of all steps since the last report to the CPU, in one go.
+
+        FloatingPointError where a loss is not finite, naming the first such step.
+        """
+        waiting = [(row, n) for row in self.rows for n, v in row.items() if isinstance(v, Tensor)]
+        if waiting:
+            like = self.rows[0]["loss"]
+            values = torch.stack([row[name].to(like).reshape(()) for row, name in waiting]).tolist()
+            for (row, name), value in zip(waiting, values):
+                row[name] = value
+        now = time.perf_counter()
+        self.result.seconds = self.earlier + now - self.began
+        self.result.waiting_share = self.waited / max(now - self.began, 1e-9)
+        for step, row in enumerate(self.rows, self.result.steps - len(self.rows)):
+            if not math.isfinite(row["loss"]):
+                raise FloatingPointError(
+                    f"the loss became {row['loss']} at step {step}: lower lr (now {row['lr']:.2g}) "
+                    "or set clip_norm"
+                )
 
     def _over_processes(self) -> tuple[Metrics, int]:
-        """Means since the last row, and the samples seen, of all processes together."""
-        sums, samples = zip(*workers.gathered((self.sums, self.samples)))
-        steps = self.count * len(sums)
+        """Means since the last row, and the samples seen, of all processes together; what failed in
+        one of them is known to all."""
+        sums: dict[str, float] = {}
+        for name, value in (entry for row in self.rows for entry in row.items()):
+            sums[name] = sums.get(name, 0.0) + self.weight * value
+        told = workers.gathered((sums, self.samples, self.result.failed))
+        sums, samples, failed = zip(*told)
+        self.result.failed = _united(failed)
+        steps = len(self.rows) * len(sums)
         names = dict.fromkeys(name for part in sums for name in part)
         return {n: sum(part.get(n, 0.0) for part in sums) / steps for n in names}, sum(samples)
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
 
 
 def plain_lines(total: int) -> Report:
@@ -653,3 +773,21 @@ def plain_lines(total: int) -> Report:
             lines.close()
 
     return report
+
+
+def host_to_device(batch: Batch, times: int = 20) -> tuple[int, float]:
+    """Bytes of a batch, and how many a second reach the GPU from pinned memory; 0.0 without one."""
+    from accelerate.utils import send_to_device
+
+    tensors = [value for value in batch.values() if isinstance(value, Tensor)]
+    size = sum(tensor.nbytes for tensor in tensors)
+    if not torch.cuda.is_available():
+        return size, 0.0
+    pinned = [tensor.pin_memory() for tensor in tensors]
+    send_to_device(pinned, "cuda")  # the first one makes room there
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(times):
+        send_to_device(pinned, "cuda", non_blocking=True)
+    torch.cuda.synchronize()
+    return size, times * size / (time.perf_counter() - began)

@@ -43,7 +43,7 @@ def measured(method, pairs):
 
 
 @pytest.mark.bench
-def test_methods_beside_the_reference(scenes):
+def test_methods_beside_the_reference(scenes, ratio):
     pytest.importorskip("cv2")
     pairs, true, masks = scenes
     print(f"\n{len(pairs)} pairs of {true.shape[1]} x {true.shape[2]} px, one core")
@@ -53,6 +53,10 @@ def test_methods_beside_the_reference(scenes):
         flow, seconds = measured(method, pairs)
         error = np.linalg.norm(flow - true, axis=-1)
         found[method] = seconds, error.mean()
+        if method != "reference":
+            at = f"flow at {true.shape[1]} x {true.shape[2]} px"
+            reference = found["reference"][0]
+            ratio(f"{at}, {method}", reference / seconds, "times as fast as", "OpenCV's TV-L1")
         print(
             f"{method:12} {1e3 * seconds / len(pairs):10.1f} "
             f"{found['reference'][0] / seconds:15.1f} {error.mean():17.4f} "
@@ -66,7 +70,7 @@ def test_methods_beside_the_reference(scenes):
 
 
 @pytest.mark.bench
-def test_two_processes_against_one(tmp_path):
+def test_two_processes_against_one(tmp_path, ratio):
     pytest.importorskip("cv2")
     if (os.cpu_count() or 1) < 2:
         pytest.skip("needs two cores")
@@ -81,12 +85,13 @@ def test_two_processes_against_one(tmp_path):
         extract_flow(tmp_path / "in", next(folders), **settings)
         seconds[workers] = time.perf_counter() - began
     print(f"\n12 videos of 17 frames, fast: {seconds[1]:.1f} s in one process,")
+    ratio("flow in two processes", seconds[1] / seconds[2], "times as fast as", "in one")
     waiting = f"{os.getloadavg()[0]:.1f} processes wanted the {os.cpu_count()} cores"
     print(f"two are {seconds[1] / seconds[2]:.2f} times as fast; {waiting}")
 
 
 @pytest.mark.bench
-def test_a_gpu_against_one_core(scenes):
+def test_a_gpu_against_one_core(scenes, ratio):
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA GPU")
     pytest.importorskip("cv2")
@@ -99,5 +104,6 @@ def test_a_gpu_against_one_core(scenes):
     tv_l1(luma[:-1], luma[1:])
     torch.cuda.synchronize()
     ours = (time.perf_counter() - began) / 256
+    ratio("flow on the GPU", seconds / 4 / ours, "times as fast as", "OpenCV's TV-L1 on a core")
     print(f"\ntorch on {torch.cuda.get_device_name()}: {1e3 * ours:.2f} ms a pair,")
     print(f"{seconds / 4 / ours:.0f} times OpenCV's reference on one core")

@@ -62,19 +62,20 @@ def trained(dataset):
 
 
 @pytest.mark.bench
-def test_waiting_share(embedded):
+def test_waiting_share(embedded, ratio):
     records, store = embedded
     decoding, stored = (trained(clips(records, each)) for each in (None, store))
     losses = [[row["loss"] for row in result.history] for result in (decoding, stored)]
     assert losses[0] == losses[1]
     print(f"\n{STEPS} steps of {BATCH} clips, share of the time that the training waits for them:")
     for name, result in (("decoded", decoding), ("from the store", stored)):
+        ratio(f"waiting for clips, {name}", result.waiting_share, "of", "a mini training")
         print(f"{name:16} {result.waiting_share:6.1%} of {result.seconds:.0f} s")
 
 
 @pytest.mark.bench
 @pytest.mark.parametrize("make", [clips, views], ids=lambda make: make.__name__)
-def test_processor_time_of_a_sample(embedded, make):
+def test_processor_time_of_a_sample(embedded, make, ratio):
     records, store = embedded
     ways = {"decoded": make(records, None), "from the store": make(records, store)}
     rounds = {name: [] for name in ways}
@@ -84,6 +85,7 @@ def test_processor_time_of_a_sample(embedded, make):
             for i in range(32):
                 dataset[(epoch, i)]
             rounds[name].append((time.process_time() - began) / 32)
-    ratio = median(a / b for a, b in zip(rounds["decoded"], rounds["from the store"]))
+    faster = median(a / b for a, b in zip(rounds["decoded"], rounds["from the store"]))
     shown = ", ".join(f"{name} {1e3 * median(times):.1f} ms" for name, times in rounds.items())
-    print(f"\na sample of {make.__name__}: {shown}; the store is {ratio:.1f} times as fast")
+    print(f"\na sample of {make.__name__}: {shown}; the store is {faster:.1f} times as fast")
+    ratio(f"{make.__name__} from the frame store", faster, "times as fast as", "decoded")

@@ -38,10 +38,12 @@ def test_a_sample_s_centroids_are_as_good_a_start(monkeypatch):
 @pytest.mark.bench
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize(("rows", "dimensions", "k"), [(20_000, 128, 200), (100_000, 256, 500)])
-def test_ratio_to_seeding_on_all_rows(rows, dimensions, k, monkeypatch):
+def test_ratio_to_seeding_on_all_rows(rows, dimensions, k, monkeypatch, ratio):
     threadpool_limits = pytest.importorskip("threadpoolctl").threadpool_limits
     with threadpool_limits(1):
         sampled, whole = compare(*mixture(rows, dimensions, k), k, monkeypatch)
+    name = f"k-means of {rows} x {dimensions}, K = {k}, from a sample"
+    ratio(name, whole[0] / sampled[0], "times as fast as", "seeded on all rows")
     print(f"\n{rows} x {dimensions} features, K = {k}: {whole[0] / sampled[0]:.1f} times as fast")
     print(
         f"from a sample {sampled[0]:.1f} s, inertia {sampled[1] / whole[1]:.4f} times the other's,"

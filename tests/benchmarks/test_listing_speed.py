@@ -53,10 +53,11 @@ def seconds(work, *arguments, **options):
 
 
 @pytest.mark.bench
-def test_a_list_of_kinetics_size_with_files_checked(kinetics):
+def test_a_list_of_kinetics_size_with_files_checked(kinetics, ratio):
     least, (rows, files) = seconds(plain, kinetics)
     options = {"annotations": kinetics, "missing": "skip"}
     ours, splits = seconds(open_dataset, "kinetics", kinetics, **options)
     assert len(splits.train) + len(splits.test) == files == 0.9 * rows
     print(f"\n{rows} rows, {files} files: {ours:.2f} s, {ours / least:.1f} times a plain reading")
+    ratio(f"opening {rows} listed videos", ours / least, "times as long as", "a plain reading")
     assert ours < 5 * least

@@ -43,7 +43,7 @@ def many_records(tmp_path_factory):
 
 
 @pytest.mark.bench
-def test_commands_that_read_text_against_importing_torch(many_records):
+def test_commands_that_read_text_against_importing_torch(many_records, ratio):
     torch = cpu_seconds("-c", "import torch")
     vidssl = ("-m", "vidssl.cli")
     start = cpu_seconds(*vidssl, "--help")
@@ -53,6 +53,9 @@ def test_commands_that_read_text_against_importing_torch(many_records):
     print(f"\nimport torch takes {torch:.2f} s; vidssl --help {start / torch:.2f} of that,")
     print(f"runs {listed / torch:.2f}, trace {traced / torch:.2f}; {MANY} records take")
     print(f"{many - start:.2f} s more than --help, {(many - start) / torch:.2f} of it")
+    for name, spent in (("--help", start), ("runs", listed), ("trace", traced)):
+        ratio(f"vidssl {name}", spent / torch, "times as long as", "import torch")
+    ratio(f"vidssl runs, {MANY} records", many - start, "of", "a second beyond vidssl --help")
     assert start < 0.3 * torch
     assert listed < 0.5 * torch
     assert many - start < torch

@@ -1,5 +1,6 @@
 """How fast a redraw is beside a plain matplotlib figure of the same content, in one run."""
 
+from functools import partial
 from statistics import median
 from time import perf_counter
 
@@ -31,12 +32,18 @@ def clips(count):
     return list(np.random.default_rng(0).integers(0, 256, (count, *SHAPE), np.uint8))
 
 
-def compare(name, ours, plain):
+@pytest.fixture
+def compare(ratio):
+    return partial(compared, ratio)
+
+
+def compared(ratio, name, ours, plain):
     print(f"\n{name}: {ours:.0f} ms, matplotlib {plain:.0f} ms, {plain / ours:.1f} times as long")
+    ratio(f"redrawing {name}", plain / ours, "times as fast as", "a matplotlib figure")
     assert ours < plain
 
 
-def test_a_board_of_two_teachers():
+def test_a_board_of_two_teachers(compare):
     matrices, said, names = (
         [np.eye(4)] * 2,
         {"blend": np.full(16, 1 / 16)},
@@ -50,17 +57,17 @@ def test_a_board_of_two_teachers():
     plain = milliseconds(
         lambda _: figure_png(temporal_similarity([seen], *stack, [0.5]), dpi=110), times=3
     )
-    compare("teachers' board", ours, plain)
+    compare("the board of two teachers", ours, plain)
 
 
-def test_clips_in_a_player():
+def test_clips_in_a_player(compare):
     player, seen = FramePlayer(), clips(3)
     ours = milliseconds(lambda _: player.show(seen, list("abc")))
     plain = milliseconds(lambda _: figure_png(film_strip(seen, every=4), dpi=110), times=3)
     compare("three clips of 16 frames", ours, plain)
 
 
-def test_a_pseudo_motion():
+def test_a_pseudo_motion(compare):
     picture = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
     panel, _ = pseudo_motion_playground({"noise": picture}, frames=16, size=112, k=2).children
     across = panel.widgets["across"]

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from vidssl.data.clip_table import ClipTable, load_clip_table
+from vidssl import files
+from vidssl.data.clip_table import ClipTable, RowFile, load_clip_table
 
 
 def table(order=slice(None)):
@@ -46,3 +47,51 @@ def test_files_come_back_and_bad_ones_are_named(tmp_path):
 def test_columns_of_several_lengths():
     with pytest.raises(ValueError, match="columns must have one entry a clip"):
         ClipTable(np.array(["a"]), np.zeros(2), np.ones(2), np.zeros(2))
+
+
+def many(count=7):
+    rng = np.random.default_rng(0)
+    names = np.array([f"video {i}" for i in range(count)])
+    start = np.arange(count)
+    return ClipTable(names, start, start + 4, rng.random((count, 3), dtype=np.float32))
+
+
+def lies_on_disk(array):
+    while array is not None and not isinstance(array, np.memmap):
+        array = array.base
+    return array is not None
+
+
+@pytest.mark.parametrize("about", [{}, {"note": "é" * 100}])
+def test_large_values_stay_on_disk(about, tmp_path, monkeypatch):
+    path = many().save(tmp_path / "features.npz", "feature", **about)
+    read, _ = load_clip_table(path, "feature")
+    monkeypatch.setattr(files, "MAPPED", 10)
+    mapped, told = load_clip_table(path, "feature")
+    assert (lies_on_disk(read.values), lies_on_disk(mapped.values)) == (False, True)
+    np.testing.assert_array_equal(mapped.values, many().values)
+    assert told == about
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="is not a table of clips"):
+        load_clip_table(path, "feature")
+
+
+def test_tables_of_earlier_versions_are_read(tmp_path, monkeypatch):
+    """Those were compressed, so they cannot be mapped."""
+    monkeypatch.setattr(files, "MAPPED", 10)
+    columns = {name: getattr(many(), name) for name in ("video_id", "start", "stop")}
+    np.savez_compressed(tmp_path / "old.npz", feature=many().values, about="{}", **columns)
+    found, _ = load_clip_table(tmp_path / "old.npz", "feature")
+    np.testing.assert_array_equal(found.values, many().values)
+
+
+def test_rows_are_gathered_on_disk():
+    gathered = RowFile()
+    assert len(gathered) == 0
+    parts = [np.full((n, 2, 3), n, dtype=np.float64) for n in (1, 3, 2)]
+    for part in parts:
+        gathered.add(part)
+    assert len(gathered) == 6
+    assert lies_on_disk(gathered.rows())
+    assert gathered.rows().dtype == np.float32
+    np.testing.assert_array_equal(gathered.rows(), np.concatenate(parts))

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from vidssl.core import UnreadableVideo, VideoRecord
+from vidssl.core import UnreadableVideo, VideoRecord, unpack
 from vidssl.data import (
     Augmentation,
     ClipDataset,
@@ -217,7 +217,7 @@ def test_workers_map_the_same_file(root, context):
         multiprocessing_context=context,
     )
     [batch] = loader
-    assert torch.equal(batch["clips"], expected["clips"])
+    assert torch.equal(unpack(batch)["clips"], expected["clips"])
 
 
 def test_pickled_it_carries_no_frames(root):

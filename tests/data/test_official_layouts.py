@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from vidssl.core import unpack
 from vidssl.data import (
     collate,
     missing_files,
@@ -103,7 +104,7 @@ def check_a_few(splits, count=3):
 
 
 def check_batch(few):
-    batch = next(iter(DataLoader(multi_clip(few), batch_size=len(few), collate_fn=collate)))
+    batch = unpack(next(iter(DataLoader(multi_clip(few), batch_size=len(few), collate_fn=collate))))
     assert batch["clips"].shape == (len(few), 2, 3, 4, 32, 32)
     assert batch["failed"] == []
     assert batch["video_id"] == [record.video_id for record in few]

@@ -392,3 +392,18 @@ def test_a_full_disk_stops_with_one_line_and_nothing_corrupt(tmp_path, small_dis
     done = prepare(root, out, **QUIET)
     assert done.made + done.kept == 12
     assert done.kept >= len(copies) - 6, "what was in hand, or waited for a line, is made again"
+
+
+def test_shards_make_the_same_copies_and_the_whole_goes_on(tmp_path):
+    videos = tmp_path / "videos"
+    for i in range(3):
+        write_video(videos / f"{i}.mp4", numbered(), fps=25)
+    (videos / "list.txt").write_text("0.mp4 1\n")
+    prepare(videos, tmp_path / "whole", **QUIET)
+    shards = [prepare(videos, tmp_path / "parts", shard=(i, 2), **QUIET) for i in (1, 2)]
+    assert [done.made for done in shards] == [2, 1]
+    rest = prepare(videos, tmp_path / "parts", **QUIET)
+    assert (rest.made, rest.kept) == (0, 3)
+    for name in ("0.mp4", "1.mp4", "2.mp4", "list.txt"):
+        one, other = (tmp_path / folder / name for folder in ("whole", "parts"))
+        assert one.read_bytes() == other.read_bytes()

@@ -236,7 +236,6 @@ def test_folder_split_by_groups(tmp_path):
         ({"group_pattern": "s_"}, "needs a bracket"),
         ({"group_pattern": r"z(\d)"}, r"s_0_0\.mp4: group_pattern=.* does not match"),
         ({"test_groups": ["clap/s_0_00"]}, "is no group; did you mean 'clap/s_0_0'"),
-        ({"test_groups": ["clap/s_0_0"]}, "class 'wave' has no test video"),
         (
             {"group_pattern": r"s_(\d)", "test_groups": ["0", "1", "2", "3"]},
             "class 'clap' has no training video",
@@ -247,6 +246,17 @@ def test_folder_split_by_groups(tmp_path):
 def test_folder_split_refuses(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         open_dataset("folder", class_folders(tmp_path), **arguments)
+
+
+def test_a_fold_may_lack_a_class_and_says_so(tmp_path):
+    splits = open_dataset("folder", class_folders(tmp_path), test_groups=["clap/s_0_0"])
+    assert splits.class_names == ["clap", "wave"]
+    assert {record.class_name for record in splits.test} == {"clap"}
+    assert splits.caveats == {"untested_classes": ["wave"]}
+    skipping = {"test_groups": ["clap/s_0_0"], "missing": "skip", "missing_at_most": 0.5}
+    (tmp_path / "wave" / "s_0_0.mp4").unlink()
+    assert open_dataset("folder", tmp_path, **skipping).caveats == splits.caveats
+    assert open_dataset("folder", tmp_path).caveats == {}
 
 
 def test_class_with_one_video(tmp_path):

@@ -8,6 +8,7 @@ from vidssl.data.sampling import (
     mirror_index,
     random_clip,
     random_clips,
+    spread_clips,
     two_scale_views,
     uniform_clips,
 )
@@ -44,6 +45,24 @@ def test_short_videos_are_mirrored_from_their_first_frame(num_frames):
     assert random_clip(num_frames, 8, 4, rng()).tolist() == expected
     assert uniform_clips(num_frames, 8, 4, 3).tolist() == [expected] * 3
     assert dense_clips(num_frames, 8, 4, 4).tolist() == [expected]
+
+
+@pytest.mark.parametrize("num_frames", [1, 3, 8, 41, 100])
+def test_a_clip_of_stride_0_is_spread_over_the_whole_video(num_frames):
+    part = num_frames / 8
+    generator = rng()
+    clips = [
+        random_clip(num_frames, 8, 0, generator)[None],
+        *(random_clips(num_frames, 8, 0, count, generator) for count in (1, 3)),
+        uniform_clips(num_frames, 8, 0, 10),
+        dense_clips(num_frames, 8, 0, 1),
+    ]
+    for index in np.concatenate(clips):
+        assert (index >= np.floor(part * np.arange(8))).all()  # one frame of each eighth
+        assert (index <= np.floor(part * np.arange(1, 9))).all()
+        assert index.max() < num_frames
+    assert uniform_clips(80, 8, 0, 1)[0].tolist() == [*range(5, 80, 10)]
+    assert len(dense_clips(num_frames, 8, 0, 1)) == max(1, int(np.ceil(part)))
 
 
 def test_uniform_clips():
@@ -110,7 +129,8 @@ def test_two_views_show_one_stretch():
     [
         (lambda: random_clip(0, 8, 4, rng()), "num_frames must be at least 1, got 0"),
         (lambda: random_clip(9, 0, 4, rng()), "frames must be at least 1, got 0"),
-        (lambda: uniform_clips(9, 8, 0, 1), "stride must be at least 1, got 0"),
+        (lambda: uniform_clips(9, 8, -1, 1), "stride must be at least 1, got -1"),
+        (lambda: spread_clips(9, 0, np.zeros(1)), "frames must be at least 1, got 0"),
         (lambda: uniform_clips(9, 8, 1, 0), "count must be at least 1, got 0"),
         (lambda: random_clips(9, 8, 1, 0, rng()), "count must be at least 1, got 0"),
         (lambda: dense_clips(9, 8, 1, -1), "step must be at least 1, got -1"),

@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 
-from vidssl.evaluation import clustering, kmeans, nmi, purity_score
+from vidssl.evaluation import clustering, feature_rows, kmeans, nmi, purity_score
 
 
 @pytest.fixture(params=["all rows", "a sample"], autouse=True)
@@ -55,6 +55,25 @@ def test_at_a_fixed_point_every_row_has_its_nearest_centroid_and_every_centroid_
 def test_far_from_the_origin():
     features, truth = groups(shift=1000.0)
     assert nmi(kmeans(features, 12, seed=0).labels, truth) == pytest.approx(1)
+
+
+def test_of_more_rows_than_memory_holds_a_sample_is_learned_and_each_goes_to_the_nearest(
+    tmp_path, monkeypatch
+):
+    features, truth = groups(rows=900)
+    np.save(tmp_path / "bank.npy", features.astype(np.float16))
+    bank = np.load(tmp_path / "bank.npy", mmap_mode="r")
+    monkeypatch.setattr(clustering, "LARGE", 240 * 8)
+    monkeypatch.setattr(feature_rows.pieces, "__defaults__", (100,))
+    found = kmeans(bank, 12, seed=0)
+    assert nmi(found.labels, truth) == pytest.approx(1)
+    distances = ((bank[:, None] - found.centroids) ** 2).sum(-1)
+    assert np.array_equal(distances.argmin(1), found.labels)
+    assert found.inertia == pytest.approx(distances.min(1).sum(), rel=1e-4)
+    assert found.sizes.tolist() == [75] * 12
+    monkeypatch.setattr(clustering, "LARGE", 900 * 8)
+    assert found.inertia < 1.1 * kmeans(bank, 12, seed=0).inertia
+    np.testing.assert_array_equal(bank, features.astype(np.float16))
 
 
 def test_fewer_distinct_rows_than_clusters():
@@ -122,7 +141,7 @@ ROWS = np.zeros((4, 3))
         (ROWS, 0, {}, "got 0"),
         (ROWS[0], 1, {}, r"features must be \(rows, D\)"),
         (ROWS[:0], 1, {}, r"features must be \(rows, D\), none of them 0"),
-        (ROWS * np.nan, 2, {}, "features hold nan or inf"),
+        (ROWS * np.nan, 2, {}, "features: holds nan or inf"),
         (ROWS, 2, {"max_iter": 0}, "max_iter must be 1 or more"),
     ],
 )

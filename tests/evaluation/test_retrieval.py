@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vidssl.evaluation import nearest, retrieval, retrieval_recall, retrieval_rows
+from vidssl.evaluation import feature_rows, nearest, retrieval, retrieval_recall, retrieval_rows
 
 
 def angles(*degrees):
@@ -46,8 +46,11 @@ def test_length_does_not_count_and_zeros_are_alike_to_nothing():
     assert nearest(np.array([[7.0, 0.0]]), gallery, 4).tolist() == [[1, 2, 0, 3]]
 
 
-def test_against_a_slow_loop(monkeypatch):
+@pytest.mark.parametrize("piece", [2**16, 7, 4])
+def test_against_a_slow_loop(piece, monkeypatch):
+    """Also where the gallery is read in pieces, one smaller than what is asked for."""
     monkeypatch.setattr(retrieval, "CHUNK", 3)
+    monkeypatch.setattr(feature_rows.pieces, "__defaults__", (piece,))
     rng = np.random.default_rng(0)
     query, gallery = rng.standard_normal((8, 5)), rng.standard_normal((20, 5))
     for row, found in zip(query, nearest(query, gallery, 6)):
@@ -76,7 +79,7 @@ FEATURES, LABELS = np.ones((4, 3)), np.zeros(4, int)
         ((FEATURES, LABELS[:2], FEATURES, LABELS), "query_labels must be one label for each of 4"),
         ((FEATURES, LABELS, FEATURES, LABELS - 1), "gallery_labels must be integers from 0"),
         ((FEATURES, LABELS * 0.5, FEATURES, LABELS), "query_labels must be integers"),
-        ((FEATURES * np.nan, LABELS, FEATURES, LABELS), "query holds nan or inf"),
+        ((FEATURES * np.nan, LABELS, FEATURES, LABELS), "query: holds nan or inf"),
         ((FEATURES[:0], LABELS[:0], FEATURES, LABELS), r"query must be \(rows, D\)"),
         ((FEATURES, LABELS, FEATURES, LABELS, (1, 9)), "4 rows, 9 neighbours were asked for"),
         ((FEATURES, LABELS, FEATURES, LABELS, (0, 1)), "ks must be one or more numbers from 1"),

@@ -11,7 +11,7 @@ from tiny_project import REPOSITORY
 from vidssl import runs
 from vidssl.evaluation.statistics import detectable
 from vidssl.runs import tables
-from vidssl.runs.cells import Cell, Claim, Question, compare, in_each, question_of, yardsticks
+from vidssl.runs.cells import Cell, Claim, Question, compare, in_each, read_question, yardsticks
 from vidssl.runs.notebooks import notebook_cells
 from vidssl.runs.tables import Results
 
@@ -162,7 +162,7 @@ def test_expectations_are_held_open_against_or_not_run(a, b, expected, answer):
         assert str(results).endswith("not run: mini-a-s0")
 
 
-def test_a_cost_is_that_of_all_that_was_trained_for_a_run():
+def test_a_cost_is_that_of_all_that_was_trained_for_a_run(tmp_path):
     """A student's: its own, its start's, and of its teachers the part that it hears."""
     parts = [("mini-a-s0", "a_"), ("mini-teacher", ""), ("mini-teacher", "tuned_5_"),
              ("mini-clusters", "")]  # fmt: skip
@@ -180,7 +180,8 @@ def test_a_cost_is_that_of_all_that_was_trained_for_a_run():
     assert results.spent("a", 5, "training_seconds") == {0: 20.0 + 40.0 + 5.0 + 60.0}
     assert results.spent("a", 5, "clips_seen") == {0: 1150}
     assert set(question.runs) == set(found) - {"mini-b-s0"}, "a table waits for all of it"
-    assert question_of(question.text()).text() == question.text()
+    (tmp_path / "cells.json").write_text(question.text())
+    assert read_question(tmp_path / "cells.json").text() == question.text()
 
 
 def test_power_is_told_before_a_table_runs_and_by_its_own_spread_after():
@@ -211,6 +212,24 @@ def test_differences_of_differences_and_yardsticks():
     assert "frame difference" not in results.shown().index, "not measured, though it was run"
 
 
+def test_a_figure_says_which_row_does_not_fit_what_it_was_trained_on():
+    question, found = small({"a": [0.5, 0.6], "b": [0.1, 0.2]})
+    for name, each in found.items():
+        row = name.split("-")[1]
+        each["metrics"][f"{row}_train_accuracy"] = {"a": 0.95, "b": 0.2}[row]
+    told = "does not fit its training videos: b (20 %)"
+    results = Results(question, found)
+    assert str(results).endswith(f"\n{told}")
+    assert results.figure().get_supxlabel() == f"embedded · mini\n{told}"
+    both = {"top1_accuracy": "test", "train_accuracy": "training"}
+    drawn = Results(replace(question, panels=both), found).figure()
+    assert [axis.get_title(loc="left") for axis in drawn.axes] == ["test", "training"]
+    for each in found.values():
+        each["metrics"] = {k: max(v, 0.9) for k, v in each["metrics"].items()}
+    fitting = Results(question, found)
+    assert (fitting.unfitted, fitting.figure().get_supxlabel()) == ("", "embedded · mini")
+
+
 def test_two_scales_two_data_sets_and_two_runs_of_a_seed_are_refused():
     question, found = small({"a": [0.5, 0.6], "b": [0.3, 0.3]})
     found["mini-b-s1"]["scale"] = "gpu"
@@ -225,9 +244,10 @@ def test_two_scales_two_data_sets_and_two_runs_of_a_seed_are_refused():
         Results(question, found)
 
 
-def test_a_question_goes_through_a_file():
+def test_a_question_goes_through_a_file(tmp_path):
     question, found = small({"a": [0.5, 0.7], "b": [0.2, 0.3]})
-    read = question_of(question.text())
+    (tmp_path / "cells.json").write_text(question.text())
+    read = read_question(tmp_path / "cells.json")
     assert Results(read, found).rows == Results(question, found).rows
     assert read.text() == question.text()
 

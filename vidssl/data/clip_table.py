@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 
-from vidssl.files import whole
+from vidssl.files import read_arrays, told, write_arrays
 
 COLUMNS = ("video_id", "start", "stop")
 
@@ -69,28 +69,59 @@ class ClipTable:
         return rows_nearest
 
     def save(self, path: str | os.PathLike, column: str, **about: Any) -> Path:
-        """Write a compressed .npz with video_id, start, stop and the values under ``column``.
+        """Write an .npz with video_id, start, stop and the values under ``column``.
 
-        ``about`` says what one must know of the values. The file appears whole or not at all.
+        ``about`` says what one must know of the values. The file appears whole or not at all. It is
+        not compressed, so that `load_clip_table` can map it.
         """
-        path = Path(path)
         columns = {name: getattr(self, name) for name in COLUMNS}
         columns |= {column: self.values, "about": np.array(json.dumps(about))}
-        with whole(path) as partial, open(partial, "wb") as file:
-            np.savez_compressed(file, **columns)
-        return path
+        return write_arrays(path, compressed=False, **columns)
 
 
 def load_clip_table(path: str | os.PathLike, column: str) -> tuple[ClipTable, dict[str, Any]]:
     """The table that `ClipTable.save` wrote, with ``column`` as its values, and its ``about``.
 
-    FileNotFoundError for a missing file; ValueError for one that is damaged or lacks a column.
+    Values of more than `MAPPED` bytes stay on disk, memory-mapped. FileNotFoundError for a missing
+    file; ValueError for one that is damaged or lacks a column.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no table of clips at {path}: run the notebook that makes it")
     try:
-        with np.load(path) as file:
-            columns = [file[name] for name in (*COLUMNS, column)]
-            return ClipTable(*columns), json.loads(str(file["about"]))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a table of clips with {column!r}: {error}") from error
+        arrays = read_arrays(path)
+        columns = [arrays[name] for name in (*COLUMNS, column)]
+        _check_columns(*columns)
+        return ClipTable(*columns), dict(json.loads(str(arrays["about"])))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is not a table of clips with {column!r}: {told(error)}"
+        ) from error
+
+
+def _check_columns(video_id: np.ndarray, start: np.ndarray, stop: np.ndarray, values: np.ndarray):
+    kinds = (video_id.dtype.kind, start.dtype.kind, stop.dtype.kind)
+    if kinds != ("U", "i", "i") or {video_id.ndim, start.ndim, stop.ndim} != {1} or not values.ndim:
+        raise ValueError("video_id, start and stop are no columns of texts and whole numbers")
+
+
+class RowFile:
+    """Rows of float32 that are gathered on disk, in a file without a name: memory holds none."""
+
+    def __init__(self) -> None:
+        self._file = TemporaryFile()  # noqa: SIM115
+        self._count = 0
+
+    def add(self, rows: np.ndarray) -> None:
+        """Append rows (N, ...), as often as there are some; all of one shape (...)."""
+        self._shape = rows.shape[1:]
+        self._count += len(rows)
+        np.ascontiguousarray(rows, dtype=np.float32).tofile(self._file)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def rows(self) -> np.ndarray:
+        """All of them, memory-mapped; at least one must have been added."""
+        self._file.flush()
+        shape = (self._count, *self._shape)
+        return np.memmap(self._file, np.float32, "c", shape=shape).view(np.ndarray)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -77,15 +78,15 @@ class ColorJitter:
             draw[3] = torch.where(chosen, draw[3], torch.full_like(draw[3], 0.5))
         saturation = torch.where(grey, torch.zeros_like(saturation), saturation)
         matrix = _hue_rotation(self.hue * (2 * draw[3] - 1)) @ _saturation(saturation)
-        return ColorMaps(matrix * (brightness * contrast)[..., None, None], contrast)
+        matrix = matrix * (brightness * contrast)[..., None, None]
+        return ColorMaps(matrix.float(), contrast.float())
 
 
-@dataclass(frozen=True)
-class ColorMaps:
-    """Drawn colours of B clips, one for each of T frames or (T = 1) one a clip.
+class ColorMaps(NamedTuple):
+    """Drawn colours of clips (...), one for each of T frames or (T = 1) one a clip.
 
-    ``matrix`` (B, T, 3, 3), ``contrast`` (B, T): factors. What contrast adds depends on a frame's
-    mean colour, so the offsets are known once the frames are.
+    ``matrix`` (..., T, 3, 3), ``contrast`` (..., T): factors. What contrast adds depends on a
+    frame's mean colour, so the offsets are known once the frames are.
     """
 
     matrix: Tensor
@@ -93,16 +94,21 @@ class ColorMaps:
 
     def affine(self, mean: Tensor) -> tuple[Tensor, Tensor]:
         """Matrix (B, T, 3, 3) and offset (B, T) for frames whose mean colour is (B, T, 3)."""
-        matrix = self.matrix.to(mean).expand(*mean.shape, 3)
+        matrix, contrast = (
+            each.flatten(0, -kept).to(mean, non_blocking=True)
+            for each, kept in ((self.matrix, 4), (self.contrast, 2))
+        )
+        matrix = matrix.expand(*mean.shape, 3)
         # contrast pulls towards the frame's grey mean as the other operations leave it
-        grey = (matrix @ mean[..., None]).squeeze(-1) @ mean.new_tensor(LUMA)
-        return matrix, grey * (1 / self.contrast.to(mean).clamp_min(1e-3) - 1)
+        red, green, blue = (matrix @ mean[..., None]).squeeze(-1).unbind(-1)
+        grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+        return matrix, grey * (1 / contrast.clamp_min(1e-3) - 1)
 
     def __call__(self, clips: Tensor) -> Tensor:
         """Clips (..., 3, T, H, W) with these colours, clamped to [0, 1]: a new tensor."""
         folded = clips.reshape(-1, *clips.shape[-4:])
         matrix, offset = self.affine(folded.mean(dim=(-2, -1)).transpose(1, 2))
-        if self.matrix.shape[1] == 1:  # one product a clip
+        if self.matrix.shape[-3] == 1:  # one product a clip
             out = (matrix[:, 0] @ folded.flatten(2)).view(folded.shape)
         else:
             frames = folded.transpose(1, 2)
@@ -117,7 +123,8 @@ def _hue_rotation(turns: Tensor) -> Tensor:
     one, zero = torch.ones_like(cos), torch.zeros_like(cos)
     rows = [one, zero, zero, zero, cos, sin, zero, -sin, cos]  # turns the way HSV's hue does
     rotation = torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
-    return _YIQ_TO_RGB.to(turns.device) @ rotation @ _RGB_TO_YIQ.to(turns.device)
+    there, back = (x.to(turns.device, non_blocking=True) for x in (_RGB_TO_YIQ, _YIQ_TO_RGB))
+    return back @ rotation @ there
 
 
 def _saturation(factor: Tensor) -> Tensor:

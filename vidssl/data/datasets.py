@@ -1,5 +1,8 @@
 """Map-style data sets of clips and images, with exact, restartable randomness.
 
+``dataset[key]`` is a sample as its docstring says. A loader's workers make the same samples packed
+(uint8, see `vidssl.data.transforms`); `vidssl.core.unpack` finishes a batch where it is computed.
+
 One data set of clips serves every method: a *source* reads what is asked for (`RGBFrames`,
 `StoredFlow`), a *choice* names the frames of each clip (`vidssl.data.sampling`), a *transform*
 makes the network's clips of them (`vidssl.data.transforms`).
@@ -16,13 +19,14 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vidssl.core import UnreadableVideo, VideoRecord, derive_seed, frames_to_clip, one_of
+from vidssl.core import UnreadableVideo, VideoRecord, derive_seed, one_of, unpack
 from vidssl.data.decode import read_clip, read_image
 from vidssl.data.flow_files import (
     decode_flow,
@@ -33,12 +37,12 @@ from vidssl.data.flow_files import (
 )
 from vidssl.data.frame_store import FrameStore
 from vidssl.data.records import is_image, require_files
-from vidssl.data.transforms import random_crop, resize_short_side
+from vidssl.data.resize import resize
+from vidssl.data.transforms import ClipTransform, random_crop, resize_short_side
 
 Key = int | tuple[int, int]
 Choose = Callable[[int], np.ndarray]
 Source = Callable[[VideoRecord, Choose], np.ndarray]
-ClipTransform = Callable[[np.ndarray, np.random.Generator | None], Tensor]
 
 SIDES = ("labelled", "unlabelled")  # of a `PairedDataset`
 
@@ -50,14 +54,25 @@ _TRIES = 20
 
 @dataclass(frozen=True)
 class RGBFrames:
-    """Source of frames (N, T, H, W, 3) uint8 at ``short_side``, of ``store`` or decoded."""
+    """Source of frames (N, T, H, W, 3) uint8 at ``short_side``, of ``store`` or decoded.
+
+    ``whole`` squeezes them to squares, so that a crop keeps what stands at the sides.
+    """
 
     short_side: int
     store: FrameStore | None = None
+    whole: bool = False
 
     def __call__(self, record: VideoRecord, choose: Choose) -> np.ndarray:
         """Frames of ``record`` at the indices (N, T) that ``choose(num_frames)`` names."""
-        return resized_frames(record.path, choose, self.short_side, self.store)
+        frames = resized_frames(record.path, choose, self.short_side, self.store)
+        return squeezed(frames, self.short_side) if self.whole else frames
+
+
+def squeezed(frames: np.ndarray, side: int) -> np.ndarray:
+    """Whole frames (..., H, W, 3) as squares (..., side, side, 3), whatever their shape was."""
+    squares = resize(frames.reshape(-1, *frames.shape[-3:]), side, side)
+    return squares.reshape(*frames.shape[:-3], side, side, -1)
 
 
 @dataclass(frozen=True)
@@ -122,7 +137,21 @@ def _decoded_frames(path: str, choose: Choose, side: int) -> np.ndarray:
 # --- data sets -----------------------------------------------------------------------------------
 
 
-class _RecordDataset(Dataset):
+class _Packing(Dataset):
+    """``packed(key)`` is a sample as it travels: whole by itself, packed in a loader."""
+
+    def __getitem__(self, key: Key) -> dict:
+        return unpack(self.packed(key))
+
+    def __getitems__(self, keys: Sequence[Key]) -> list[dict]:
+        """What torch's loaders ask for in place of one sample after the other."""
+        return [self.packed(key) for key in keys]
+
+    def packed(self, key: Key) -> dict:
+        raise NotImplementedError
+
+
+class _RecordDataset(_Packing):
     """What the data sets share: the records, the keys and the replacing of unreadable videos."""
 
     def __init__(self, records: Sequence[VideoRecord], seed: int = 0):
@@ -185,7 +214,7 @@ class ClipDataset(_RecordDataset):
         self.training = seed is not None
         self.source, self.choose, self.transform = source, choose, transform
 
-    def __getitem__(self, key: Key) -> dict:
+    def packed(self, key: Key) -> dict:
         if self.training:
             return self._first_readable(key, self._read)
         record = self.records[key[1] if isinstance(key, tuple) else key]
@@ -204,7 +233,7 @@ class ClipDataset(_RecordDataset):
             chosen.append(choose(num_frames))
             return chosen[-1]
 
-        clips = self.transform(self.source(record, remember), rng)
+        clips = self.transform.packed(self.source(record, remember), rng)
         times = np.stack([chosen[-1].min(axis=1), chosen[-1].max(axis=1) + 1], axis=1)
         return {"clips": clips, "times": torch.from_numpy(times), "label": record.label}
 
@@ -229,7 +258,7 @@ class ImageDataset(_RecordDataset):
             raise ValueError(f"side must be at least 1 pixel, got {side}")
         self.side, self.store = side, store
 
-    def __getitem__(self, key: Key) -> dict:
+    def packed(self, key: Key) -> dict:
         return self._first_readable(key, self._read)
 
     def _read(self, record: VideoRecord, rng: np.random.Generator) -> dict:
@@ -238,10 +267,10 @@ class ImageDataset(_RecordDataset):
 
         [frame] = resized_frames(record.path, choose, self.side, self.store)
         crop = random_crop(frame, self.side, rng)
-        return {"image": frames_to_clip(np.ascontiguousarray(crop))[:, 0].contiguous()}
+        return {"image": torch.from_numpy(np.ascontiguousarray(crop[0].transpose(2, 0, 1)))}
 
 
-class PairedDataset(Dataset):
+class PairedDataset(_Packing):
     """A labelled and an unlabelled video in each sample, for semi-supervised training.
 
     An epoch is a pass over one side, ``epoch_of``: "unlabelled", or "labelled" as where two loaders
@@ -259,12 +288,12 @@ class PairedDataset(Dataset):
     def __len__(self) -> int:
         return len(getattr(self, self.epoch_of))
 
-    def __getitem__(self, key: Key) -> dict:
+    def packed(self, key: Key) -> dict:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         keys = dict.fromkeys(SIDES, (epoch, index))
         [other] = {*SIDES} - {self.epoch_of}
         keys[other] = self._going_round(getattr(self, other), epoch * len(self) + index)
-        sample, unlabelled = self.labelled[keys["labelled"]], self.unlabelled[keys["unlabelled"]]
+        sample, unlabelled = (getattr(self, side).packed(keys[side]) for side in SIDES)
         return {
             **sample,
             "unlabelled": unlabelled["clips"],
@@ -295,10 +324,19 @@ def collate(samples: Sequence[dict]) -> dict:
         values = [sample[name] for sample in kept]
         if name == "failed":
             batch[name] = [reason for sample in samples for reason in sample[name]]
-        elif isinstance(example, Tensor):
-            batch[name] = torch.stack(values) if values else example.new_zeros(0, *example.shape)
         elif isinstance(example, int):
             batch[name] = torch.tensor(values, dtype=torch.int64)
+        elif isinstance(example, Tensor) and not values:
+            batch[name] = example.new_zeros(0, *example.shape)
         else:
-            batch[name] = values
+            batch[name] = _stacked(values) if values else values
     return batch
+
+
+def _stacked(values: list) -> Any:
+    """Tensors, and packed clips field by field, along a new first axis; else the list."""
+    if not isinstance(values[0], (Tensor, tuple)):
+        return None if values[0] is None else values
+    if isinstance(values[0], Tensor):
+        return torch.stack(values)
+    return type(values[0])(*(_stacked(list(fields)) for fields in zip(*values)))

@@ -159,7 +159,8 @@ class Manifest:
 
     def _read(self, path: Path) -> dict[str, Entry]:
         header = json.dumps({"settings": self.settings})
-        first, *lines = path.read_text(encoding="utf-8").splitlines() or ["{}"]
+        text = path.read_text(encoding="utf-8", errors="replace")
+        first, *lines = text.split("\n") if text else ["{}"]
         if first != header:
             raise FileExistsError(
                 f"{self.folder} holds {self.what} made with {first}, asked for are {header}; "
@@ -178,9 +179,12 @@ class Manifest:
 
 def _parsed(line: str) -> Entry | None:
     try:
-        return json.loads(line)
-    except json.JSONDecodeError:  # cut short when a run was killed: that file is made again
+        entry = json.loads(line)
+    except (ValueError, RecursionError):  # cut short when a run was killed: it is made again
         return None
+    told = isinstance(entry, dict) and isinstance(entry.get("file"), str)
+    whole = told and ("failed" in entry or entry.keys() >= {"source_bytes", "bytes"})
+    return entry if whole else None
 
 
 def size_of(path: Path) -> int:

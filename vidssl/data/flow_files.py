@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ import numpy as np
 
 from vidssl.core import UnreadableVideo
 from vidssl.data.resize import resize, short_side_size
-from vidssl.files import whole
+from vidssl.files import told, write_arrays
 
 LARGEST = 20.0  # px a frame; faster motion is clipped
 ZERO, STEPS = 128, 127  # the code of no motion, and how far from it the fastest lies
@@ -104,12 +102,9 @@ def write_flow(path: str | os.PathLike, codes: np.ndarray, **about: Any) -> Path
     """Write codes uint8 (T-1, H, W, 2) with facts ``about`` them; the file appears whole or not."""
     if codes.ndim != 4 or codes.shape[-1] != 2 or codes.dtype != np.uint8:
         raise ValueError(f"codes must be uint8 (T-1, H, W, 2), got {codes.dtype} {codes.shape}")
-    path = Path(path)
     blocks = {str(start): codes[start : start + BLOCK] for start in range(0, len(codes), BLOCK)}
     facts = {"shape": list(codes.shape), **about}
-    with whole(path) as partial, open(partial, "wb") as file:  # of a name it changes the ending
-        np.savez_compressed(file, **{ABOUT: np.array(json.dumps(facts))}, **blocks)
-    return path
+    return write_arrays(path, **{ABOUT: np.array(json.dumps(facts))}, **blocks)
 
 
 def flow_about(path: str | os.PathLike) -> dict[str, Any]:
@@ -129,10 +124,17 @@ def read_flow(path: str | os.PathLike, indices: Sequence[int] | None = None) -> 
         codes = np.empty((len(wanted), *about["shape"][1:]), np.uint8)
         for start in np.unique(wanted // BLOCK) * BLOCK:
             inside = wanted // BLOCK * BLOCK == start
-            codes[inside] = blocks[str(start)][wanted[inside] - start]
+            codes[inside] = _block(blocks, start, about["shape"])[wanted[inside] - start]
         return codes
 
     return _read(path, pick)
+
+
+def _block(blocks: np.lib.npyio.NpzFile, start: int, shape: Sequence[int]) -> np.ndarray:
+    block, wanted = blocks[str(start)], (min(BLOCK, shape[0] - start), *shape[1:])
+    if (block.shape, block.dtype) != (wanted, np.uint8):
+        raise ValueError(f"fields of {block.dtype} {block.shape} for uint8 {wanted}")
+    return block
 
 
 def _within(path: str | os.PathLike, length: int, indices: Sequence[int] | None) -> np.ndarray:
@@ -150,8 +152,13 @@ def _read(path: str | os.PathLike, use) -> Any:
     if not Path(path).is_file():
         raise UnreadableVideo(path, "no such flow file; extract the flow of this video first")
     try:
-        with np.load(path) as archive:
-            return use(json.loads(str(archive[ABOUT])), archive)
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        words = f"damaged, or not a flow file ({error}); delete it and extract it again"
+        with np.load(path, allow_pickle=False) as archive:
+            about = json.loads(str(archive[ABOUT]))
+            if [type(size) for size in about["shape"]] != [int] * 4:
+                raise ValueError(f"shape {about['shape']}")
+            return use(about, archive)
+    except IndexError:
+        raise  # of who asked for a field that is not there
+    except Exception as error:  # a damaged archive fails in many ways
+        words = f"damaged, or not a flow file ({told(error)}); delete it and extract it again"
         raise UnreadableVideo(path, words) from error

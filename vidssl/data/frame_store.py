@@ -37,7 +37,7 @@ from vidssl.data.frame_index import frame_index
 from vidssl.data.records import is_image
 from vidssl.data.transforms import resize_short_side
 from vidssl.data.workers import LOCK, alone, remove_leftovers, results_of
-from vidssl.files import write_atomic
+from vidssl.files import read_json, write_atomic
 from vidssl.progress import reporting
 
 BEHIND = (begins_afresh, frame_index, read_clip, resize_short_side)  # their modules make the pixels
@@ -111,10 +111,10 @@ class FrameStore:
         file = self._file(path)
         if file not in self._mapped:
             try:
-                mapped = np.load(file, mmap_mode="r").view(np.ndarray)
+                mapped = _mapped(file)
             except OSError:
                 return None
-            except (ValueError, EOFError):  # damaged: it is made anew
+            except Exception:  # damaged, in one of many ways: it is made anew
                 file.unlink(missing_ok=True)
                 return None
             if len(self._mapped) >= MOST_MAPPED:
@@ -216,6 +216,13 @@ class FrameStore:
 # --- what is in a store --------------------------------------------------------------------------
 
 
+def _mapped(file: Path) -> np.ndarray:
+    mapped = np.load(file, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+    if mapped.dtype != np.uint8 or mapped.ndim != 4 or mapped.shape[-1] != 3:
+        raise ValueError(f"{mapped.dtype} {mapped.shape} are no frames")
+    return mapped
+
+
 def _sizes(folder: Path) -> dict[str, int]:
     """File name -> bytes, of the frames that a folder holds."""
     try:
@@ -228,9 +235,11 @@ def _sizes(folder: Path) -> dict[str, int]:
 def _note_of(file: Path) -> dict[str, Any]:
     """Why there are no frames: "failed" and the reason, or "left_out" and how many bytes."""
     try:
-        return json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        note = read_json(file.with_suffix(".json"))
     except (OSError, ValueError):
         return {}
+    fits = isinstance(note.get("left_out", 0), int) and isinstance(note.get("failed", ""), str)
+    return note if fits else {}
 
 
 def _state(path: str) -> tuple[int, int]:

@@ -24,6 +24,7 @@ import numpy as np
 from vidssl.core import UnreadableVideo
 from vidssl.data.decode import frame_rate, write_video
 from vidssl.data.derived import (
+    WHOLE,
     Entry,
     Job,
     Manifest,
@@ -70,16 +71,18 @@ def prepare(
     short_side: int = 128,
     gop: int = 12,
     crf: int = 18,
+    shard: tuple[int, int] = WHOLE,
     workers: int = 2,
     progress: bool = True,
 ) -> Prepared:
     """Copy every video below ``root`` to the same place below ``folder``, as stated above.
 
-    Lists beside the videos (.txt, .csv, .json) are copied along. Files appear whole or not at all;
-    a run that was stopped goes on where it was, and copies are kept while ``prepared.jsonl``
-    confirms their size and their original's. A video that cannot be read gets no copy: it is named
-    with the reason there and in ``failures.txt``, and tried again by the next run. The copy of an
-    original that is gone stays.
+    Lists beside the videos (.txt, .csv, .json) are copied along. A shard (i, n) takes every n-th
+    video; shards may run at once, on one machine or several. Files appear whole or not at all; a
+    run that was stopped goes on where it was, and copies are kept while ``prepared.jsonl``
+    (``prepared.3of8.jsonl`` for a shard) confirms their size and their original's. A video that
+    cannot be read gets no copy: it is named with the reason there and in ``failures.txt``, and
+    tried again by the next run. The copy of an original that is gone stays.
 
     Raises FileNotFoundError for a missing ``root``, ValueError for one without videos or for
     impossible settings, FileExistsError where ``folder`` holds anything else, OSError where it
@@ -87,8 +90,8 @@ def prepare(
     """
     settings = CopySettings(short_side, gop, crf)
     root, folder = Path(root), Path(folder)
-    jobs = jobs_below(root, folder, settings)
-    manifest = Manifest(folder, "prepared", asdict(settings), what="copies")
+    jobs = jobs_below(root, folder, settings, shard=shard)
+    manifest = Manifest(folder, "prepared", asdict(settings), what="copies", shard=shard)
     return make_all(
         jobs,
         _copy,

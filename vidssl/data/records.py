@@ -86,7 +86,8 @@ def open_dataset(
     videos that are there and `Splits.caveats` says of how many; more than the share
     ``missing_at_most`` of a side's videos is refused all the same.
 
-    Raises ValueError for a class without a training or a test video, and for a video or a group
+    Raises ValueError for a class without a training or a test video (a fold named by
+    ``test_groups`` may lack classes: `Splits.caveats` names them), and for a video or a group
     on both sides, with the lines (in HMDB51 and Kinetics only for a video: their published lists
     share sources, which `Splits.caveats` counts); FileNotFoundError for absent folders and lists.
     """

@@ -4,8 +4,11 @@ Short videos, stated once: a video shorter than what is asked for is extended by
 ends, 0 1 2 3 -> 0 1 2 3 2 1 0 1 2 ... (`mirror_index`), and read from its first frame. In that
 timeline, gaps between a clip's frames are exactly the stride, always.
 
+Where a function says so, stride 0 spreads a clip over the whole video, be it long or short: see
+`spread_clips`.
+
 ``num_frames`` is a video's length, ``frames`` a clip's, ``stride`` the gap in frames, ``rng`` a
-NumPy generator. All functions raise ValueError for numbers below 1.
+NumPy generator. All functions raise ValueError for other numbers below 1.
 """
 
 from __future__ import annotations
@@ -34,8 +37,24 @@ def mirror_index(index: int | np.ndarray, num_frames: int) -> np.ndarray:
     return np.minimum(phase, period - phase) if num_frames > 1 else np.zeros_like(phase)
 
 
+def spread_clips(num_frames: int, frames: int, phases: np.ndarray) -> np.ndarray:
+    """A clip over the whole video for each of ``phases`` in [0, 1): (N, frames) int64.
+
+    The video is cut into ``frames`` equal parts, and of each the frame at the phase is taken. Of a
+    video with fewer frames some stand twice.
+
+    >>> spread_clips(10, 4, np.array([0.0, 0.5])).tolist()
+    [[0, 2, 5, 7], [1, 3, 6, 8]]
+    """
+    _check(num_frames=num_frames, frames=frames)
+    parts = (np.arange(frames) + np.asarray(phases)[:, None]) * (num_frames / frames)
+    return np.minimum(parts.astype(np.int64), num_frames - 1)
+
+
 def random_clip(num_frames: int, frames: int, stride: int, rng: np.random.Generator) -> np.ndarray:
-    """A clip that starts anywhere it fits: (frames,) int64."""
+    """A clip that starts anywhere it fits (stride 0: at a random phase): (frames,) int64."""
+    if stride == 0:
+        return spread_clips(num_frames, frames, rng.random(1))[0]
     _check(num_frames=num_frames, frames=frames, stride=stride)
     start = rng.integers(_last_start(num_frames, frames, stride) + 1)
     return _clips_at(start, num_frames, frames, stride)
@@ -45,11 +64,15 @@ def uniform_clips(num_frames: int, frames: int, stride: int, count: int) -> np.n
     """``count`` clips spread evenly from the first to the last possible start: (count, frames).
 
     One clip is the centre one. The clips overlap where the video is too short for all of them.
+    Stride 0: at as many evenly spread phases.
 
     >>> uniform_clips(10, 4, 2, 2).tolist()
     [[0, 2, 4, 6], [3, 5, 7, 9]]
     """
-    _check(num_frames=num_frames, frames=frames, stride=stride, count=count)
+    _check(count=count)
+    if stride == 0:
+        return spread_clips(num_frames, frames, (np.arange(count) + 0.5) / count)
+    _check(num_frames=num_frames, frames=frames, stride=stride)
     last = _last_start(num_frames, frames, stride)
     spread = np.linspace(0, last, count) if count > 1 else np.array([last / 2])
     return _clips_at(np.floor(spread + 0.5).astype(np.int64), num_frames, frames, stride)
@@ -61,9 +84,13 @@ def random_clips(
     """``count`` random clips in order of time, without overlap where the video is long enough.
 
     Every placement without overlap is equally likely. In a shorter video the possible starts are
-    cut in ``count`` equal parts and one is drawn from each. Returns (count, frames) int64.
+    cut in ``count`` equal parts and one is drawn from each. Stride 0: at ``count`` random phases.
+    Returns (count, frames) int64.
     """
-    _check(num_frames=num_frames, frames=frames, stride=stride, count=count)
+    _check(count=count)
+    if stride == 0:
+        return spread_clips(num_frames, frames, np.sort(rng.random(count)))
+    _check(num_frames=num_frames, frames=frames, stride=stride)
     if count == 1:
         return random_clip(num_frames, frames, stride, rng)[None]
     span = clip_span(frames, stride)
@@ -79,8 +106,15 @@ def random_clips(
 
 
 def dense_clips(num_frames: int, frames: int, stride: int, step: int) -> np.ndarray:
-    """Every clip that fits, a new one each ``step`` frames: (N, frames), N >= 1."""
-    _check(num_frames=num_frames, frames=frames, stride=stride, step=step)
+    """Every clip that fits, a new one each ``step`` frames: (N, frames), N >= 1.
+
+    Stride 0: every phase that is ``step`` frames farther.
+    """
+    _check(num_frames=num_frames, frames=frames, step=step)
+    if stride == 0:
+        part = num_frames / frames
+        return spread_clips(num_frames, frames, np.arange(0, max(part, 1), step) / max(part, 1))
+    _check(stride=stride)
     starts = np.arange(0, _last_start(num_frames, frames, stride) + 1, step)
     return _clips_at(starts, num_frames, frames, stride)
 

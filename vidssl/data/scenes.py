@@ -6,7 +6,11 @@ same scene at another size shows the same motion.
 
 A single frame says nothing about a motion class: looks are drawn without regard to the class, and
 `_settle` gives the place and size of the sprite the same mean and variance over time in every
-class, whatever the path. Only the motion tells classes apart.
+class, whatever the path. Only the motion tells classes apart. Of the appearance classes any frame
+says which one it is, by the structure of the scene (bars, diamonds, dots, rings) and the shape of
+the sprite, whose path is drawn from those of all motion classes. The classes of "both" are two
+scenes times two orders: the scene leaves two of them open, the motion two others, as a teacher of
+each kind would (and one order in a plain scene is another class again).
 """
 
 from __future__ import annotations
@@ -26,8 +30,8 @@ TEST_GROUPS = 7  # groups 1-7 are test videos, the others training videos
 LAST_GROUP = 25
 
 # The sprite's centre (x, y) and log-diameter: mean and standard deviation over all frames.
-PLACE_SPREAD = (0.2, 0.145)
-SIZE_MEAN, SIZE_SPREAD = float(np.log(0.32)), 0.2
+PLACE_SPREAD = (0.22, 0.19)
+SIZE_MEAN, SIZE_SPREAD = float(np.log(0.32)), 0.22
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,17 @@ class Path:
 
 @dataclass(frozen=True)
 class SceneClass:
-    """One of the 16 classes; ``group`` is "repetitive", "ordered" or "appearance"."""
+    """One of the 20 classes; ``group`` is one of `CLASS_GROUPS`.
+
+    ``path`` is how its sprite moves (None: as in any of the motion classes), ``structure`` what its
+    scenes look like and ``shape`` its sprites ("": drawn without regard to the class).
+    """
 
     name: str
     group: str
     path: Callable[[int, np.random.Generator], Path] | None = None
-    pattern: str = ""
+    structure: str = ""
+    shape: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,20 +187,20 @@ def _phases(frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
 def _right_down(frames: int, rng: np.random.Generator, *, right_first: bool) -> Path:
     first, second, boundary = _phases(frames, rng)
     right, down = (first, second) if right_first else (second, first)
-    x, y = _between(rng, 0.38, 0.44) * right, _between(rng, 0.32, 0.36) * down
+    x, y = _between(rng, 0.38, 0.44) * right, _between(rng, 0.34, 0.38) * down
     return replace(_still(frames), x=x, y=y, boundaries=(boundary,))
 
 
 def _rise_then_spin(frames: int, rng: np.random.Generator) -> Path:
     rising, spinning, boundary = _phases(frames, rng)
-    y = -_between(rng, 0.32, 0.36) * rising
+    y = -_between(rng, 0.34, 0.38) * rising
     angle = _either_way(rng) * 2 * np.pi * _between(rng, 1.0, 1.5) * spinning
     return replace(_still(frames), y=y, angle=angle, boundaries=(boundary,))
 
 
 def _spin_then_fall(frames: int, rng: np.random.Generator) -> Path:
     spinning, falling, boundary = _phases(frames, rng)
-    y = _between(rng, 0.32, 0.36) * falling
+    y = _between(rng, 0.34, 0.38) * falling
     angle = _either_way(rng) * 2 * np.pi * _between(rng, 1.0, 1.5) * spinning
     return replace(_still(frames), y=y, angle=angle, boundaries=(boundary,))
 
@@ -232,14 +241,18 @@ CLASSES: tuple[SceneClass, ...] = (
     SceneClass("SpinThenFall", "ordered", _spin_then_fall),
     SceneClass("ApproachThenLeave", "ordered", _approach_then_leave),
     SceneClass("LeaveThenApproach", "ordered", _leave_then_approach),
-    SceneClass("Striped", "appearance", pattern="striped"),
-    SceneClass("Checkered", "appearance", pattern="checkered"),
-    SceneClass("Spotted", "appearance", pattern="spotted"),
-    SceneClass("Ringed", "appearance", pattern="ringed"),
+    SceneClass("Striped", "appearance", structure="striped", shape="bar"),
+    SceneClass("Checkered", "appearance", structure="checkered", shape="square"),
+    SceneClass("Spotted", "appearance", structure="spotted", shape="disc"),
+    SceneClass("Ringed", "appearance", structure="ringed", shape="ring"),
+    SceneClass("FieldRightThenDown", "both", _right_then_down, "field"),
+    SceneClass("FieldDownThenRight", "both", _down_then_right, "field"),
+    SceneClass("WallRightThenDown", "both", _right_then_down, "wall"),
+    SceneClass("WallDownThenRight", "both", _down_then_right, "wall"),
 )
-CLASS_GROUPS = ("repetitive", "ordered", "appearance")
+CLASS_GROUPS = ("repetitive", "ordered", "appearance", "both")
 _BY_NAME = {each.name: each for each in CLASSES}
-_PATHS = tuple(each.path for each in CLASSES if each.path)
+_PATHS = tuple(each.path for each in CLASSES if each.group in ("repetitive", "ordered"))
 
 
 def scene_class(name: str) -> SceneClass:
@@ -325,32 +338,31 @@ def _native_size(scene: Scene) -> int:
 
 
 def _main_layer(scene: Scene, background_level: int) -> _Layer:
-    rng = scene.rng("sprite")
-    family = scene_class(scene.class_name).pattern
+    rng, kind = scene.rng("sprite"), scene_class(scene.class_name)
     size = _native_size(scene)
     shape = textures.SHAPES[rng.integers(len(textures.SHAPES))]
-    alpha = textures.silhouette(shape, size, rng)
-    if family:
-        pixels = textures.pattern(family, size, rng)
-    else:
-        pixels = _stand_out(textures.texture(scene.subset, size, size, rng), background_level, rng)
+    alpha = textures.silhouette(kind.shape or shape, size, rng)
+    pixels = textures.texture(scene.subset, size, size, rng)
+    pixels = _stand_out(pixels, background_level, rng, 80 if kind.structure else 70)
     way = trajectory(scene)
     return _Layer(textures.cut_out(pixels, alpha), way.x, way.y, way.angle, way.size / size)
 
 
-def _stand_out(pixels: np.ndarray, background_level: int, rng: np.random.Generator) -> np.ndarray:
-    """A sprite's texture, clearly darker or lighter than the background."""
-    darker, lighter = (35, background_level - 55), (background_level + 55, 220)
+def _stand_out(
+    pixels: np.ndarray, background_level: int, rng: np.random.Generator, clear: int = 55
+) -> np.ndarray:
+    """A sprite's texture, darker or lighter than the background by ``clear`` levels or more."""
+    darker, lighter = (35, background_level - clear), (background_level + clear, 220)
     room = [max(high - low, 0) for low, high in (darker, lighter)]
     pick = int(rng.integers(sum(room)))
     level = darker[0] + pick if pick < room[0] else lighter[0] + pick - room[0]
-    return textures.relight(pixels, level, (32, 60))
+    return textures.relight(pixels, level, (16, 36))
 
 
 def _distractor(scene: Scene, background_level: int) -> _Layer | None:
     """Sometimes a second, ordinary sprite that rests or creeps."""
     rng = scene.rng("distractor")
-    if rng.random() > 0.35:
+    if rng.random() > 0.25:
         return None
     size = _native_size(scene)
     shape = textures.SHAPES[rng.integers(len(textures.SHAPES))]
@@ -452,7 +464,9 @@ def _group_background(first: Scene) -> np.ndarray:
     rng = first.rng("background", whole_group=True)
     room = 2 * _margin(first) + first.height // 6
     pixels = textures.texture(first.subset, first.height + room, first.width + room, rng)
-    return textures.relight(pixels, int(rng.integers(85, 171)), (16, 34))
+    if scene_class(first.class_name).structure:
+        return textures.relight(pixels, int(rng.integers(118, 139)), (8, 16))
+    return textures.relight(pixels, int(rng.integers(85, 171)), (8, 18))
 
 
 def _background(scene: Scene) -> np.ndarray:
@@ -461,7 +475,9 @@ def _background(scene: Scene) -> np.ndarray:
     rng, margin = scene.rng("background"), _margin(scene)
     top = rng.integers(whole.shape[0] - scene.height - 2 * margin + 1)
     left = rng.integers(whole.shape[1] - scene.width - 2 * margin + 1)
-    return whole[top : top + scene.height + 2 * margin, left : left + scene.width + 2 * margin]
+    plane = whole[top : top + scene.height + 2 * margin, left : left + scene.width + 2 * margin]
+    kind = scene_class(scene.class_name).structure
+    return textures.structured(plane, kind, scene.height, rng) if kind else plane
 
 
 def _shifted(plane: np.ndarray, scene: Scene, offset: np.ndarray) -> np.ndarray:

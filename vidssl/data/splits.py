@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -68,8 +68,8 @@ class Splits:
 
         "missing": of each side, how many videos its list names ("listed"), how many of them were
         left out ("absent"), and the "first" of those. "shared_groups": how many test videos were
-        cut from a source that training videos come from too, and the first. Empty where all is
-        well.
+        cut from a source that training videos come from too, and the first. "untested_classes":
+        classes without a test video, as a fold of few groups has them. Empty where all is well.
         """
         caveats: dict[str, dict] = {}
         for side, absent in self.absent.items():
@@ -85,6 +85,9 @@ class Splits:
         if shared:
             counts = {"test_videos": len(self.test), "shared": len(shared)}
             caveats["shared_groups"] = {**counts, "first": _first_ids(shared)}
+        untested = without_videos(self, "test") if self.test else []
+        if untested:
+            caveats["untested_classes"] = untested
         return caveats
 
 
@@ -142,19 +145,26 @@ def _refuse_common(train: list[Entry], test: list[Entry], what: str) -> None:
     )
 
 
-def require_classes(splits: Splits) -> None:
-    """ValueError that names a class without a training or without a test video, and why."""
-    for side in ("train", "test"):
-        labels = {record.label for record in getattr(splits, side)}
-        absent = splits.absent.get(side, ())
-        for label, name in enumerate(splits.class_names):
-            if label not in labels:
-                gone = sum(record.label == label for record in absent)
-                why = f": the files of all {gone} are missing" if gone else ""
-                raise ValueError(
-                    f"class {name!r} has no {SIDES[side]} video{why}; add videos of it, remove it, "
-                    "or choose other test_groups"
-                )
+def require_classes(splits: Splits, untested: Collection[str] = ()) -> None:
+    """ValueError that names a class without a training or without a test video, and why.
+
+    Those ``untested`` need no test video.
+    """
+    for side, needless in (("train", ()), ("test", untested)):
+        for name in (each for each in without_videos(splits, side) if each not in needless):
+            label = splits.class_names.index(name)
+            gone = sum(record.label == label for record in splits.absent.get(side, ()))
+            why = f": the files of all {gone} are missing" if gone else ""
+            raise ValueError(
+                f"class {name!r} has no {SIDES[side]} video{why}; add videos of it, remove it, "
+                "or choose other test_groups"
+            )
+
+
+def without_videos(splits: Splits, side: str) -> list[str]:
+    """The classes of which a side has no video."""
+    labels = {record.label for record in getattr(splits, side)}
+    return [name for label, name in enumerate(splits.class_names) if label not in labels]
 
 
 # --- absent files -------------------------------------------------------------------------------
@@ -257,5 +267,5 @@ def without_missing(splits: Splits, at_most: float) -> Splits:
         ids = {record.video_id for record in gone}
         kept[side] = [record for record in getattr(splits, side) if record.video_id not in ids]
     whole = replace(splits, **kept, absent=absent, listed=listed)
-    require_classes(whole)
+    require_classes(whole, untested=without_videos(splits, "test"))
     return whole

@@ -16,7 +16,7 @@ import numpy as np
 from vidssl.core import derive_seed, one_of
 from vidssl.data.textures import dead_leaves, photo_crop, photo_files
 from vidssl.data.workers import alone, remove_leftovers, writing
-from vidssl.files import whole, write_atomic
+from vidssl.files import read_json, whole, write_atomic
 
 SOURCES = ("photographs", "dead_leaves")
 PLAN = "stills.json"  # what the folder holds
@@ -78,7 +78,7 @@ def _take_over(folder: Path, plan: dict) -> None:
     """Leave ``plan`` in the folder; FileExistsError if another one, or no plan but files, is."""
     there = folder / PLAN
     if there.exists():
-        held = json.loads(there.read_text(encoding="utf-8"))
+        held = read_json(there)
         different = [name for name in plan if held.get(name) != plan[name]]
     else:
         different = ["unknown"] * any(not path.name.startswith(".") for path in folder.iterdir())

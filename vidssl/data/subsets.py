@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from vidssl.core import VideoRecord, derive_seed, did_you_mean, in_turns
-from vidssl.data.readers.text import Entry, records_of
+from vidssl.data.readers.text import Entry, records_of, text_of
 from vidssl.data.readers.video_list import list_entries
 from vidssl.data.splits import Splits
 
@@ -188,7 +188,7 @@ def without_classes(splits: Splits, list_file: str | Path) -> Splits:
     """
     known = {_plain_name(name): name for name in splits.class_names}
     unwanted = set()
-    for line, name in enumerate(Path(list_file).read_text(encoding="utf-8").splitlines(), 1):
+    for line, name in enumerate(text_of(Path(list_file)).split("\n"), 1):
         if name.strip() and _plain_name(name) not in known:
             hint = did_you_mean(name.strip(), splits.class_names)
             raise ValueError(f"{list_file}, line {line}: no class {name.strip()!r}{hint}")

@@ -37,7 +37,7 @@ from vidssl.data.scenes import (
     truth,
 )
 from vidssl.data.workers import alone, remove_leftovers, results_of, writing
-from vidssl.files import write_atomic
+from vidssl.files import read_json, write_atomic
 from vidssl.progress import reporting
 
 __all__ = [
@@ -76,8 +76,8 @@ class SceneSet:
     """
 
     classes: tuple[str, ...]
-    train: int = 100
-    test: int = 40
+    train: int = 80
+    test: int = 32
     frames: int = 64
     height: int = 96
     width: int = 128
@@ -103,9 +103,11 @@ class SceneSet:
 
 _ALL = tuple(each.name for each in CLASSES)
 SCALES: dict[str, SceneSet] = {
-    "smoke": SceneSet(("Shuttle", "RightThenDown", "DownThenRight", "Striped"), 4, 2, frames=32),
+    "smoke": SceneSet(
+        ("Shuttle", "RightThenDown", "FieldDownThenRight", "Striped"), 4, 2, frames=32
+    ),
     "mini": SceneSet(_ALL),
-    "gpu": SceneSet(_ALL, train=300, test=120, height=128, width=172),
+    "gpu": SceneSet(_ALL, train=240, test=96, height=128, width=172),
 }
 
 
@@ -230,15 +232,25 @@ def _is_complete(folder: Path, plan: dict) -> bool:
     """Whether ``folder`` holds this data set already; FileExistsError if it holds another."""
     for name in (MARKER, PLAN):
         if (folder / name).exists():
-            found = json.loads((folder / name).read_text(encoding="utf-8"))
+            found = read_json(folder / name)
             different = [key for key in plan if found.get(key) != plan[key]]
             if different:
                 raise FileExistsError(
-                    f"{folder} holds other embedded data ({', '.join(different)} differ); "
-                    "choose another folder or delete it"
+                    f"{folder} holds other embedded data ({', '.join(different)} differ)"
+                    f"{_of_another_version(found, plan)}; choose another folder or delete it"
                 )
             return name == MARKER
     return False
+
+
+def _of_another_version(found: dict, plan: dict) -> str:
+    """What to know of data that other code has made, or nothing."""
+    if found.get("generator_hash") == plan["generator_hash"]:
+        return ""
+    return (
+        ", made by another version of the generator, whose results are not to be mixed with new "
+        "ones (once deleted, the data are made anew where they are asked for)"
+    )
 
 
 def _video_path(folder: Path, scene: Scene) -> Path:
@@ -291,9 +303,11 @@ def load_scene(folder: str | os.PathLike, video_id: str) -> Scene:
     if not marks:
         raise FileNotFoundError(f"{folder} has no {MARKER}: not a finished folder of embedded data")
     marker = marks[0]
-    numbers = json.loads(marker.read_text(encoding="utf-8"))
-    keys = ("data_seed", "frames", "height", "width")
-    return scene_of(video_id, **{key: numbers[key] for key in keys})
+    found, keys = read_json(marker), ("data_seed", "frames", "height", "width")
+    numbers = {key: found.get(key) for key in keys}
+    if {type(number) for number in numbers.values()} != {int}:
+        raise ValueError(f"{marker} does not say what {', '.join(keys)} are: make the data anew")
+    return scene_of(video_id, **numbers)
 
 
 # --- arrays --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Looks of the embedded scenes: photographs that dependencies ship, dead leaves, patterns, shapes.
+"""Looks of the embedded scenes: photographs of dependencies, dead leaves, structures, shapes.
 
 Everything is drawn from the generator that is passed in, with integer or plain IEEE arithmetic, so
 equal seeds give equal pixels on every machine. Training and test scenes use disjoint photographs.
@@ -38,8 +38,10 @@ PHOTOGRAPHS = {
         "skimage/data/rocket.jpg",
     ),
 }
-PATTERNS = ("striped", "checkered", "spotted", "ringed")
-SHAPES = ("rectangle", "ellipse", "polygon")
+STRUCTURES = ("striped", "checkered", "spotted", "ringed", "field", "wall")
+DEPTH = 38  # grey levels of a structure, above and below the mean
+SHAPES = ("rectangle", "ellipse", "polygon")  # of any sprite
+OWN_SHAPES = ("bar", "square", "disc", "ring")  # of the appearance classes' sprites
 PHOTO_SHARE = 0.6  # of textures; the rest are dead leaves
 
 
@@ -173,28 +175,61 @@ def _paint_leaf(image, radius, y, x, color, *, is_box: bool) -> None:
     window[rows**2 + columns**2 <= radius**2] = color
 
 
-def pattern(family: str, size: int, rng: np.random.Generator) -> np.ndarray:
-    """A texture of one appearance family, uint8 (size, size, 3): how it is drawn tells the class.
+def structured(plane: np.ndarray, kind: str, side: float, rng: np.random.Generator) -> np.ndarray:
+    """``plane`` uint8 (H, W, 3), lighter and darker in the parts of a scene's structure.
 
-    Each family also leans towards a hue of its own, as real things do.
+    What is light lies 2 x `DEPTH` grey levels above what is dark, in all channels alike, and parts
+    are about a quarter of ``side`` (px, the frame's short one) wide: both are there in grey, after
+    colour jitter, and in crops of 32 px.
     """
-    family = one_of("family", family, PATTERNS)
-    y, x = (np.mgrid[0:size, 0:size] + 0.5) / size * 2 - 1
-    cell = 0.36 + 0.08 * rng.random()  # in half-widths: about five bands across the sprite
-    phase = rng.random(2)
-    if family == "striped":
-        marked = np.floor(x / cell + phase[0]) % 2
-    elif family == "checkered":
-        marked = (np.floor(x / cell + phase[0]) + np.floor(y / cell + phase[1])) % 2
-    elif family == "spotted":
-        u, v = (x / (1.5 * cell) + phase[0]) % 1 - 0.5, (y / (1.5 * cell) + phase[1]) % 1 - 0.5
-        marked = u**2 + v**2 < 0.35**2
-    else:
-        marked = np.floor(np.sqrt(x**2 + y**2) / (0.7 * cell) + 0.3 * phase[0]) % 2
-    hue = PATTERNS.index(family) / len(PATTERNS) + 0.24 * (rng.random() - 0.5)
-    bold = rgb(hue, 0.75 + 0.2 * rng.random(), 0.7 + 0.3 * rng.random())
-    pale = rgb(rng.random(), 0.1 * rng.random(), 0.95 if rng.random() < 0.5 else 0.12)
-    return np.where(marked[..., None].astype(bool), np.uint8(bold), np.uint8(pale))
+    light = structure(kind, *plane.shape[:2], side, rng)
+    shift = np.rint(DEPTH * (2 * light - 1)).astype(np.int64)
+    return np.clip(plane + shift[..., None], 0, 255).astype(np.uint8)
+
+
+def structure(
+    kind: str, height: int, width: int, side: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Which parts of a scene are light: (height, width) in [0, 1], with soft edges.
+
+    Sizes, angles and places are drawn, so that no spot of a picture tells the kind, and a mirrored
+    picture is of the same one.
+    """
+    kind = one_of("kind", kind, STRUCTURES)
+    y = (np.arange(height)[:, None] + 0.5 - height / 2) / side
+    x = (np.arange(width)[None] + 0.5 - width / 2) / side
+    if kind in ("field", "wall"):
+        across = y if kind == "field" else x
+        lean = 0.16 * (rng.random() - 0.5) * (x if kind == "field" else y)
+        edge = (across + lean + 0.2 * (rng.random() - 0.5)) / 0.1
+        light = np.clip(edge + 0.5, 0, 1)
+        return 1 - light if rng.random() < 0.5 else light
+    u, v = _turned(x, y, 0.25 if kind == "checkered" else 0, rng)
+    cell, phase = 0.13 + 0.05 * rng.random(), rng.random(2)
+    if kind == "striped":
+        return _bands(u / cell + phase[0])
+    if kind == "checkered":
+        a, b = _bands(u / cell + phase[0]), _bands(v / cell + phase[1])
+        return a * (1 - b) + b * (1 - a)
+    if kind == "ringed":
+        centre = 0.3 * (rng.random(2) - 0.5)
+        return _bands(np.sqrt((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / cell + phase[0])
+    u, v = (np.abs((at / (2 * cell) + move) % 1 - 0.5) for at, move in zip((u, v), phase))
+    light = np.clip((0.3 - np.sqrt(u**2 + v**2)) / 0.12 + 0.5, 0, 1)
+    return 1 - light if rng.random() < 0.5 else light
+
+
+def _turned(x: np.ndarray, y: np.ndarray, about: float, rng: np.random.Generator):
+    """Coordinates along two axes at right angles, turned ``about`` so much of half a circle."""
+    angle = np.pi * (about + 0.16 * (rng.random() - 0.5))
+    cos, sin = round(float(np.cos(angle)), 6), round(float(np.sin(angle)), 6)
+    return x * cos + y * sin, y * cos - x * sin
+
+
+def _bands(position: np.ndarray) -> np.ndarray:
+    """Bands of width 1, light and dark by turns, in [0, 1] with soft edges."""
+    triangle = np.abs(position % 2 - 1)
+    return np.clip((triangle - 0.5) / 0.3 + 0.5, 0, 1)
 
 
 def relight(pixels: np.ndarray, mean: int, spread: tuple[int, int]) -> np.ndarray:
@@ -219,12 +254,19 @@ def mean_level(pixels: np.ndarray) -> int:
 
 def silhouette(shape: str, size: int, rng: np.random.Generator) -> np.ndarray:
     """Antialiased alpha of a random ``shape`` inside the unit circle, uint8 (size, size)."""
-    one_of("shape", shape, SHAPES)
+    one_of("shape", shape, SHAPES + OWN_SHAPES)
     fine = 4
     y, x = (np.mgrid[0 : size * fine, 0 : size * fine] + 0.5) / (size * fine) * 2 - 1
     if shape == "rectangle":
         high = 0.42 + 0.16 * rng.random()
         inside = (np.abs(x) < 0.78) & (np.abs(y) < high)
+    elif shape == "bar":
+        inside = (np.abs(x) < 0.95) & (np.abs(y) < 0.28)
+    elif shape == "square":
+        inside = np.maximum(np.abs(x), np.abs(y)) < 0.7
+    elif shape in ("disc", "ring"):
+        radius = x**2 + y**2
+        inside = (radius < 0.92**2) & (radius > (0.5**2 if shape == "ring" else -1))
     elif shape == "ellipse":
         inside = (x / 0.92) ** 2 + (y / (0.52 + 0.16 * rng.random())) ** 2 < 1
     else:

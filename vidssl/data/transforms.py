@@ -1,20 +1,22 @@
-"""From decoded frames or stored flow to a network's clips: resize, crop, flip, float, colour.
+"""From decoded frames or stored flow to a network's clips: resize, crop, flip, colour, erase.
 
 Frames are uint8 (..., T, H, W, 3), flow is float (..., T, H, W, 2) in px. Each random draw is made
-once a clip and holds for all its frames.
+once a clip and holds for all its frames. Frames are cut here, as uint8; colours and erasing are
+drawn here and done where the clip arrives (`PackedClips`), for a whole batch at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vidssl.core import frames_to_clip, one_of
-from vidssl.data.color import ColorJitter
+from vidssl.core import as_floats, one_of, unpack
+from vidssl.data.color import ColorJitter, ColorMaps
 from vidssl.data.flow_files import flip_flow, resize_flow_short_side
 from vidssl.data.resize import resize, short_side_size
 
@@ -139,12 +141,60 @@ def _is_range(scale: tuple[float, ...]) -> bool:
 NOT_AUGMENTED = Augmentation()
 
 
+class PackedClips(NamedTuple):
+    """Clips on their way to where a network is: pixels, and what is yet to be done to them.
+
+    ``pixels`` (..., 3, T, H, W) uint8; ``colors`` as drawn, or None; ``erased`` (..., E, 4) int16,
+    top, left, bottom and right of rectangles that become black, or None.
+    """
+
+    pixels: Tensor
+    colors: ColorMaps | None
+    erased: Tensor | None
+
+    def unpacked(self, device: torch.device | str | None = None) -> Tensor:
+        """The clips (..., 3, T, H, W) float32 in [0, 1]."""
+        clips = as_floats(self.pixels, device)
+        if self.colors is not None:
+            clips = self.colors(clips)
+        if self.erased is not None:
+            black = _inside(self.erased, *clips.shape[-2:])
+            clips.masked_fill_(black[..., None, None, :, :], 0)
+        return clips
+
+
+class PackedViews(NamedTuple):
+    """Two views of the same N clips, one after the other along the axis N once unpacked."""
+
+    weak: Tensor | PackedClips
+    strong: Tensor | PackedClips
+
+    def unpacked(self, device: torch.device | str | None = None) -> Tensor:
+        return torch.cat([unpack(view, device) for view in self], dim=-5)
+
+
+class ClipTransform:
+    """What makes a network's clips of frames uint8 (N, T, H, W, 3) or flow (N, T, H, W, 2).
+
+    Called with them and a NumPy generator it returns float32 (N, C, T, size, size): RGB in [0, 1],
+    flow in px. Without the axis N, one clip. ``packed`` is the same before `vidssl.core.unpack`.
+    """
+
+    def __call__(self, clips: np.ndarray, rng: np.random.Generator | None = None) -> Tensor:
+        if clips.ndim == 4:
+            return self(clips[None], rng)[0]
+        return unpack(self.packed(clips, rng))
+
+    def packed(
+        self, clips: np.ndarray, rng: np.random.Generator | None = None
+    ) -> Tensor | PackedClips | PackedViews:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class TrainTransform:
+class TrainTransform(ClipTransform):
     """Random square crops of clips with an `Augmentation`, each clip with its own draws.
 
-    Called with frames uint8 (N, T, H, W, 3) or flow (N, T, H, W, 2) and a NumPy generator; returns
-    float32 (N, C, T, size, size): RGB in [0, 1], flow in px. Without the axis N, one clip.
     ``short_side`` is what frames are resized to before the crop.
     """
 
@@ -155,22 +205,22 @@ class TrainTransform:
     def __post_init__(self) -> None:
         _check_sizes(self.size, self.short_side, bool(self.augmentation.scale))
 
-    def __call__(self, clips: np.ndarray, rng: np.random.Generator) -> Tensor:
-        if clips.ndim == 4:
-            return self(clips[None], rng)[0]
-        out = _as_clips([self._cut(clip, rng) for clip in clips])
-        if out.shape[1] != 3:
-            return out.contiguous()
-        jitter = self.augmentation.jitter
-        if jitter:  # the colours of all clips at once: one by one costs more than the crops
+    def packed(self, clips: np.ndarray, rng: np.random.Generator) -> Tensor | PackedClips:
+        cut = _stacked([self._cut(clip, rng) for clip in clips])
+        jitter, colors, erased = self.augmentation.jitter, None, None
+        if cut.shape[1] != 3:
+            return cut
+        if jitter:
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            out = jitter(out, generator=generator)
-        out = out.contiguous()
-        for clip in out if self.augmentation.erase else ():
-            for _ in range(self.augmentation.erasings):
-                if rng.random() < self.augmentation.erase:
-                    _erase(clip, rng)
-        return out
+            colors = jitter.draw(len(cut), generator=generator)
+        if self.augmentation.erase:
+            erased = torch.tensor([self._erasings(rng) for _ in cut], dtype=torch.int16)
+        return PackedClips(cut, colors, erased) if jitter or self.augmentation.erase else cut
+
+    def _erasings(self, rng: np.random.Generator) -> list[tuple[int, int, int, int]]:
+        """Rectangles of a clip; those that are not drawn are empty."""
+        drawn = (rng.random() < self.augmentation.erase for _ in range(self.augmentation.erasings))
+        return [_rectangle(self.size, rng) if erase else (0, 0, 0, 0) for erase in drawn]
 
     def _cut(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         frames, scale = _resized(frames, self.short_side), self.augmentation.scale
@@ -184,8 +234,8 @@ class TrainTransform:
 
 
 @dataclass(frozen=True)
-class TestTransform:
-    """Resize and centre crop. Same in and out as `TrainTransform`; draws nothing."""
+class TestTransform(ClipTransform):
+    """Resize and centre crop; draws nothing."""
 
     __test__ = False  # its name makes pytest take it for a test class
 
@@ -195,22 +245,19 @@ class TestTransform:
     def __post_init__(self) -> None:
         _check_sizes(self.size, self.short_side)
 
-    def __call__(self, clips: np.ndarray, rng: np.random.Generator | None = None) -> Tensor:
-        if clips.ndim == 4:
-            return self(clips[None])[0]
-        cut = [window(_resized(clip, self.short_side), self.size) for clip in clips]
-        return _as_clips(cut).contiguous()
+    def packed(self, clips: np.ndarray, rng: np.random.Generator | None = None) -> Tensor:
+        return _stacked([window(_resized(clip, self.short_side), self.size) for clip in clips])
 
 
 @dataclass(frozen=True)
-class TwoViews:
+class TwoViews(ClipTransform):
     """Two augmentations of the same clips: all of the first (weak), then all of the second."""
 
     weak: TrainTransform
     strong: TrainTransform
 
-    def __call__(self, clips: np.ndarray, rng: np.random.Generator) -> Tensor:
-        return torch.cat([self.weak(clips, rng), self.strong(clips, rng)])
+    def packed(self, clips: np.ndarray, rng: np.random.Generator) -> PackedViews:
+        return PackedViews(self.weak.packed(clips, rng), self.strong.packed(clips, rng))
 
 
 def _resized(frames: np.ndarray, side: int) -> np.ndarray:
@@ -222,23 +269,27 @@ def _mirrored(frames: np.ndarray) -> np.ndarray:
     return flip_flow(frames) if frames.shape[-1] == 2 else flip(frames)
 
 
-def _as_clips(cut: Sequence[np.ndarray]) -> Tensor:
-    """N times frames (T, H, W, 3) or flow (T, H, W, 2) -> (N, C, T, H, W) float32, a view."""
-    stacked = np.stack(cut)
-    if stacked.shape[-1] == 2:
-        return torch.from_numpy(stacked).movedim(-1, 1)
-    return frames_to_clip(stacked)
+def _stacked(cut: Sequence[np.ndarray]) -> Tensor:
+    """N times frames (T, H, W, 3) or flow (T, H, W, 2) -> (N, C, T, H, W) of the same type."""
+    return torch.from_numpy(np.stack(cut)).movedim(-1, 1).contiguous()
 
 
-def _erase(clip: Tensor, rng: np.random.Generator) -> None:
-    """Blacken one rectangle of (3, T, H, W), in place."""
-    height, width = clip.shape[-2:]
-    area = rng.uniform(*ERASED_AREA) * height * width
+def _rectangle(size: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """Top, left, bottom and right of what is erased of a frame of ``size`` x ``size`` px."""
+    area = rng.uniform(*ERASED_AREA) * size**2
     aspect = np.exp(rng.uniform(*np.log(ERASED_ASPECT)))
-    tall = min(height, max(1, round((area * aspect) ** 0.5)))
-    wide = min(width, max(1, round((area / aspect) ** 0.5)))
-    top, left = rng.integers(height - tall + 1), rng.integers(width - wide + 1)
-    clip[..., top : top + tall, left : left + wide] = 0
+    tall = min(size, max(1, round((area * aspect) ** 0.5)))
+    wide = min(size, max(1, round((area / aspect) ** 0.5)))
+    top, left = rng.integers(size - tall + 1), rng.integers(size - wide + 1)
+    return top, left, top + tall, left + wide
+
+
+def _inside(rectangles: Tensor, height: int, width: int) -> Tensor:
+    """Whether a pixel is in one of the ``rectangles`` (..., E, 4): (..., height, width) bool."""
+    top, left, bottom, right = rectangles[..., None].unbind(-2)
+    row, column = (torch.arange(n, device=rectangles.device) for n in (height, width))
+    rows, columns = (row >= top) & (row < bottom), (column >= left) & (column < right)
+    return (rows[..., :, None] & columns[..., None, :]).any(dim=-3)
 
 
 def _check_sizes(size: int, short_side: int, scaled: bool = False) -> None:

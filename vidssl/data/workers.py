@@ -14,6 +14,7 @@ from typing import Any
 from vidssl.processes import end_when
 
 LOCK = ".lock"
+WAITING_SECONDS = 300  # from one sign of life to the next; a run that shows none is stopped
 IDLE_SECONDS = 20  # then a worker gives its memory back
 
 
@@ -56,9 +57,13 @@ def alone(
             return False
         return True
 
+    told = time.monotonic()
     with open(folder / name, "wb") as lock:
         while not (is_mine := is_free()) and not unless():
             time.sleep(0.1)
+            if time.monotonic() - told > WAITING_SECONDS:
+                told = time.monotonic()
+                print(f"waits for another run, which writes {folder}", flush=True)
         yield is_mine
 
 

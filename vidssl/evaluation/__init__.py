@@ -6,7 +6,7 @@ from vidssl.lazy import lazily
 
 if TYPE_CHECKING:  # imported when asked for: `vidssl pool` needs statistics, not torch
     from vidssl.evaluation.attention import energy_inside_score, pointing_game_accuracy
-    from vidssl.evaluation.classification import Report, classification_report
+    from vidssl.evaluation.classification import Report, classification_report, unfitted
     from vidssl.evaluation.clustering import Clusters, kmeans, nmi, purity_score
     from vidssl.evaluation.probe import knn, linear_probe, picture_probe
     from vidssl.evaluation.retrieval import nearest, retrieval_recall, retrieval_rows
@@ -41,5 +41,6 @@ __all__ = [
     "retrieval_recall",
     "retrieval_rows",
     "smallest_detectable_difference",
+    "unfitted",
     "with_interval",
 ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vidssl.core import counted
+
+FITS = 0.8  # of the videos trained on; a network that knows fewer was stopped before it fitted them
+NAMED = 3  # networks that a line names
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,19 @@ def classification_report(
         num_videos=num_videos,
         failed=tuple(failed),
     )
+
+
+def unfitted(known: Mapping[str, float]) -> str:
+    """What a figure says of networks that ``known``, name -> accuracy, tells to be stopped before
+    they fitted the videos that they were trained on: those below `FITS`. "" where all fit.
+
+    >>> unfitted({"scratch": 0.2, "MoSI": 0.975})
+    'does not fit its training videos: scratch (20 %)'
+    """
+    low = [f"{name} ({100 * share:.0f} %)" for name, share in known.items() if share < FITS]
+    more = f" and {len(low) - NAMED} more" if len(low) > NAMED else ""
+    told = f"does not fit its training videos: {', '.join(low[:NAMED])}{more}"
+    return told if low else ""
 
 
 def _rank(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vidssl.core import derive_seed
+from vidssl.evaluation.feature_rows import check_rows, pieces
+
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans
 
 SMALL = 1_000_000_000  # rows x dimensions x clusters that are seeded in a few seconds
 SAMPLE = 32  # rows a cluster in the sample that the first centroids come from above that
+LARGE = 2**27  # values, 512 MB; of more, rows with so many are drawn to learn centroids of
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,9 @@ def kmeans(
     iterations until the centroids move by less than ``tol`` (the sum of their squared shifts, in
     units of the mean variance of a feature) or ``max_iter`` is reached. Nearly all of its time goes
     into seeding, row after row, so above `SMALL` it begins at the centroids of a sample of `SAMPLE`
-    rows a cluster. The same ``seed`` gives the same clusters.
+    rows a cluster. More than `LARGE` values may lie in a memory-mapped file: the centroids are
+    learned of a sample of that size, then every row is read once and goes to its nearest (1,000
+    clusters have 262 sampled rows each at D = 512). The same ``seed`` gives the same clusters.
 
     Warns when clusters stay empty and when the sizes have collapsed (`Clusters.effective` below a
     quarter of ``k``). ValueError for more clusters than rows, wrong shapes, or values that are
@@ -51,20 +59,20 @@ def kmeans(
     >>> found.sizes.tolist(), round(found.inertia, 3)
     ([2, 2], 0.04)
     """
-    rows = _check_features(features)
+    rows = check_rows("features", features)
     _check_counts(len(rows), k, max_iter)
     settings = {"n_init": 1, "max_iter": max_iter, "tol": tol}
     settings["random_state"] = derive_seed(seed, "kmeans") % 2**32
-    init = "k-means++"
-    if rows.size * k > SMALL and len(rows) > SAMPLE * k:
-        chosen = np.random.default_rng(settings["random_state"]).permutation(len(rows))
-        init = _fitted(rows[chosen[: SAMPLE * k]], k, **settings).cluster_centers_
-    model = _fitted(rows, k, init=init, **settings)
-    sizes = np.bincount(model.labels_, minlength=k)
+    learned = rows if rows.size <= LARGE else _drawn(rows, max(k, LARGE // rows.shape[1]), seed)
+    model = _learned(np.ascontiguousarray(learned, dtype=np.float32), k, settings)
+    labels, inertia = model.labels_, model.inertia_
+    if learned is not rows:
+        labels, inertia = _assigned(rows, model)
+    sizes = np.bincount(labels, minlength=k)
     found = Clusters(
         centroids=model.cluster_centers_,
-        labels=model.labels_.astype(np.int64),
-        inertia=float(model.inertia_),
+        labels=labels.astype(np.int64),
+        inertia=float(inertia),
         sizes=sizes,
         empty=tuple(np.flatnonzero(sizes == 0).tolist()),
         iterations=model.n_iter_,
@@ -73,13 +81,38 @@ def kmeans(
     return found
 
 
-def _fitted(rows: np.ndarray, k: int, **settings):
+def _drawn(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """``count`` of the rows, in their order."""
+    rng = np.random.default_rng(derive_seed(seed, "rows that centroids are learned of"))
+    return rows[np.sort(rng.choice(len(rows), count, replace=False))]
+
+
+def _learned(rows: np.ndarray, k: int, settings: dict[str, Any]) -> KMeans:
+    """The model fitted to ``rows``, all in memory."""
+    init = "k-means++"
+    if rows.size * k > SMALL and len(rows) > SAMPLE * k:
+        chosen = np.random.default_rng(settings["random_state"]).permutation(len(rows))
+        init = _fitted(rows[chosen[: SAMPLE * k]], k, **settings).cluster_centers_
+    return _fitted(rows, k, init=init, **settings)
+
+
+def _fitted(rows: np.ndarray, k: int, **settings) -> KMeans:
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # `_warn` names the empty clusters
         return KMeans(k, **settings).fit(rows)
+
+
+def _assigned(rows: np.ndarray, model: KMeans) -> tuple[np.ndarray, float]:
+    """The nearest centroid of each row, and the sum of squared distances, piece by piece."""
+    labels, inertia = np.empty(len(rows), dtype=np.int64), 0.0
+    for where, part in pieces(rows):
+        labels[where] = model.predict(part)
+        part -= model.cluster_centers_[labels[where]]
+        inertia += float(np.einsum("nd,nd->", part, part, dtype=np.float64))
+    return labels, inertia
 
 
 def purity_score(labels: Sequence[int], classes: Sequence[int]) -> float:
@@ -124,15 +157,6 @@ def _warn(found: Clusters) -> None:
             f"largest holds {found.sizes.max()} of {found.sizes.sum()} rows",
             stacklevel=3,
         )
-
-
-def _check_features(features: np.ndarray) -> np.ndarray:
-    rows = np.ascontiguousarray(features, dtype=np.float32)
-    if rows.ndim != 2 or 0 in rows.shape:
-        raise ValueError(f"features must be (rows, D), none of them 0, got {rows.shape}")
-    if not np.isfinite(rows).all():
-        raise ValueError("features hold nan or inf: look at the network that made them")
-    return rows
 
 
 def _check_counts(rows: int, k: int, max_iter: int) -> None:

@@ -14,9 +14,10 @@ import torch
 from torch.nn.functional import normalize
 
 from vidssl.core import one_of
+from vidssl.evaluation.feature_rows import check_rows, pieces
 
 PROTOCOLS = ("clip-to-clip", "video-to-video")
-CHUNK = 1024  # queries whose similarities to the whole gallery are in memory at once
+CHUNK = 1024  # queries whose similarities to a piece of the gallery are in memory at once
 
 
 def retrieval_recall(
@@ -50,23 +51,35 @@ def retrieval_recall(
 def nearest(query: np.ndarray, gallery: np.ndarray, k: int) -> np.ndarray:
     """Indices (Q, k) of the gallery's rows most alike each query, by cosine, the most alike first.
 
-    ``query`` (Q, D), ``gallery`` (G, D). A row of zeros is alike to nothing (cosine 0). ValueError
+    ``query`` (Q, D), ``gallery`` (G, D), which may be memory-mapped and of any length: of both a
+    piece is in memory at a time. A row of zeros is alike to nothing (cosine 0). ValueError
     as in `retrieval_recall`.
     """
-    queries, rows = _check_features("query", query), _check_features("gallery", gallery)
+    queries, rows = check_rows("query", query), check_rows("gallery", gallery)
     if queries.shape[1] != rows.shape[1]:
         raise ValueError(
-            f"query and gallery must be of the same D, got {tuple(queries.shape)} and "
-            f"{tuple(rows.shape)}"
+            f"query and gallery must be of the same D, got {queries.shape} and {rows.shape}"
         )
     if not 1 <= k <= len(rows):
         raise ValueError(
             f"the gallery has {len(rows)} rows, {k} neighbours were asked for: give ks from 1 to "
             f"{len(rows)}"
         )
-    rows = normalize(rows, dim=1).T
-    found = [(normalize(q, dim=1) @ rows).topk(k).indices for q in queries.split(CHUNK)]
-    return torch.cat(found).numpy()
+    alike, found = torch.empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.int64)
+    for where, part in pieces(rows):
+        columns = normalize(torch.from_numpy(part), dim=1).T
+        near = [_most_alike(q, columns, k) for _, q in pieces(queries, CHUNK)]
+        alike = torch.cat([alike, torch.cat([values for values, _ in near])], dim=1)
+        found = torch.cat([found, torch.cat([rows for _, rows in near]) + where.start], dim=1)
+        alike, order = alike.sort(dim=1, descending=True, stable=True)
+        alike, found = alike[:, :k], found.gather(1, order[:, :k])
+    return found.numpy()
+
+
+def _most_alike(query: np.ndarray, columns: torch.Tensor, k: int) -> tuple[torch.Tensor, ...]:
+    """Of each query the largest ``k`` cosines (Q, k) with columns (D, G), and which they are."""
+    cosines = normalize(torch.from_numpy(query), dim=1) @ columns
+    return tuple(cosines.topk(min(k, columns.shape[1])))
 
 
 def retrieval_rows(
@@ -89,15 +102,6 @@ def retrieval_rows(
     if protocol == "video-to-video":
         return clips.mean(axis=1), classes
     return clips.reshape(-1, clips.shape[2]), classes.repeat(clips.shape[1])
-
-
-def _check_features(name: str, features: np.ndarray) -> torch.Tensor:
-    rows = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32))
-    if rows.ndim != 2 or 0 in rows.shape:
-        raise ValueError(f"{name} must be (rows, D), none of them 0, got {tuple(rows.shape)}")
-    if not rows.isfinite().all():
-        raise ValueError(f"{name} holds nan or inf: look at the network that made it")
-    return rows
 
 
 def _check_labels(name: str, labels: Sequence[int], count: int) -> np.ndarray:

@@ -33,7 +33,7 @@ def shuffle_clips(clips: Tensor, generator: torch.Generator | None = None) -> tu
         raise ValueError(f"clips must be (B, R, ...), got {tuple(clips.shape)}")
     orders = torch.tensor(clip_orders(clips.shape[1]))
     label = torch.randint(len(orders), (len(clips),), generator=generator)
-    places, label = orders[label].to(clips.device), label.to(clips.device)
+    places, label = (x.to(clips.device, non_blocking=True) for x in (orders[label], label))
     return clips[torch.arange(len(clips), device=clips.device)[:, None], places], label
 
 

@@ -104,7 +104,9 @@ def _nt_xent_rows(views: Tensor, everybody: Tensor, first: int, temperature: flo
     nothing = torch.finfo(logits.dtype).min / 2
     within = within.masked_fill(itself, nothing).logsumexp(dim=-1)[..., :, None, :]
     loss = torch.logaddexp(across, within) - positive
-    return loss[..., ~torch.eye(number, dtype=torch.bool, device=views.device), :]
+    # without the diagonal of (V, V): the V entries between two of its own are V - 1 rows
+    between = loss.flatten(-3, -2)[..., 1:, :].unflatten(-2, (number - 1, number + 1))
+    return between[..., :-1, :].flatten(-3, -2)
 
 
 class _GatherVideos(torch.autograd.Function):

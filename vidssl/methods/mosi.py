@@ -138,7 +138,7 @@ def pretext_batch(
         generator=generator,
     )
     clips = _jittered_clips(images, motions, config, generator)
-    labels = motions.label.to(images.device).expand(len(images), -1)
+    labels = motions.label.to(images.device, non_blocking=True).expand(len(images), -1)
     clips, labels = flip_clips(
         clips, labels, flip=config.flip, k=config.k, axes=config.axes, generator=generator
     )
@@ -163,7 +163,7 @@ def training_step(config: MoSIConfig):
             batch["image"], config, context.generator, progress=context.progress
         )
         logits = model(normalise(clips))
-        accuracy = (logits.argmax(dim=1) == labels).float().mean().item()
+        accuracy = (logits.argmax(dim=1) == labels).float().mean()
         return cross_entropy(logits, labels), {"pretext_accuracy": accuracy}
 
     return step

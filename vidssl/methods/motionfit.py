@@ -45,16 +45,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from vidssl.core import derive_seed, expect_shape, normalise, one_of
-from vidssl.data.clip_table import ClipTable
+from vidssl.data.clip_table import ClipTable, RowFile
 from vidssl.evaluation import Clusters, kmeans, retrieval_recall, retrieval_rows
-from vidssl.inference import Outputs, apply, run_videos
+from vidssl.files import MAPPED
+from vidssl.inference import Outputs, apply, read_ahead, run_videos
 from vidssl.losses import clip_order_loss, multi_clip_loss, shuffle_clips
 from vidssl.models.heads import ClipOrderHead
 from vidssl.processes import mean_of_some
-from vidssl.progress import tracked
 from vidssl.training import Batch, Metrics, StepContext, TrainingStep
 
 LEVELS = ("clip", "thirds", "boundaries", "video")
@@ -149,7 +149,7 @@ def training_step(
         output = model(prepare(batch["clips"]), context.generator)
         share, parts, metrics = config.multi_clip_weight, [], {}
         if share > 0:
-            labels = _labels(batch, pseudo_labels)
+            labels = _labels(batch, pseudo_labels).to(output.logits.device, non_blocking=True)
             parts.append(share * multi_clip_loss(output.logits, labels))
             parts += _neighbour_losses(output, batch, pseudo_labels)
             metrics["train_accuracy"] = _accuracy(output.logits, labels)
@@ -172,12 +172,12 @@ def labels_at(table: ClipTable, video_ids: Sequence[str], times: Tensor, shift: 
     """Pseudo-labels (B, R) of clips at ``times`` (B, R, 2), or ``shift`` clip lengths later.
 
     ``times`` are the first frame and the one after the last. -1 where the table knows no clip of
-    the video near that time.
+    the video near that time. Both are on the CPU.
     """
     first, after = times[..., 0].cpu().numpy(), times[..., 1].cpu().numpy()
     rows = table.rows_at(video_ids, (first + after) / 2 + shift * (after - first))
     labels = np.where(rows < 0, -1, table.values[rows])
-    return torch.from_numpy(labels).to(times.device)
+    return torch.from_numpy(labels)
 
 
 def _neighbour_losses(
@@ -188,13 +188,16 @@ def _neighbour_losses(
     if pseudo_labels is None:
         raise ValueError("neighbours=True needs pseudo-labels: a video's own label never changes")
     shifted = (labels_at(pseudo_labels, batch["video_id"], batch["times"], k) for k in (-1, 1))
-    return [multi_clip_loss(*pair) for pair in zip(output.neighbour_logits, shifted)]
+    return [
+        multi_clip_loss(logits, labels.to(logits.device, non_blocking=True))
+        for logits, labels in zip(output.neighbour_logits, shifted)
+    ]
 
 
-def _accuracy(logits: Tensor, labels: Tensor) -> float:
+def _accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     """The share of right answers among those with a label; 0 without any."""
     right = logits.argmax(dim=-1) == labels  # never where the label is -1
-    return mean_of_some(right.float().sum(), (labels >= 0).sum()).item()
+    return mean_of_some(right.float().sum(), (labels >= 0).sum())
 
 
 def feature_matching_step(
@@ -213,7 +216,7 @@ def feature_matching_step(
         wanted, known = _features_at(teacher, batch, output.features)
         squares = (output.features - wanted).square().mean(dim=-1)
         error = mean_of_some((squares * known).sum(), known.sum())
-        loss, metrics = weight * error, {"feature_error": error.item()}
+        loss, metrics = weight * error, {"feature_error": error}
         if labelled:
             labels = _labels(batch, None)
             loss = loss + multi_clip_loss(output.logits, labels)
@@ -231,8 +234,8 @@ def _features_at(table: ClipTable, batch: Batch, features: Tensor) -> tuple[Tens
             f"{table.values.shape[-1]}: matching them needs networks of one width"
         )
     rows = table.rows_at(batch["video_id"], batch["times"].double().mean(dim=-1).cpu().numpy())
-    wanted = torch.from_numpy(table.values[rows]).to(features)
-    return wanted, torch.from_numpy(rows >= 0).to(features.device)
+    wanted, known = (torch.from_numpy(x) for x in (table.values[rows], rows >= 0))
+    return wanted.to(features, non_blocking=True), known.to(features.device, non_blocking=True)
 
 
 # --- features and pseudo-labels --------------------------------------------------------------
@@ -253,31 +256,33 @@ def clip_features(
     output: str = "mean",
     batch_clips: int = 64,
     num_workers: int = 0,
+    precision: str = "no",
     device: str | torch.device | None = None,
     progress: bool = True,
 ) -> tuple[ClipTable, list[str]]:
     """Features (N, D) of every clip of a `vidssl.data.ClipDataset`, and what could not be read.
 
-    ``output`` "mean" gives what the classifier sees, "logits" what it says. RuntimeError when no
-    video can be read.
+    ``output`` "mean" gives what the classifier sees, "logits" what it says. ``precision`` as in
+    `vidssl.inference.apply`. RuntimeError when no video can be read.
     """
     one_of("output", output, tuple(OUTPUTS))
 
     def pooled(network: nn.Module, clips: Tensor) -> Tensor:
         return OUTPUTS[output](network, network.forward_features(prepare(clips)))
 
-    rows, times, names, failed = [], [], [], []
-    loader = DataLoader(dataset, batch_size=None, num_workers=num_workers)
-    for sample in tracked(loader, "clip features", shown=progress):
+    rows, times, names, failed = RowFile(), [], [], []
+    where = {"batch": batch_clips, "precision": precision, "device": device}
+    shown = {"desc": "clip features", "progress": progress}
+    for [sample] in read_ahead(dataset, num_workers=num_workers, **shown):
         failed += sample["failed"]
         names += [sample["video_id"]] * len(sample["times"])
         times.append(sample["times"])
         if len(sample["times"]):
-            rows.append(apply(model, sample["clips"], pooled, batch=batch_clips, device=device))
+            rows.add(apply(model, sample["clips"], pooled, **where).numpy())
     if not rows:
         raise RuntimeError(f"none of {len(failed)} videos could be read; first: {failed[0]}")
     start, stop = torch.cat(times).numpy().T
-    return ClipTable(np.array(names), start, stop, torch.cat(rows).numpy()), failed
+    return ClipTable(np.array(names), start, stop, rows.rows()), failed
 
 
 def segment_features(
@@ -380,7 +385,12 @@ def matched_boundaries(found: Sequence[float], true: Sequence[float], tolerance:
 def segment_table(
     features: ClipTable, level: str, percentile: float = 75.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Segment features (S, D) of all videos, and the segment (N,) of each row of ``features``."""
+    """Segment features (S, D) of all videos, and the segment (N,) of each row of ``features``.
+
+    At level "clip" of a table that lies on disk these are its rows as they lie there.
+    """
+    if level == "clip" and features.values.nbytes > MAPPED:
+        return features.values, np.arange(len(features))
     segments, index, count = [], np.empty(len(features), np.int64), 0
     for rows in features.rows_of.values():
         means, places = segment_features(features.values[rows], level, percentile)

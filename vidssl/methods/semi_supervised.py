@@ -119,11 +119,11 @@ class MeanTeacher(nn.Module):
     def update(self, decay: float) -> None:
         """Move the average towards the student; the first updates weigh more (1 - 1/(n + 1))."""
         self.updates += 1
-        share = 1 - min(decay, 1 - 1 / (self.updates.item() + 1))
+        share = (1 / (self.updates + 1)).clamp(min=1 - decay)
         state = self.student.state_dict()
         for name, value in self.teacher.state_dict().items():
             if value.is_floating_point():
-                value.lerp_(state[name], share)
+                value.lerp_(state[name], share.to(value.dtype))
             else:
                 value.copy_(state[name])
 
@@ -222,14 +222,15 @@ def rotation_step(config: SemiSupervisedConfig) -> TrainingStep:
         every = torch.cat([known, view])
         quarters = torch.randint(4, (len(every),), generator=context.generator)
         logits, rotations = model(normalise(torch.cat([known, turned(every, quarters)])))
-        quarters, found = quarters.to(logits.device), rotations[len(known) :]
+        quarters = quarters.to(logits.device, non_blocking=True)
+        found = rotations[len(known) :]
         loss, metrics = _joined(
             logits[: len(known)],
             batch["label"],
             cross_entropy(found, quarters),
             config.weight_at(context.progress),
         )
-        right = (found.argmax(dim=1) == quarters).float().mean().item()
+        right = (found.argmax(dim=1) == quarters).float().mean()
         return loss, {**metrics, "rotation_accuracy": right}
 
     return step
@@ -246,12 +247,12 @@ def _joined(
     """Cross-entropy on the labels plus ``weight`` times the unlabelled loss, and both apart."""
     known = cross_entropy(logits, label)
     metrics = {
-        "cross_entropy_loss": known.item(),
-        "unlabelled_loss": guessed.item(),
-        "train_accuracy": (logits.argmax(dim=1) == label).float().mean().item(),
+        "cross_entropy_loss": known,
+        "unlabelled_loss": guessed,
+        "train_accuracy": (logits.argmax(dim=1) == label).float().mean(),
     }
     if kept is not None:
-        metrics["confident_score"] = kept.item()
+        metrics["confident_score"] = kept
     return known + weight * guessed, metrics
 
 

@@ -27,7 +27,7 @@ def training_step(prepare: Callable[[Tensor], Tensor] = normalise) -> TrainingSt
         clips, label = batch["clips"], batch["label"]
         logits = model(prepare(clips.flatten(0, 1))).unflatten(0, clips.shape[:2])
         right = logits.argmax(dim=-1) == label[:, None]
-        return multi_clip_loss(logits, label), {"train_accuracy": right.float().mean().item()}
+        return multi_clip_loss(logits, label), {"train_accuracy": right.float().mean()}
 
     return step
 
@@ -36,5 +36,5 @@ def place_step(model: nn.Module, clips: Tensor) -> tuple[Tensor, Metrics]:
     """The multi-clip loss of clips (B, P, 3, T, H, W) whose label is their place among P."""
     logits = model(normalise(clips.flatten(0, 1))).unflatten(0, clips.shape[:2])
     places = torch.arange(clips.shape[1], device=logits.device).expand(len(clips), -1)
-    accuracy = (logits.argmax(dim=-1) == places).float().mean().item()
+    accuracy = (logits.argmax(dim=-1) == places).float().mean()
     return multi_clip_loss(logits, places), {"pretext_accuracy": accuracy}

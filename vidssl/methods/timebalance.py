@@ -62,7 +62,8 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.utils.data import Dataset
 
 from vidssl.core import expect_shape, normalise, one_of
-from vidssl.inference import apply, place, run_videos
+from vidssl.files import read_arrays, told, write_arrays
+from vidssl.inference import apply, half_precision, place, run_videos
 from vidssl.losses import distillation_loss, global_local, instance_contrast, local_local
 from vidssl.models import Projector, VideoNetwork, build
 from vidssl.models.pretrained import load_pretrained, load_with_head
@@ -295,13 +296,13 @@ def teacher_step(config: TeacherConfig) -> TrainingStep:
         views = embed_views(model, clips, sliced="global_local" in config.terms)
         terms = contrastive_terms(views, config)
         loss = sum(getattr(config, term) * value for term, value in terms.items())
-        metrics = {f"{term}_loss": value.item() for term, value in terms.items()}
+        metrics = {f"{term}_loss": value for term, value in terms.items()}
         return loss, {**metrics, "spread_score": feature_spread(views.features)}
 
     return step
 
 
-def feature_spread(features: Tensor) -> float:
+def feature_spread(features: Tensor) -> Tensor:
     """Share of the features' (M, D) mean square that differs between clips, in [0, 1].
 
     Where several processes train, each looks at its own clips, and the mean is reported.
@@ -311,7 +312,7 @@ def feature_spread(features: Tensor) -> float:
     """
     features = features.detach().float()
     total = features.square().sum(dim=1).mean()
-    return ((features - features.mean(0)).square().sum(dim=1).mean() / (total + 1e-12)).item()
+    return (features - features.mean(0)).square().sum(dim=1).mean() / (total + 1e-12)
 
 
 def learning_state(loss: float, chance: float, spread: float) -> str:
@@ -418,7 +419,7 @@ class Similarities:
     def save(self, path: str | Path) -> None:
         """Write an .npz file, in half precision."""
         matrices = {k: getattr(self, k).astype(np.float16) for k in ("invariant", "distinctive")}
-        np.savez_compressed(path, video_ids=self.video_ids, failed=list(self.failed), **matrices)
+        write_arrays(path, video_ids=self.video_ids, failed=list(self.failed), **matrices)
 
 
 def load_similarities(path: str | Path) -> Similarities:
@@ -426,15 +427,15 @@ def load_similarities(path: str | Path) -> Similarities:
     if not Path(path).is_file():
         raise FileNotFoundError(f"no similarities at {path}: run 31_timebalance_similarity first")
     try:
-        with np.load(path) as file:
-            return Similarities(
-                [str(video_id) for video_id in file["video_ids"]],
-                file["invariant"].astype(np.float32),
-                file["distinctive"].astype(np.float32),
-                tuple(str(reason) for reason in file["failed"]),
-            )
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{path} is no file of temporal similarities: {error}") from error
+        arrays = read_arrays(path)
+        ids, failed = (arrays[name].tolist() for name in ("video_ids", "failed"))
+        matrices = [arrays[name].astype(np.float32) for name in ("invariant", "distinctive")]
+        times = matrices[0].shape[-1]
+        if {matrix.shape for matrix in matrices} != {(len(ids), times, times)}:
+            raise ValueError(f"matrices of {matrices[0].shape} and {matrices[1].shape}")
+        return Similarities(list(map(str, ids)), *matrices, tuple(map(str, failed)))
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no file of temporal similarities: {told(error)}") from error
 
 
 def clip_embeddings(teacher: Teacher, clips: Tensor) -> Tensor:
@@ -486,7 +487,8 @@ def warn_if_alike(s: np.ndarray) -> bool:
 def blend_teachers(p_invariant: Tensor, p_distinctive: Tensor, s: Tensor) -> Tensor:
     """p_T = s p_I + (1 - s) p_D: probabilities (B, K) each and s (B,) in [0, 1] -> (B, K).
 
-    No gradient. ValueError for unequal shapes or s outside [0, 1].
+    No gradient. ValueError for unequal shapes or s outside [0, 1]: s is best on the CPU, where
+    looking at it waits for nothing.
     """
     expect_shape(p_invariant, "B K", "p_invariant")
     videos, classes = p_invariant.shape
@@ -494,7 +496,7 @@ def blend_teachers(p_invariant: Tensor, p_distinctive: Tensor, s: Tensor) -> Ten
     expect_shape(s, "B", "s", B=videos)
     if not ((s >= 0) & (s <= 1)).all():
         raise ValueError(f"s must be in [0, 1], got {s.min():.3g} to {s.max():.3g}")
-    weight = s[:, None].to(p_invariant)
+    weight = s[:, None].to(p_invariant, non_blocking=True)
     return weight * p_invariant + (1 - weight) * p_distinctive
 
 
@@ -544,12 +546,14 @@ class FrozenTeachers:
                 )
         self.networks = nn.ModuleList([invariant, distinctive]).eval().requires_grad_(False)
 
-    def predict(self, clip: Tensor) -> tuple[Tensor, Tensor]:
-        """p_I and p_D, (B, K) each, of standardised clips (B, 3, T, H, W)."""
-        clip = clip.to(place(self.networks))
-        with torch.inference_mode():
+    def predict(self, clip: Tensor, precision: str = "no") -> tuple[Tensor, Tensor]:
+        """p_I and p_D, (B, K) each, of standardised clips (B, 3, T, H, W); ``precision`` as in
+        `vidssl.inference.apply`."""
+        device = place(self.networks)
+        clip = clip.to(device)
+        with torch.no_grad(), half_precision(precision, device):
             invariant, distinctive = (network(clip).softmax(dim=1) for network in self.networks)
-        return invariant.clone(), distinctive.clone()  # usable in a graph, unlike inference tensors
+        return invariant, distinctive
 
 
 def student_step(
@@ -566,9 +570,10 @@ def student_step(
     def step(model: nn.Module, batch: Batch, context: StepContext) -> tuple[Tensor, Metrics]:
         known, label, unlabelled = batch["clips"][:, 0], batch["label"], batch["unlabelled"]
         weak, seen = unlabelled[:, 0], unlabelled[:, -1]
-        p_invariant, p_distinctive = teachers.predict(normalise(torch.cat([known, weak])))
+        clips = normalise(torch.cat([known, weak]))
+        p_invariant, p_distinctive = teachers.predict(clips, context.precision)
         s = blend_weights([*batch["video_id"], *batch["unlabelled_id"]], scores, config.blend)
-        target = blend_teachers(p_invariant, p_distinctive, s.to(known.device))
+        target = blend_teachers(p_invariant, p_distinctive, s)
         logits = model(normalise(torch.cat([known, seen])))
         loss, metrics = student_loss(logits, label, target, config)
         said = [p.argmax(dim=1) for p in (logits, p_invariant, p_distinctive, target)]
@@ -598,8 +603,7 @@ def student_loss(
         "unlabelled_distillation_loss": config.unlabelled_weight * unlabelled,
     }
     loss = torch.stack([*terms.values()]).sum()
-    metrics = {name: term.item() for name, term in terms.items()}
-    return loss, {**metrics, "train_accuracy": _share(logits[:known].argmax(dim=1) == label)}
+    return loss, {**terms, "train_accuracy": _share(logits[:known].argmax(dim=1) == label)}
 
 
 def blend_weights(video_ids: Sequence[str], scores: Mapping[str, float], blend: str) -> Tensor:
@@ -610,5 +614,5 @@ def blend_weights(video_ids: Sequence[str], scores: Mapping[str, float], blend: 
     return torch.full((len(video_ids),), fixed)
 
 
-def _share(hits: Tensor) -> float:
-    return hits.float().mean().item()
+def _share(hits: Tensor) -> Tensor:
+    return hits.float().mean()

@@ -17,6 +17,7 @@ from vidssl.models.released import (
     named_tensors,
     read_checkpoint,
     refuse_not_finite,
+    tensors_in,
     without_parallel,
 )
 
@@ -41,7 +42,7 @@ def load_pretrained(model: VideoNetwork, path: str | Path) -> dict:
     when it is neither or its weights do not fit.
     """
     content = read_checkpoint(path)
-    if not _is_ours(content):
+    if not _is_ours(content, path):
         left_out = load_tensors(model, named_tensors(content, path), path, classifier=False)
         return {"dataset": "released checkpoint", "seed": None, "left_out": left_out}
     about = content["about"]
@@ -65,23 +66,30 @@ def load_with_head(path: str | Path) -> tuple[VideoNetwork, dict]:
     another file, does not say which network it holds, or does not fit the one it names.
     """
     content = read_checkpoint(path)
-    if not _is_ours(content):
+    if not _is_ours(content, path):
         raise CheckpointError(f"{path} is not a file written by save_pretrained")
     weights, about = without_parallel(content["weights"]), content["about"]
     refuse_not_finite(weights, path)
     if not {"backbone", "width"} <= about.keys():
         raise CheckpointError(f"{path} does not say its backbone and width: save it with both")
     classes = len(weights.get(f"{CLASSIFIER}bias", ()))
-    model = build(about["backbone"], num_classes=classes, width=about["width"])
     try:
+        model = build(about["backbone"], num_classes=classes, width=about["width"])
         model.load_state_dict(weights)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
         raise CheckpointError(f"{path} does not fit the network it names: {error}") from error
     return model, about
 
 
-def _is_ours(content: object) -> bool:
-    return isinstance(content, dict) and content.keys() >= {"weights", "about"}
+def _is_ours(content: object, path: str | Path) -> bool:
+    """Whether `save_pretrained` wrote it; CheckpointError where it is damaged."""
+    if not isinstance(content, dict) or not content.keys() >= {"weights", "about"}:
+        return False
+    weights, about = content["weights"], content["about"]
+    named = isinstance(weights, dict) and all(isinstance(name, str) for name in weights)
+    if not named or len(tensors_in(weights)) < len(weights) or not isinstance(about, dict):
+        raise CheckpointError(f"{path} is damaged: its weights are no named tensors")
+    return True
 
 
 def _without_classifier(weights: dict[str, Tensor]) -> dict[str, Tensor]:

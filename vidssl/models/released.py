@@ -12,7 +12,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tarfile import is_tarfile
 from types import SimpleNamespace
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from torch import Tensor
@@ -23,6 +25,7 @@ from vidssl.models.network import VideoNetwork
 CLASSIFIER = ("classifier.weight", "classifier.bias")
 WRAPPERS = ("state_dict", "bb_state_dict", "model", "model_state", "model_state_dict", "network")
 WRAPPERS += ("net", "module", "weights")
+DEEPEST = 10  # wrappers in each other; a file may hold itself
 PARALLEL = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before every name
 COUNTER = "num_batches_tracked"  # of batch norm; older files and other code have none
 
@@ -262,10 +265,10 @@ def named_tensors(content: object, path: str | Path) -> dict[str, Tensor]:
     """The named tensors of a checkpoint, out of its wrappers; ValueError that says what is there
     instead."""
     inside, wrappers = content, []
-    while (key := _wrapper(inside)) is not None:
+    while len(wrappers) < DEEPEST and (key := _wrapper(inside)) is not None:
         inside = inside[key]
         wrappers.append(str(key))
-    if tensors := _tensors_in(inside):
+    if tensors := tensors_in(inside):
         return tensors
     where = f" under {' > '.join(wrappers)}" if wrappers else ""
     if isinstance(inside, _Ignored):
@@ -286,18 +289,18 @@ def _wrapper(content: object) -> object | None:
         return None
     for kind in (dict, _Ignored):
         for key in WRAPPERS:
-            if isinstance(content.get(key), kind) and (kind is dict or not _tensors_in(content)):
+            if isinstance(content.get(key), kind) and (kind is dict or not tensors_in(content)):
                 return key
     holders = _holders(content)
-    return holders[0] if len(holders) == 1 and not _tensors_in(content) else None
+    return holders[0] if len(holders) == 1 and not tensors_in(content) else None
 
 
 def _holders(content: object) -> list[str]:
     """Keys of a dictionary that hold dictionaries with tensors."""
-    return [k for k, v in content.items() if _tensors_in(v)] if isinstance(content, dict) else []
+    return [k for k, v in content.items() if tensors_in(v)] if isinstance(content, dict) else []
 
 
-def _tensors_in(content: object) -> dict[str, Tensor]:
+def tensors_in(content: object) -> dict[str, Tensor]:
     if not isinstance(content, dict):
         return {}
     return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
@@ -326,10 +329,18 @@ def read_checkpoint(path: str | Path) -> object:
         )
     reader = SimpleNamespace(__name__="pickle", Unpickler=_TensorsOnly, load=_load_tensors)
     try:
+        if is_tarfile(path) or (is_zipfile(path) and _is_program(path)):
+            raise ValueError("a TorchScript program or a tar archive; save the state_dict() alone")
         return torch.load(path, map_location="cpu", weights_only=False, pickle_module=reader)
     except Exception as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise CheckpointError(f"{path} cannot be read as a checkpoint: {reason}") from error
+
+
+def _is_program(path: str | Path) -> bool:
+    """Whether torch would take the file for TorchScript, and run what it holds."""
+    with ZipFile(path) as archive:
+        return any(Path(name).name == "constants.pkl" for name in archive.namelist())
 
 
 class _Ignored:

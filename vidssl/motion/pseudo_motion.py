@@ -194,8 +194,8 @@ def freeze_outside(clips: Tensor, motions: Motions) -> Tensor:
     cutting what the mask hides; this is for clips that were changed in between.
     """
     frames = clips.transpose(2, 3)
-    still = _at_still_frame(frames, motions.still.to(clips.device))
-    inside = _inside(motions.square, motions.size).to(clips.device)
+    still = _at_still_frame(frames, motions.still.to(clips.device, non_blocking=True))
+    inside = _inside(motions.square, motions.size).to(clips.device, non_blocking=True)
     return torch.where(inside, frames, still).transpose(2, 3)
 
 
@@ -216,10 +216,10 @@ def flip_clips(
     """
     if one_of("flip", flip, FLIPS) == "none":
         return clips, labels
-    mirrored = (_uniform(labels.shape, generator) < 0.5).to(clips.device)
+    mirrored = (_uniform(labels.shape, generator) < 0.5).to(clips.device, non_blocking=True)
     clips = torch.where(mirrored[(...,) + (None,) * 4], clips.flip(-1), clips)
     if flip == "mirror_label":
-        partners = torch.tensor(mirrored_labels(k, axes), device=labels.device)
+        partners = torch.tensor(mirrored_labels(k, axes)).to(labels.device, non_blocking=True)
         labels = torch.where(mirrored, partners[labels], labels)
     return clips, labels
 
@@ -314,7 +314,7 @@ def _draw_masks(batch, sequences, frames, size, mask_ratio, generator):
 
 def _cut(images: Tensor, position: Tensor, size: int) -> Tensor:
     """Windows at ``position`` (B, M, N, 2) of images (B, C, H, W): (B, M, N, C, size, size)."""
-    position = position.to(images.device)
+    position = position.to(images.device, non_blocking=True)
     if position.is_floating_point():
         return _cut_between_pixels(images, position, size)
     windows = images.unfold(2, size, 1).unfold(3, size, 1)  # a view: (B, C, top, left, size, size)
@@ -358,7 +358,7 @@ def _cut_parts(images: Tensor, motions: Motions) -> tuple[Tensor, Tensor, Tensor
     still = _cut(images, _at_still_frame(motions.position, motions.still), motions.size)
     boxes = _cut(images, motions.position + corner[:, :, None], largest)
     square = torch.cat([motions.square[..., :2] - corner, motions.square[..., 2:]], dim=-1)
-    inside = _inside(square, largest).to(images.device)
+    inside = _inside(square, largest).to(images.device, non_blocking=True)
     corner = corner.flatten(0, 1)
     return still, torch.where(inside, boxes, _cut_boxes(still, corner, largest)), corner
 

@@ -20,6 +20,7 @@ from vidssl.runs.graph import Graph, Job
 from vidssl.runs.graph import load as load_graph
 from vidssl.runs.inputs import embedded_data
 from vidssl.runs.launch import run_target
+from vidssl.runs.machine import Machine
 from vidssl.runs.notebooks import notebook_code, notebook_names, notebook_path, write_pairs
 from vidssl.runs.pages import fill_map, overview, overview_table, page_heads, page_table
 from vidssl.runs.parameters import (
@@ -48,6 +49,7 @@ __all__ = [
     "Given",
     "Graph",
     "Job",
+    "Machine",
     "MissingInput",
     "Need",
     "ParameterError",

@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
+
+from vidssl.files import read_json
 
 Place = tuple[str, Any]  # a row and a column
 ACCURACIES = {"top1_accuracy": "top1_accuracy", "train_accuracy": "train_accuracy"}
@@ -114,12 +117,15 @@ class Question:
         return json.dumps(asdict(self))
 
 
-def question_of(text: str) -> Question:
-    """What `Question.text` wrote."""
-    told = json.loads(text)
-    told["cells"] = [Cell(**cell) for cell in told["cells"]]
-    told["claims"] = [Claim(**claim) for claim in told["claims"]]
-    return Question(**told)
+def read_question(path: Path) -> Question:
+    """What `Question.text` wrote, in a file; ValueError that names it where it is damaged."""
+    told = read_json(path)
+    try:
+        told["cells"] = [Cell(**cell) for cell in told["cells"]]
+        told["claims"] = [Claim(**claim) for claim in told["claims"]]
+        return Question(**told)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} does not say what a table asks ({error})") from None
 
 
 def yardsticks(column: Any, runs: Sequence[Any]) -> list[Cell]:

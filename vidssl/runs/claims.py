@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vidssl.evaluation.statistics import mean_ci95
 from vidssl.runs.graph import Graph, load
-from vidssl.runs.parameters import scale_names
+from vidssl.runs.parameters import PAPER_SCALES, NoSchedule, scale_names
 from vidssl.runs.tables import Results, papers, printed_rows, records_of
 
-PAPER_SCALES = "paper"  # how the names of the scales with the papers' own data begin
 OTHER_METHOD = "another method: quoted only"
 NO_TARGET = "no target at this setting yet"
 
@@ -110,7 +110,10 @@ def _answers(project: Path) -> Iterator[tuple[Place, str]]:
 
 
 def _cells(graph: Graph) -> Iterator[tuple[Place, str]]:
-    questions = {table: graph.question(table) for table in graph.questions}  # fills the jobs
+    questions = {}
+    for table in graph.questions:
+        with suppress(NoSchedule):  # another paper's table
+            questions[table] = graph.question(table)  # fills the jobs
     told = {graph.run_id(job): job.params for job in graph.jobs.values()}
     for table, question in questions.items():
         for cell in question.cells:

@@ -9,23 +9,28 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TextIO
 
 from vidssl.core import is_alive
-from vidssl.files import drop_output
+from vidssl.files import drop_output, read_json
+from vidssl.progress import in_words
 from vidssl.runs import provenance
+from vidssl.runs.cards import loader_workers, own_cards, visible_cards
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.notebooks import notebook_code, notebook_path, pair_text
-from vidssl.runs.parameters import parameters_for
+from vidssl.runs.parameters import declared_parameters, parameters_to_run
 from vidssl.runs.records import CHECKPOINTS, WAITING
+from vidssl.runs.watch import Watch, watching
 
 LOCK = ".lock"  # in a folder in use; it says by whom
+ATTEMPT = ".attempt.json"  # what the run in a folder is made of, and how far it is
 HOLDER = re.compile(r"process (\d+) on (.+)")  # what `locked` leaves there
-CELL_TIMEOUT = 12 * 3600  # seconds; papermill waits for ever on a lost message without one
+MADE = ".made.json"  # the run.json of a finished run, which Snakemake deletes before it asks again
+STALL_LIMIT = 60.0  # minutes without any sign of life, as after a message that papermill has lost
 
 
 class RunLocked(RuntimeError):
@@ -43,7 +48,11 @@ def execute(
     *,
     scale: str = "mini",
     after: Sequence[str | Path] = (),
-    timeout: int = CELL_TIMEOUT,
+    gpus: int | None = None,
+    cores: int | None = None,
+    once: str = "",
+    cell_limit: float = 0.0,
+    stall_limit: float = STALL_LIMIT,
 ) -> Path:
     """Run a notebook of ``notebooks/`` in ``folder`` and return the executed notebook's path.
 
@@ -52,27 +61,44 @@ def execute(
     executed notebook is kept under ``earlier/``. A run that was stopped goes on from its
     checkpoint where parameters, code and the files ``after`` which it runs are still the same,
     and starts anew otherwise. A failing cell, or the lack of a ``run.json`` at the end, is
-    RunFailed; the notebook stays to be read. ``timeout``: seconds a cell may take.
+    RunFailed; the notebook stays to be read.
+
+    Args:
+        gpus: how many cards it gets for itself, see `own_cards`; None: what there is. With some,
+            a page that leaves ``num_workers`` at 0 gets as many as its share of ``cores`` allows.
+        once: what decides the run beside ``after``. Then a folder in use is waited for, and a run
+            that is finished with the same ``once`` and ``after`` is not made again: two engines may
+            ask for it.
+        cell_limit: minutes that a cell may take; 0, the default: any time.
+        stall_limit: minutes without output, file or work of a processor after which a run is
+            stopped; 0: never.
     """
     project = provenance.find_project()
     path = notebook_path(notebook, project)
     folder = Path(folder).resolve()
     own = {"run_folder": provenance.short(folder, project)}
-    given = parameters_for(path.stem, scale, {**(parameters or {}), **own}, project)
-    with locked(folder):
-        output = folder / f"{path.stem}.ipynb"
+    given = parameters_to_run(path.stem, scale, {**(parameters or {}), **own}, project)
+    output = folder / f"{path.stem}.ipynb"
+    with locked(folder, wait=bool(once)), own_cards(gpus) if gpus is not None else nullcontext():
+        made = _made_key(once, after)
+        if once and _is_made(folder, made):
+            print(f"[{folder.name}] is finished already", flush=True)
+            return output
         _make_room(folder, output, _attempt_key(path, given, after))
+        given = _with_loaders(given, path, gpus, cores)
         provenance.write_atomic(folder / "params.yaml", _as_yaml(given))
-        _papermill(path, output, given, project, timeout)
+        _papermill(path, output, given, project, cell_limit, stall_limit)
         if not (folder / "run.json").exists():
             raise RunFailed(f"{output}: ended without run.finish(...), so there is no run.json")
-        _note_attempt(folder, "finished")
+        shutil.copyfile(folder / "run.json", folder / MADE)
+        _note_attempt(folder, "finished", made=made)
     return output
 
 
 @contextmanager
-def locked(folder: Path, lock: str = LOCK) -> Iterator[TextIO]:
-    """Hold ``folder`` for this process; RunLocked, naming the holder, if another one does.
+def locked(folder: Path, lock: str = LOCK, *, wait: bool = False) -> Iterator[TextIO]:
+    """Hold ``folder`` for this process; RunLocked, naming the holder, if another one does, unless
+    this is to ``wait`` for it.
 
     The lock goes with the process that holds it, so a killed run leaves none behind; a child that
     inherits the file given holds it as well. ``lock``: the file, from ``folder``.
@@ -82,7 +108,10 @@ def locked(folder: Path, lock: str = LOCK) -> Iterator[TextIO]:
     with open(path, "a+", encoding="utf-8") as file:
         if not _hold(file):
             who = holder_of(folder, lock) or "another process"
-            raise RunLocked(f"{folder}: in use by {who}{_advice(who)}")
+            if not wait:
+                raise RunLocked(f"{folder}: in use by {who}{_advice(who)}")
+            print(f"[{folder.name}] waits for {who}, which works on it", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(this_process())
         file.flush()
@@ -145,21 +174,46 @@ def _attempt_key(path: Path, given: Mapping[str, Any], after: Sequence[str | Pat
 def _make_room(folder: Path, output: Path, key: str) -> None:
     """Archive the earlier notebook; drop its checkpoint unless this goes on from it."""
     (folder / "run.json").unlink(missing_ok=True)
-    attempt = folder / ".attempt.json"
-    earlier = json.loads(attempt.read_text(encoding="utf-8")) if attempt.exists() else {}
-    if earlier != {"key": key, "status": "running"}:
+    if _attempt(folder) != {"key": key, "status": "running"}:
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         (folder / "metrics.jsonl").unlink(missing_ok=True)
     if output.exists():
         archive = folder / "earlier"
         archive.mkdir(exist_ok=True)
         output.rename(archive / f"{output.stem}-{len(list(archive.iterdir())) + 1}.ipynb")
-    provenance.write_atomic(attempt, json.dumps({"key": key, "status": "running"}))
+    provenance.write_atomic(folder / ATTEMPT, json.dumps({"key": key, "status": "running"}))
 
 
-def _note_attempt(folder: Path, status: str) -> None:
-    attempt = json.loads((folder / ".attempt.json").read_text(encoding="utf-8"))
-    provenance.write_atomic(folder / ".attempt.json", json.dumps({**attempt, "status": status}))
+def _note_attempt(folder: Path, status: str, **words: str) -> None:
+    attempt = {**_attempt(folder), "status": status, **words}
+    provenance.write_atomic(folder / ATTEMPT, json.dumps(attempt))
+
+
+def _attempt(folder: Path) -> dict[str, str]:
+    path = folder / ATTEMPT
+    return read_json(path) if path.exists() else {}
+
+
+def _made_key(once: str, after: Sequence[str | Path]) -> str:
+    inputs = [provenance.file_hash(Path(file)) for file in after]
+    return sha256(json.dumps([once, inputs]).encode()).hexdigest()
+
+
+def _is_made(folder: Path, key: str) -> bool:
+    """Whether the run is finished with this key; its run.json then is there, and newly written."""
+    attempt = _attempt(folder)
+    if (attempt.get("status"), attempt.get("made")) != ("finished", key):
+        return False
+    provenance.write_atomic(folder / "run.json", (folder / MADE).read_text(encoding="utf-8"))
+    return True
+
+
+def _with_loaders(given: dict, path: Path, gpus: int | None, cores: int | None) -> dict:
+    """``given``, with processes that read where a GPU would wait for them and nobody chose."""
+    told = {**declared_parameters(path), **given}
+    if told.get("num_workers") != 0 or not (visible_cards() if gpus is None else gpus):
+        return given
+    return {**given, "num_workers": loader_workers(cores, told.get("processes", 1))}
 
 
 def _as_yaml(values: Mapping[str, Any]) -> str:
@@ -176,39 +230,58 @@ _OF_KERNELS = {  # read when a process starts; the Makefile sets them for Jupyte
 }
 
 
-def _papermill(source: Path, output: Path, given: dict, project: Path, timeout: int) -> None:
+def _papermill(
+    source: Path, output: Path, given: dict, project: Path, cell_limit: float, stall_limit: float
+) -> None:
     import papermill
-    from nbclient.exceptions import DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
 
     for name, value in _OF_KERNELS.items():
         os.environ.setdefault(name, value)
     # not the paired .ipynb: it may be older than the source that was hashed and checked
     prepared = output.parent / f".{source.stem}.source.ipynb"
     prepared.write_text(pair_text(source), encoding="utf-8")
-    lines = _NamedLines(output.parent.name)
     try:
-        papermill.execute_notebook(
-            _as_it_is(prepared),
-            _as_it_is(output),
-            parameters=given,
-            kernel_name="python3",
-            cwd=str(project),
-            progress_bar=False,
-            stdout_file=lines,
-            stderr_file=lines,
-            execution_timeout=timeout,
-            extra_arguments=["--IPKernelApp.log_level=40"],
-        )
-    except PapermillExecutionError as error:
-        reason = f"{error.ename}: {error.evalue}"
-        if error.ename != MissingInput.__name__:  # whose further lines say what to run
-            reason = reason.splitlines()[0]
-        raise RunFailed(f"{output}: cell {error.exec_count} stopped with {reason}") from None
-    except DeadKernelError:
-        raise RunFailed(f"{output}: its kernel died, as it does where memory runs out") from None
+        with watching(output.parent, stall_limit) as watch, _failures_named(output, watch):
+            lines = _NamedLines(output.parent.name, watch.hear)
+            papermill.execute_notebook(
+                _as_it_is(prepared),
+                _as_it_is(output),
+                parameters=given,
+                kernel_name="python3",
+                cwd=str(project),
+                progress_bar=False,
+                stdout_file=lines,
+                stderr_file=lines,
+                execution_timeout=round(60 * cell_limit) or None,
+                extra_arguments=["--IPKernelApp.log_level=40"],
+            )
     finally:
         prepared.unlink()
+
+
+@contextmanager
+def _failures_named(output: Path, watch: Watch) -> Iterator[None]:
+    """Turn what papermill raises into a RunFailed of one line."""
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        yield
+    except (PapermillExecutionError, DeadKernelError, CellTimeoutError) as error:
+        if watch.stopped:
+            reason = (
+                f"stopped after {in_words(watch.seconds)} without output, a new file or work of a "
+                "processor (--stall-limit); its last cell shows where it stood"
+            )
+        elif isinstance(error, PapermillExecutionError):
+            reason = f"cell {error.exec_count} stopped with {error.ename}: {error.evalue}"
+            if error.ename != MissingInput.__name__:  # whose further lines say what to run
+                reason = reason.splitlines()[0]
+        elif isinstance(error, CellTimeoutError):
+            reason = "a cell took longer than --cell-limit allows"
+        else:
+            reason = "its kernel died, as it does where memory runs out"
+        raise RunFailed(f"{output}: {reason}") from None
 
 
 def _as_it_is(path: Path) -> str:
@@ -223,11 +296,12 @@ class _NamedLines:
     more (`| head`) the run goes on: its notebook has the lines too.
     """
 
-    def __init__(self, name: str):
-        self.name = name
+    def __init__(self, name: str, hear: Callable[[], None]):
+        self.name, self.hear = name, hear
         self.rest = ""
 
     def write(self, text: str) -> None:
+        self.hear()
         *lines, self.rest = (self.rest + text).split("\n")
         for line in lines:
             shown = line.rstrip("\r").rpartition("\r")[2]

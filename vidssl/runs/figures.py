@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidssl.files import plain_name
 from vidssl.runs import provenance
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def save_figure(
     """
     if not alt.strip():
         raise ValueError(f"figure {name}: alt must say in words what the figure shows")
-    folder = Path(folder)
+    folder, name = Path(folder), plain_name(name, "figure")
     folder.mkdir(parents=True, exist_ok=True)
     hashes = {run: _record_hash(records, run) for run in from_runs}
     about = {"figure": name, "alt": alt, "scale": scale, "dataset": dataset}

@@ -18,11 +18,13 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from vidssl.core import one_of
+from vidssl.files import plain_name, read_json
 from vidssl.runs import provenance
 from vidssl.runs.cells import Question
 from vidssl.runs.figures import figure_files
@@ -33,6 +35,7 @@ from vidssl.runs.parameters import (
     declared_parameters,
     overlaid,
     parameters_for,
+    parameters_to_run,
     scale_file,
     text_of,
 )
@@ -41,6 +44,8 @@ from vidssl.runs.records import made_here
 
 RESULTS = ".results.json"  # in the folder of all runs: the jobs behind the last target
 CELLS = "cells.json"  # in a table's folder: what it asks, and of which runs
+EXTRACTS = {"flow": "vidssl.motion.extract", "prepare": "vidssl.data.prepare"}  # by command
+COMPUTING = {"training", "inference", "motion"}  # rooms of which a page that uses one takes a GPU
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,18 @@ class Job:
         """Hashes of the code behind it; only rules need them."""
         return self.hashes()
 
+    @property
+    def gpus(self) -> int:
+        """The cards that it works on where there are some: one for each of its processes."""
+        if not (self.log and COMPUTING & json.loads(self.code).keys()):
+            return 0
+        return json.loads(self.params).get("processes", 1)
+
+    @property
+    def once(self) -> str:
+        """A hash of all that it is made of, but for the files of the jobs before it."""
+        return sha256(_text([self.params, self.code, self.asked]).encode()).hexdigest()[:16]
+
     def file(self, name: str) -> str:
         """A file in the run's folder, relative to the runs' root."""
         return os.path.join(os.path.dirname(self.marker), name)
@@ -80,6 +97,7 @@ class Target:
     name: str
     make: Callable[[], Any]  # one job, or several
     origin: str  # the file that it stands in
+    apart: bool = False  # no part of "reproduce"
     _jobs: list[Job] = field(default_factory=list)
 
     @property
@@ -97,7 +115,9 @@ class Target:
 
 class Graph:
     """The jobs of one scale. ``config``, all of it optional, as `vidssl run` writes it: project,
-    scale, runs_root, jobs, overrides (see `Given`) and the folder that their paths start at."""
+    scale, runs_root, threads (of a job), gpus ("own": of this machine, "slurm": asked of it),
+    limits (options of `vidssl execute`), overrides (see `Given`) and the folder that their paths
+    start at."""
 
     def __init__(self, config: Mapping[str, Any], project: Path | None = None):
         told = Path(config["project"]) if "project" in config else None
@@ -110,13 +130,15 @@ class Graph:
         self.data_root = (home if self.root.is_relative_to(home) else self.root) / "data"
         stands = Path(config["folder"]) if "folder" in config else None
         self.given = Given(config.get("overrides", {}), folder=stands, project=self.project)
-        self.threads = max(1, (os.cpu_count() or 1) // int(config.get("jobs", 1)))
+        self.threads = config.get("threads", 1)
+        self.gpus, self.limits = config.get("gpus", ""), config.get("limits", "")
         self.sections = copy.deepcopy(scale_file(self.scale, self.project))  # read once for all
-        self.left_out = list(self.sections.get("without", []))  # targets that sums leave out
+        self.left_out = dict(self.sections.get("without", {}))  # by sums: target -> why
         self.jobs: dict[str, Job] = {}
         self.targets: dict[str, Target] = {}
         self.questions: dict[str, Callable[[], Question]] = {}  # of tables, by their names
         self.additions: list[tuple[str, Callable[[], Question]]] = []  # to the tables of others
+        self._usual: dict[str, dict[str, Any]] = {}  # parameters of a notebook that no job changes
         self._hashed: dict[tuple, str] = {}
         self._asked: dict[str, Job] = {}
 
@@ -128,20 +150,23 @@ class Graph:
 
     def parameter(self, notebook: str, name: str) -> Any:
         """What a parameter of ``notebook`` is at this scale where a job does not change it."""
-        declared = declared_parameters(notebook_path(notebook, self.project))
-        given = parameters_for(notebook, self.scale, self.given.of(notebook), self.project)
-        return {**declared, **given}[name]
+        if notebook not in self._usual:
+            declared = declared_parameters(notebook_path(notebook, self.project))
+            given = parameters_for(notebook, self.scale, self.given.of(notebook), self.project)
+            self._usual[notebook] = {**declared, **given}
+        return self._usual[notebook][name]
 
-    def target(self, make: Callable[[], Any]) -> Callable[[], Any]:
+    def target(self, make: Callable[[], Any], *, apart: bool = False) -> Callable[[], Any]:
         """Decorate a function that returns jobs: `vidssl run` can be asked for its name.
 
-        Its docstring is what the list of targets says of it. ValueError for a name that is taken.
+        Its docstring is what the list of targets says of it. ``apart``: no part of "reproduce".
+        ValueError for a name that is taken.
         """
         name, origin = make.__name__, inspect.unwrap(make).__globals__["__file__"]
         if name in self.targets:
             there = self.targets[name].origin
             raise ValueError(f"{origin}: target {name} stands in {there}, too: rename one")
-        self.targets[name] = Target(name, make, origin)
+        self.targets[name] = Target(name, make, origin, apart)
         return make
 
     def table(self, page: str) -> Callable[[Callable[[], Question]], Callable[[], Job]]:
@@ -235,8 +260,9 @@ class Graph:
         parameters: dict[str, Any],
     ) -> Job:
         path = notebook_path(notebook, self.project)
+        plain_name(name, "run")
         chosen = overlaid(parameters, self.given.of(path.stem))
-        given = parameters_for(path.stem, self.scale, chosen, self.project)
+        given = parameters_to_run(path.stem, self.scale, chosen, self.project)
         if self._shows_others(path, given):
             chosen["publish"] = given["publish"] = False
         made = self._embedded(path, given, data, priority)
@@ -272,16 +298,57 @@ class Graph:
         name = f"stills-{source}-{count}"
         return self._making(name, arguments, {}, "vidssl.data.stills", priority)
 
+    def extraction(
+        self, command: str, page: str, folder: str, shards: int, **options: str | int
+    ) -> Job:
+        """Add `vidssl flow` or `vidssl prepare` (``command``) over the videos that ``page`` reads.
+
+        Each shard is a job; the last one joins them: it looks at every file, and makes what lacks.
+        ``folder``: where the files go, with {root} for the folder of the videos. ``options`` are
+        the command's.
+        """
+        given = parameters_for(page, self.scale, self.given.of(page), self.project)
+        made = self._embedded(notebook_path(page, self.project), given, self.scale, 0)
+        root = self.path(os.path.dirname(made[0].marker)) if made else given.get("root", "")
+        folder = folder.format(root=root.rstrip("/"))
+        told = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        place = Path(os.path.abspath(self.project / folder))
+
+        def part(mark: str, after: Sequence[Job], *own: str) -> Job:
+            marker = place / f".made{mark}"
+            words = [command, root, folder, *told, *own]
+            words += ["--made", provenance.short(marker, self.project)]
+            name = f"{command}-{place.name}{mark.replace('.', '-')}"
+            return self._command(name, words, marker, told, EXTRACTS[command], after=after)
+
+        marks = {f".{i}of{shards}": f"--shard={i}/{shards}" for i in range(1, shards + 1)}
+        return part("", [part(mark, made, shard) for mark, shard in marks.items()])
+
     def _making(
         self, name: str, arguments: list[str], params: Mapping, module: str, priority: int
     ) -> Job:
         """The job that fills the folder ``name`` among the data."""
         root = provenance.short(self.data_root.parent, self.project)
+        words, marker = [*arguments, "--runs-root", root], self.data_root / name / ".made"
+        return self._command(f"data-{name}", words, marker, params, module, priority=priority)
+
+    def _command(
+        self,
+        name: str,
+        words: list[str],
+        marker: Path,
+        params: Any,
+        module: str,
+        *,
+        after: Sequence[Job] = (),
+        priority: int = 0,
+    ) -> Job:
+        """A job of another command than `vidssl execute`."""
         job = Job(
-            name=f"data-{name}",
-            arguments=shlex.join([*arguments, "--runs-root", root]),
-            inputs=(),
-            marker=os.path.relpath(self.data_root / name / ".made", self.root),
+            name=name,
+            arguments=shlex.join(words),
+            inputs=tuple(job.marker for job in after),
+            marker=os.path.relpath(marker, self.root),
             log=(),
             params=_text(params),
             hashes=functools.partial(self._hashes, module),
@@ -291,7 +358,24 @@ class Graph:
 
     def path(self, *parts: str) -> str:
         """A path under the runs' root as notebooks are given it: relative to the project."""
-        return provenance.short(Path(os.path.normpath(self.root.joinpath(*parts))), self.project)
+        path = os.path.normpath(os.path.join(self.root, *parts))
+        return path.removeprefix(f"{self.project}{os.sep}")
+
+    def resources(self, job: Job) -> dict[str, Any]:
+        """What Snakemake counts of a job: its GPUs, here or as Slurm is asked for them."""
+        if not self.gpus:
+            return {}
+        asked = {"gres": f"gpu:{job.gpus}"} if self.gpus == "slurm" and job.gpus else {}
+        return {"cards": job.gpus, **asked}
+
+    def options(self, job: Job) -> str:
+        """What `vidssl execute` is told beside a job's own arguments; nothing of it is a reason to
+        run again."""
+        if not job.log:
+            extracts = job.arguments.partition(" ")[0] in EXTRACTS
+            return f"--jobs {self.threads}" if extracts else ""
+        own = f" --gpus {job.gpus}" if self.gpus == "own" else ""
+        return f"--once {job.once} --cores {self.threads}{own} {self.limits}"
 
     def note_results(self, target: str) -> None:
         """Leave the jobs behind a target for `results`. ValueError where they do not fit."""
@@ -421,7 +505,7 @@ def load(
         own = [target for name, target in graph.targets.items() if name not in before]
         if len(own) > 1:
             _all_of(graph, path.stem, module.__doc__ or "", path.name, own)
-    every = list(graph.targets.values())
+    every = [target for target in graph.targets.values() if not target.apart]
     _all_of(graph, "reproduce", "All tables and figures.", "", every)
     for name in graph.left_out:
         one_of(f"{scale}.yaml, without", name, list(graph.targets))
@@ -441,7 +525,8 @@ def _all_of(graph: Graph, name: str, about: str, origin: str, targets: Sequence[
         return list(dict.fromkeys(job for target in kept for job in target.jobs))
 
     make.__doc__ = about.partition(".")[0] + "." if about else ""
-    graph.targets.setdefault(name, Target(name, make, origin))
+    apart = all(target.apart for target in targets)
+    graph.targets.setdefault(name, Target(name, make, origin, apart))
 
 
 def published(seed: int, usual: bool = True) -> dict[str, bool]:
@@ -457,11 +542,18 @@ def results(root: Path, project: Path) -> dict[str, list[str]]:
 
     Of the figures, those that the runs made; a promised one that did not come is told apart.
     """
+    try:
+        return _results(read_json(root / RESULTS, list), project)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{root / RESULTS}, or a run.json it names, is damaged: {error}") from None
+
+
+def _results(jobs: Iterable[Mapping[str, Any]], project: Path) -> dict[str, list[str]]:
     told: dict[str, list[str]] = {"executed notebooks": [], "figures": [], "figures not made": []}
-    for job in json.loads((root / RESULTS).read_text(encoding="utf-8")):
+    for job in jobs:
         told["executed notebooks"] += job["notebooks"]
         if job["figures"]:
-            run = json.loads((project / job["marker"]).read_text(encoding="utf-8"))
+            run = read_json(project / job["marker"])
             for figure, promised in job["figures"].items():
                 if os.path.basename(figure) in run["figures"]:
                     told["figures"].append(f"{figure}.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +131,20 @@ def _source_side(splits: Splits, params: Mapping[str, Any]) -> Splits:
         fewer = len(splits.train) - len(kept.train)
         splits = replace(kept, name=f"{splits.name} without {fewer} videos of named classes")
     return splits
+
+
+def share_caveats(params: Mapping[str, Any], splits: Splits) -> dict[str, Any]:
+    """Labelled shares that are less than one video of a class, which gets one all the same.
+
+    "shares_below_one_video": share -> in how many classes, "of" how many.
+    """
+    shares = [params.get("label_fraction", 0), params.get("fraction", 0)]
+    shares += params.get("fractions", [])
+    lists = params.get("label_list") or params.get("label_lists")
+    sizes = Counter(record.label for record in splits.train if record.label >= 0)
+    few = {share: sum(round(share * size) < 1 for size in sizes.values()) for share in shares}
+    told = {f"{share:g}": few[share] for share in few if share and few[share] and not lists}
+    return {"shares_below_one_video": {**told, "of": len(sizes)}} if told else {}
 
 
 def _told_absent(caveats: Mapping[str, Any]) -> str:

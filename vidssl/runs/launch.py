@@ -11,6 +11,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,11 +23,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from vidssl.files import read_json, write_atomic
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.execute import RunFailed, holder_of, is_held, locked, this_process
 from vidssl.runs.given import Given
 from vidssl.runs.graph import Graph, Job, load, results
 from vidssl.runs.inputs import missing_paths
+from vidssl.runs.machine import Machine, Share
 from vidssl.runs.notebooks import notebook_path
 from vidssl.runs.parameters import declared_parameters
 from vidssl.runs.provenance import short
@@ -44,7 +47,7 @@ def run_target(
     *,
     scale: str,
     given: Mapping[str, str],
-    jobs: int = 1,
+    machine: Machine | None = None,
     runs_root: str = "",
     dry_run: bool = False,
     unlock: bool = False,
@@ -52,33 +55,44 @@ def run_target(
     """Make a target with all that it needs; returns Snakemake's exit status.
 
     ``given``: texts of -p, as `Given` takes them; with some, and without a ``runs_root``, the runs
-    live in a folder of their own, see `variant_name`. ``unlock`` frees the folder that a killed
-    engine left locked, if nobody works in it. RunLocked where somebody does; RunFailed where the
-    engine was killed, KeyboardInterrupt where the user stopped it: the same call goes on.
+    live in a folder of their own, see `variant_name`. What a killed engine left locked is freed if
+    nobody works there; where that was on another machine, only with ``unlock``. RunLocked where
+    somebody does; RunFailed where the engine was killed, KeyboardInterrupt where the user stopped
+    it: the same call goes on.
     """
+    machine = machine or Machine()
+    if (machine.gpus_per_run or 1) > 1:
+        given = {**given, "processes": str(machine.gpus_per_run)}
     settings = Given(given, project=project).settings()
-    home = project / "papermill_runs"
-    apart = home / "variants" / variant_name(settings) if settings else home
-    root = Path(runs_root).resolve() if runs_root else apart
-    if set("{}") & set(str(root)):
-        raise ValueError(f"{root}: Snakemake takes braces in a path of runs for its own; rename it")
-    config = {"target": target, "scale": scale, "jobs": jobs, "overrides": dict(given)}
+    root = _root_of_runs(runs_root, settings, project)
+    config = {"target": target, "scale": scale, "overrides": dict(given)}
     config |= {"project": str(project), "folder": os.getcwd()}  # Snakemake works in `root`
     config |= {"runs_root": str(root), "dry_run": dry_run}
     graph = load(scale, config, project)
     jobs = graph.behind(target)  # refuses what is unknown, at once
-    config["settings"] = _settings_of_runs(root, scale, settings)
+    share = machine.share(project, jobs)
+    config |= {**share.config, "settings": _settings_of_runs(root, scale, settings)}
     if dry_run:
-        return _dry_run(target, project, root, config)
+        return _dry_run(_command(target, project, root, share), project, config)
     _refuse_missing_data(graph, target, jobs)
     with locked(root, LOCK) as lock:
-        _refuse_after_a_kill(root, project, unlock)
+        _go_on_after_a_kill(root, project, unlock, share)
         text = json.dumps({**config, "engine_of": this_process()})
-        (root / CONFIG).write_text(text, encoding="utf-8")
-        status = _engine(_command(target, project, root, root / CONFIG), root, project, lock)
+        write_atomic(root / CONFIG, text)
+        command = [*_command(target, project, root, share), str(root / CONFIG)]
+        status = _engine(command, root, project, lock, share)
         if status == 0:
             _tell(results(root, project))
     return status
+
+
+def _root_of_runs(asked: str, settings: Mapping[str, Any], project: Path) -> Path:
+    home = project / "papermill_runs"
+    apart = home / "variants" / variant_name(settings) if settings else home
+    root = Path(asked).resolve() if asked else apart
+    if set("{}") & set(str(root)):
+        raise ValueError(f"{root}: Snakemake takes braces in a path of runs for its own; rename it")
+    return root
 
 
 def _refuse_missing_data(graph: Graph, target: str, jobs: Sequence[Job]) -> None:
@@ -130,7 +144,7 @@ def _settings_of_runs(root: Path, scale: str, settings: dict[str, Any]) -> dict[
 def _config(root: Path) -> dict[str, Any]:
     """What the last engine in ``root`` was given."""
     path = root / CONFIG
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return read_json(path) if path.exists() else {}
 
 
 def _words(settings: Mapping[str, Any]) -> str:
@@ -138,22 +152,21 @@ def _words(settings: Mapping[str, Any]) -> str:
     return " ".join(words) or "no -p"
 
 
-def _command(target: str, project: Path, root: Path, config: Path) -> list[str]:
-    home = project / "papermill_runs"
-    words = [sys.executable, "-m", "snakemake", target]
-    words += ["--snakefile", home / "Snakefile", "--directory", root]
-    words += ["--workflow-profile", home / "profiles" / "local", "--configfile", config]
+def _command(target: str, project: Path, root: Path, share: Share) -> list[str]:
+    """Snakemake's command line; what follows it is the file of settings."""
+    snakefile = project / "papermill_runs" / "Snakefile"
+    words = [sys.executable, "-m", "snakemake", target, "--snakefile", snakefile]
+    words += ["--directory", root, *share.options, "--configfile"]
     return [str(word) for word in words]
 
 
-def _dry_run(target: str, project: Path, root: Path, config: Mapping[str, Any]) -> int:
-    """Say what would run; an engine that works in ``root`` is not disturbed."""
+def _dry_run(command: list[str], project: Path, config: Mapping[str, Any]) -> int:
+    """Say what would run; an engine that works in the folder is not disturbed."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "config.json")
         path.write_text(json.dumps(config), encoding="utf-8")
-        command = [*_command(target, project, root, path), "--dry-run"]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        engine = subprocess.Popen(command, cwd=project, **pipes)
+        engine = subprocess.Popen([*command, str(path), "--dry-run"], cwd=project, **pipes)
         _, pumps = _handed_on(engine)
         status = engine.wait()
         for pump in pumps:
@@ -161,24 +174,29 @@ def _dry_run(target: str, project: Path, root: Path, config: Mapping[str, Any]) 
         return status
 
 
-def _refuse_after_a_kill(root: Path, project: Path, unlock: bool) -> None:
-    """RunFailed where an engine was killed, until a person unlocks; never while its runs go on."""
+def _go_on_after_a_kill(root: Path, project: Path, unlock: bool, share: Share) -> None:
+    """Free what a killed engine left locked. RunFailed while its runs go on here, which nobody
+    could stop then, and where it may live on another machine.
+
+    On a cluster its runs may go on: whoever is asked for the same one waits for it.
+    """
     if not _locks(root):
         return
     name, left_by = short(root, project), _config(root).get("engine_of", "another process")
     at_work = [path.parent for path in root.glob("*/*/.lock") if is_held(path.parent)]
-    if at_work:
+    if at_work and not share.is_remote:
         runs = "; ".join(f"{short(folder, root)} by {holder_of(folder)}" for folder in at_work)
         raise RunFailed(
             f"{name}: locked by a `vidssl run` that was killed ({left_by}), and runs that it "
-            f"started go on: {runs}. Wait for them, or end them (kill and the process's number), "
-            "then free the folder by the same command with --unlock"
+            f"started go on: {runs}. Wait for them, or end them (kill and the process's number); "
+            "then the same command goes on"
         )
-    if not unlock:
+    if not unlock and not left_by.endswith(f" on {socket.gethostname()}"):
         raise RunFailed(
-            f"{name}: locked by a `vidssl run` that was killed ({left_by}). Nobody works there "
-            "now: the same command with --unlock frees it and goes on"
+            f"{name}: locked by a `vidssl run` elsewhere ({left_by}). If it was killed, the same "
+            "command with --unlock goes on"
         )
+    print(f"vidssl: goes on where a `vidssl run` was killed ({left_by})", file=sys.stderr)
     _unlock(root)
 
 
@@ -191,12 +209,13 @@ def _unlock(root: Path) -> None:
         path.unlink()
 
 
-def _engine(command: list[str], root: Path, project: Path, lock: TextIO) -> int:
+def _engine(command: list[str], root: Path, project: Path, lock: TextIO, share: Share) -> int:
     """Run Snakemake to its end. However it ends, nothing that it started is left at work."""
     with _interrupted_by(signal.SIGTERM, signal.SIGHUP):
         engine = subprocess.Popen(
             command,
             cwd=project,
+            env={**os.environ, **share.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -214,7 +233,8 @@ def _engine(command: list[str], root: Path, project: Path, lock: TextIO) -> int:
         if status < 0:
             _end(engine, root)
             killed = signal.Signals(-status).name
-            raise RunFailed(f"the engine was killed ({killed}) and its runs were ended; {KEPT}")
+            runs = "go on in the cluster" if share.is_remote else "were ended"
+            raise RunFailed(f"the engine was killed ({killed}) and its runs {runs}; {KEPT}")
         for pump in pumps:
             pump.join()
     return status

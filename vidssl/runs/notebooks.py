@@ -54,7 +54,7 @@ def notebook_path(notebook: str, project: Path | None = None) -> Path:
     project = project or find_project()
     stem = Path(notebook).stem if str(notebook).endswith((".py", ".ipynb")) else str(notebook)
     path = project / "notebooks" / f"{stem}.py"
-    if not path.is_file() or "-Copy" in stem:
+    if not path.is_file() or "-Copy" in stem or path.name != f"{stem}.py":  # such as ../x
         one_of("notebook", stem, notebook_names(project))
     return path
 

@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ from vidssl.runs.notebooks import notebook_cells, notebook_names, notebook_path
 from vidssl.runs.provenance import find_project
 
 PLAIN_TYPES = (bool, int, float, str, list, dict, type(None))
+MOST_VALUES, DEEPEST = 100_000, 100  # in a file of parameters: in all, and in each other
 INJECTED = "# Parameters"  # how the cell that papermill adds begins
 OTHER_SECTIONS = ("common", "data", "targets", "without")
+PAPER_SCALES = "paper"  # how the names of the scales with the papers' own data and lengths begin
 ENTRIES = {  # dictionaries whose entries are known, each with a value of its kind
     "dataset_options": {  # of `vidssl.data.open_dataset`
         "annotations": "",
@@ -53,9 +56,22 @@ ENTRIES = {  # dictionaries whose entries are known, each with a value of its ki
 }
 ENTRIES |= {f"{kind}_augmentation": ENTRIES["augmentation"] for kind in ("view", "weak", "strong")}
 
+AT_LEAST_ONE = (  # numbers of things: with none of them a run ends in an error, perhaps after hours
+    *("accumulate", "batch_images", "batch_size", "batch_videos", "clips", "clips_per_video"),
+    *("clusters", "dense_step", "flow_side", "frames", "global_stride", "k"),
+    *("local_stride", "locals_count", "num_clusters", "probe_clips", "processes"),
+    *("retrieval_clips", "short_side", "size", "test_clips", "train_clips", "tuning_frames"),
+    "window_step",
+)
+LEAST = {**dict.fromkeys(AT_LEAST_ONE, 1), "frame_stride": 0}  # 0: over the whole video
+
 
 class ParameterError(PlainError, ValueError):
     """A parameter that a notebook does not have, or a value of the wrong kind."""
+
+
+class NoSchedule(ParameterError):
+    """A paper's scale that does not say how long a page trains."""
 
 
 def declared_parameters(path: str | Path) -> dict[str, Any]:
@@ -104,6 +120,8 @@ def check_parameters(
         if isinstance(value, str):
             _require_utf8(value, f"{where}: parameter {name}")
         value = _checked_value(name, value, default, where)
+        if type(value) is int and value < (least := LEAST.get(name, value)):
+            raise ParameterError(f"{where}: parameter {name} must be at least {least}, got {value}")
         if name in ENTRIES and isinstance(value, dict):
             value = check_entries(name, value, where)
         checked[name] = value
@@ -273,7 +291,7 @@ def scale_file(scale: str, project: Path | None = None) -> dict[str, dict[str, A
     """The sections of ``papermill_runs/<scale>.yaml``, each name in them checked."""
     project = project or find_project()
     path = project / "papermill_runs" / f"{scale}.yaml"
-    if not path.is_file():
+    if not path.is_file() or path.name != f"{scale}.yaml":  # such as ../x
         one_of("scale", scale, scale_names(project))
     return _read_scale_file(path, project)
 
@@ -295,10 +313,28 @@ def read_yaml(text: str) -> Any:
     """What YAML ``text`` says; ValueError, one line, where it is none."""
     import yaml
 
+    depths = accumulate((letter in "[{") - (letter in "]}") for letter in text)
+    if max(depths, default=0) > DEEPEST:  # which would take minutes to read
+        raise ValueError(f"more than {DEEPEST} brackets in each other")
     try:
-        return yaml.load(text, _yaml_loader())
-    except yaml.YAMLError as error:
+        found = yaml.load(text, _yaml_loader())
+    except (yaml.YAMLError, ValueError) as error:  # a date that cannot be is a ValueError
         raise ValueError(" ".join(str(error).split())) from None
+    except RecursionError:
+        raise ValueError("lists too deep in each other") from None
+    _refuse_endless(found)
+    return found
+
+
+def _refuse_endless(value: Any) -> None:
+    """ValueError where aliases make more of a text than anybody wrote, or hold themselves."""
+    waiting, seen = [value], 0
+    while waiting:
+        part, seen = waiting.pop(), seen + 1
+        if seen > MOST_VALUES:
+            raise ValueError(f"more than {MOST_VALUES} values, by aliases that hold each other")
+        if isinstance(part, (dict, list)):
+            waiting += part.values() if isinstance(part, dict) else part
 
 
 def read_value(name: str, text: str, default: Any, where: str) -> Any:
@@ -320,7 +356,7 @@ def read_value(name: str, text: str, default: Any, where: str) -> Any:
 def _structured(text: str) -> Any:
     try:
         return json.loads(text)  # as `text_of` writes it: YAML refuses some characters of a text
-    except ValueError:
+    except (ValueError, RecursionError):
         return read_yaml(text)
 
 
@@ -343,17 +379,26 @@ def _read_scale_file(path: Path, project: Path) -> dict[str, dict[str, Any]]:
         sections = read_yaml(path.read_text(encoding="utf-8")) or {} if path.exists() else {}
     except ValueError as error:
         raise ParameterError(f"{path}: not YAML: {error}") from None
+    _require_names(sections, f"{path}")
+    sections = {section: values or {} for section, values in sections.items()}
+    for section, values in [*sections.items(), *(sections.get("targets") or {}).items()]:
+        _require_names(values, f"{path}, {section}")
     known = {
         name: declared_parameters(notebook_path(name, project)) for name in notebook_names(project)
     }
     for section, values in sections.items():
         if section in known:
-            check_parameters(values or {}, known[section], f"{path}, section {section}")
+            check_parameters(values, known[section], f"{path}, section {section}")
         elif section not in OTHER_SECTIONS:
             hint = did_you_mean(section, [*known, *OTHER_SECTIONS])
             raise ParameterError(f"{path}: unknown section {section!r}{hint}")
-    require_declared(sections.get("common") or {}, known.values(), f"{path}, section common")
-    return {section: values or {} for section, values in sections.items()}
+    require_declared(sections.get("common", {}), known.values(), f"{path}, section common")
+    return sections
+
+
+def _require_names(values: Any, where: str) -> None:
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise ParameterError(f"{where}: must be lines of NAME: VALUE, got {str(values)[:80]!r}")
 
 
 def parameters_for(
@@ -373,6 +418,27 @@ def parameters_for(
     common = {k: v for k, v in sections.get("common", {}).items() if takes(declared, k)}
     given = overlaid(overlaid(common, sections.get(path.stem, {})), overrides or {})
     return _resolved(check_parameters({**given, "scale": scale}, declared, path.stem), declared)
+
+
+def parameters_to_run(
+    notebook: str,
+    scale: str,
+    overrides: Mapping[str, Any] | None = None,
+    project: Path | None = None,
+) -> dict[str, Any]:
+    """`parameters_for` a run. NoSchedule where a paper's scale does not say how long the page
+    trains: full-size networks would train by the mini scale's schedule."""
+    given = parameters_for(notebook, scale, overrides, project)
+    trains = "epochs" in declared_parameters(notebook_path(notebook, project))
+    if trains and scale.startswith(PAPER_SCALES) and not {"epochs", "steps"} & given.keys():
+        others = [name for name in scale_names(project) if name.startswith(PAPER_SCALES)]
+        able = [name for name in others if "epochs" in parameters_for(notebook, name, {}, project)]
+        raise NoSchedule(
+            f"{notebook}: papermill_runs/{scale}.yaml does not say how long it trains: "
+            f"{'use scale ' + ' or '.join(able) + ', ' if able else ''}give -p epochs, or add a "
+            "section for it"
+        )
+    return given
 
 
 def usual_settings(

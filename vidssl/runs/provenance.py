@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 import tokenize
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from itertools import pairwise
@@ -97,12 +97,21 @@ def imported_names(source: str) -> tuple[str, ...]:
     the last part is a module is for the caller to look up.
     """
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in _statements(ast.parse(source)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             found += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
     return tuple(name for name in dict.fromkeys(found) if name.split(".")[0] == "vidssl")
+
+
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """All statements below ``node``. Expressions hold none, and are most of a tree."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for part in getattr(node, field, ()):
+            if isinstance(part, ast.stmt):
+                yield part
+            yield from _statements(part)
 
 
 def module_file(name: str, package: Path = PACKAGE) -> Path | None:
@@ -125,10 +134,12 @@ def code_hashes(
     """
     without = {*without, *TELLS_ONLY}
     waiting = list(imported_names(source) if isinstance(source, str) else source)
+    seen: set[str] = set()
     texts: dict[str, str] = {}
     for name in waiting:
-        path = None if name in texts or _room(name) in without else module_file(name, package)
-        if path:
+        is_new = name not in seen and _room(name) not in without
+        seen.add(name)
+        if is_new and (path := module_file(name, package)):
             texts[name] = path.read_text(encoding="utf-8")
             waiting += imported_names(texts[name])
     digests: dict[str, Any] = {}
@@ -171,6 +182,16 @@ def device_name() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{platform.machine()}, {os.cpu_count()} cores"
+
+
+def cpu_name() -> str:
+    """The processor as it calls itself; the machine's kind where nobody says."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:  # no Linux
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
+    return names[0] if names else platform.machine()
 
 
 def short(path: Path, project: Path) -> str:

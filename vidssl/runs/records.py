@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidssl.core import PlainError
+from vidssl.files import plain_name, read_json
 from vidssl.progress import in_notebook, quiet_interrupts, warnings_as_lines
 from vidssl.runs import provenance
 from vidssl.runs.earlier import Need, Page, find_inputs, locate_all, start_needs
@@ -26,6 +27,7 @@ from vidssl.runs.inputs import (
     make_videos,
     open_flow,
     open_inputs,
+    share_caveats,
 )
 from vidssl.runs.notebooks import notebook_code, notebook_path
 from vidssl.runs.parameters import (
@@ -100,12 +102,12 @@ class Run:
     def open_dataset(self, labelled: bool = False, whole: bool = True) -> Splits:
         """The data set that this run's parameters name, see `inputs.open_inputs`.
 
-        What `Splits.caveats` says of it is printed and goes into the run's record. On videos of
-        one's own the sizes that nobody gave are fitted to them, in ``params`` and in the notebook's
-        variables: see `vidssl.runs.fitting`.
+        What `Splits.caveats` and `share_caveats` say is printed and goes into the record. On videos
+        of one's own the sizes that nobody gave are fitted to them, in ``params`` and in the
+        notebook's variables: see `vidssl.runs.fitting`.
         """
         splits = open_inputs(self.params, labelled, whole)
-        self.caveats = splits.caveats
+        self.caveats = splits.caveats | share_caveats(self.params, splits)
         if self.caveats:
             print(f"{splits.name}: {json.dumps(self.caveats)}")
         fitted = fit_to_data(self.params, splits, self.given)
@@ -145,7 +147,7 @@ class Run:
         `vidssl.protocol.train`. ``part`` names one of several trainings of this run."""
         from vidssl.visualize.widgets import progress_report
 
-        folder = self.checkpoint_folder
+        folder, part = self.checkpoint_folder, part and plain_name(part, "part")
         named = {"part": part} if part else {}
         return {
             "folder": folder / part if folder and part else folder,
@@ -460,12 +462,14 @@ def read_whole(path: Path) -> dict[str, Any]:
     record = read_record(path)
     name = record["run"].removeprefix(f"{record['scale']}-")
     told = path.parents[1] / record["scale"] / name / "run.json"
-    if not record.get("only_in_run_json") or not told.exists():
+    left_out = record.get("only_in_run_json")
+    if not left_out or {"..", "/"} & {*told.parts[-4:-1]} or not told.exists():
         return record
-    full = json.loads(told.read_text(encoding="utf-8"))
+    full = read_json(told)
     if any(full.get(key) != record[key] for key in ("run", "seconds", "commit")):
         return record
-    long = {key: full["metrics"][key] for key in record["only_in_run_json"]}
+    metrics = full.get("metrics")
+    long = {k: metrics[k] for k in record["only_in_run_json"] if k in metrics} if metrics else {}
     return {**record, "metrics": {**record["metrics"], **long}}
 
 
@@ -502,7 +506,7 @@ def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
     """Top-1 accuracies of the runs of the same name in several folders of all runs, each a fold.
 
     Every fold has its own test videos (`test_groups`), which count once each. ValueError for folds
-    that hold out the same groups, FileNotFoundError for one without records.
+    that hold out a group in common, FileNotFoundError for one without records.
     """
     found: dict[tuple[str, str], list[tuple[int, int]]] = {}
     held_out: dict[tuple[str, str], Path] = {}
@@ -511,13 +515,13 @@ def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
             videos = record["metrics"].get("test_videos")
             if videos is None:
                 continue
-            groups = json.dumps(_test_groups(record["parameters"]))
-            other = held_out.setdefault((record["run"], groups), root)
-            if other != root:
-                raise ValueError(
-                    f"{other} and {root} hold out the same test_groups {groups} in "
-                    f"{record['run']}: they are no two folds"
-                )
+            for group in map(str, _test_groups(record["parameters"]) or ["drawn"]):
+                other = held_out.setdefault((record["run"], group), root)
+                if other != root:
+                    raise ValueError(
+                        f"{other} and {root} both hold out the test group {group!r} in "
+                        f"{record['run']}: they are no two folds"
+                    )
             for metric, value in record["metrics"].items():
                 if metric.endswith("top1_accuracy") and value is not None:
                     counted = (round(value * videos), videos)

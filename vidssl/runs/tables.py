@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidssl.core import counted, did_you_mean, one_of
+from vidssl.evaluation.classification import unfitted
 from vidssl.evaluation.statistics import (
     Comparison,
     Difference,
@@ -28,7 +29,7 @@ from vidssl.evaluation.statistics import (
     spread_of,
 )
 from vidssl.progress import in_words
-from vidssl.runs.cells import YARDSTICKS, Cell, Claim, Question, question_of
+from vidssl.runs.cells import YARDSTICKS, Cell, Claim, Question, read_question
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.parameters import PlainError, read_yaml
 from vidssl.runs.provenance import find_project
@@ -91,7 +92,7 @@ def _asked(run: Run) -> Question:
     if not told:
         root = {"runs_root": str(run.runs_root)} if run.runs_root else {}
         return load(run.scale, root, run.project).question(table)
-    question = question_of(Path(told).read_text(encoding="utf-8"))
+    question = read_question(Path(told))
     one_of(f"{told}: table", table, [question.name])
     return question
 
@@ -149,6 +150,7 @@ class Results:
         runs, spent = counted(len(self.sources), "run"), in_words(self.minutes * 60)
         told = f"{self.question.name}: {self.question.about}\n{runs}, {spent} in all"
         told += f"\nnot run: {_some(self.not_run)}" if self.not_run else ""
+        told += f"\n{self.unfitted}" if self.unfitted else ""
         return told + "".join(f"\n{line}" for line in self.lacking)
 
     @property
@@ -162,6 +164,15 @@ class Results:
                 told = f"{cell.row}, {cell.column}: its records have no {names[0]!r}"
                 lacking.append(told + did_you_mean(names[0], sorted(held)))
         return lacking
+
+    @property
+    def unfitted(self) -> str:
+        """Which rows do not fit, judged in the column where they know least; "" where all do."""
+        low: dict[str, float] = {}
+        for row in self.rows:
+            if row["metric"] == "train_accuracy":
+                low[row["row"]] = min(row["mean"], low.get(row["row"], 1.0))
+        return unfitted(low)
 
     @property
     def sources(self) -> dict[str, Mapping[str, Any]]:
@@ -313,7 +324,8 @@ class Results:
     def figure(self) -> Figure:
         """The table drawn, as its question says."""
         about, shown = self.question, self.question.shown
-        own = [r for r in self.rows if self._is_own(r) and r["metric"] not in NOT_DRAWN]
+        left_out = set(NOT_DRAWN) - set(about.panels)
+        own = [r for r in self.rows if self._is_own(r) and r["metric"] not in left_out]
         own = [row for row in own if not shown or row["row"] in shown]
         if about.draw == "beside printed":
             quoted = [row for row in self.rows if row["paper"] is not None]
@@ -321,8 +333,9 @@ class Results:
         if about.draw == "methods":
             return accuracy_by_method(own)
         look: dict[str, Any] = {"setting": about.setting, "metric": about.measured}
-        if about.note:
-            look["note"] = f"{self.dataset} · {self.scale} · {about.note}"
+        if about.note or self.unfitted:
+            told = " · ".join(filter(None, (self.dataset, self.scale, about.note)))
+            look["note"] = "\n".join(filter(None, (told, self.unfitted)))
         wide = about.panels or len({row["column"] for row in own}) > 8
         look["width"] = PAGE_WIDTH if wide else COLUMN_WIDTH
         if about.panels:

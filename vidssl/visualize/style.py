@@ -7,6 +7,7 @@ import io
 import sys
 from contextlib import contextmanager
 from html import escape
+from textwrap import fill
 from threading import RLock
 
 import matplotlib
@@ -91,8 +92,11 @@ def method_name(row: str) -> str:
 
 
 def add_note(figure: Figure, note: str) -> None:
-    """A grey line at the bottom right, for the scale and the data set of the numbers."""
+    """A grey line at the bottom right, for the scale and the data set of the numbers; as many lines
+    as the figure's width asks for."""
     if note:
+        letters = int(17 * figure.get_figwidth())
+        note = "\n".join(fill(line, letters) for line in note.splitlines())
         figure.supxlabel(note, x=0.995, ha="right", fontsize=7, color=FAINT)
 
 

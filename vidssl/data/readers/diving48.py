@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vidssl.core import VideoRecord, one_of
-from vidssl.data.readers.text import Entry, json_items, labels_of, records_of, require_folder
+from vidssl.data.readers.text import Entry, below, json_items, labels_of, records_of, require_folder
 from vidssl.data.splits import Source, Splits, listed_splits
 
 SUBSETS = ("train", "test")
@@ -67,7 +67,7 @@ def _dives(
                 f"{file}, line {line}: label {number!r} is no number in 0..{num_classes - 1}, the "
                 "classes of Diving48_vocab.json"
             )
-        yield file, line, str(item["vid_name"]), number
+        yield file, line, below(str(item["vid_name"]), f"{file}, line {line}"), number
 
 
 def _class_names(file: Path) -> list[str]:

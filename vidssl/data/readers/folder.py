@@ -71,9 +71,12 @@ def _files_below(
     first folder ("" for the root). Hidden files and folders are passed over."""
     if not root.is_dir():
         raise FileNotFoundError(f"root={str(root)!r} is not a folder; give the data set's folder")
-    files, others = [], defaultdict(Counter)
+    files, others, above = [], defaultdict(Counter), {str(root): {_identity(root)}}
     for folder, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not _is_hidden(name)]
+        inside = {name: _identity(os.path.join(folder, name)) for name in subfolders}
+        come_by = above.pop(folder)  # a link to a folder above it would be walked for ever
+        subfolders[:] = [n for n in subfolders if not _is_hidden(n) and inside[n] not in come_by]
+        above |= {os.path.join(folder, n): come_by | {inside[n]} for n in subfolders}
         below = Path(folder).relative_to(root)
         first = below.parts[0] if below.parts else ""
         for name in (name for name in names if not _is_hidden(name)):
@@ -83,6 +86,11 @@ def _files_below(
             else:
                 others[first][ending or "without ending"] += 1
     return sorted(files), others
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    about = os.stat(folder)
+    return about.st_dev, about.st_ino
 
 
 def _is_hidden(name: str) -> bool:
@@ -192,7 +200,7 @@ def open_folder(source: Source) -> Splits:
     train = [record for record in records if record.group not in held_out]
     test = [record for record in records if record.group in held_out]
     splits = Splits(train, test, sorted({record.class_name for record in records}))
-    require_classes(splits)
+    require_classes(splits, untested=splits.class_names if groups else ())
     return splits
 
 

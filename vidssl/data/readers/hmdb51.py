@@ -53,7 +53,7 @@ def _class_entries(
         match = re.fullmatch(r"(.+?)\s+([012])", text)
         if match is None:
             raise ValueError(f"{list_file}, line {line}: {text!r} is not '<file> <0, 1, 2>'")
-        file = listed_path(match[1])
+        file = listed_path(match[1], f"{list_file}, line {line}")
         source = file.stem.split(f"_{name}_")[0]
         video_id = f"{name}/{file.stem}"
         record = VideoRecord(str(root / name / file), label, video_id, source, name)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vidssl.core import VideoRecord, did_you_mean
-from vidssl.data.readers.text import Entry, csv_rows, records_of, require_folder
+from vidssl.data.readers.text import Entry, below, csv_rows, records_of, require_folder
 from vidssl.data.splits import Source, Splits, listed_splits
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end")
@@ -56,6 +56,7 @@ def _entries(
         if name not in labels:
             hint = did_you_mean(name, names)
             raise ValueError(f"{file}, line {line}: label {name!r}{hint}")
+        below(f"{name}/{stem}", f"{file}, line {line}")
         path = f"{folders[name]}{stem}.mp4"
         yield Entry(file, line, VideoRecord(path, labels[name], stem, youtube_id, name))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from vidssl.core import VideoRecord, did_you_mean, one_of
 from vidssl.data.readers.text import (
     Entry,
+    below,
     json_items,
     json_object,
     labels_of,
@@ -63,7 +64,8 @@ def _templates(annotations: str | Path, name: str) -> Iterator[tuple[Path, int, 
     """(file, line, id, template without brackets) of each video of a list."""
     file = _named(annotations, name)
     for line, item in json_items(file, ("id", "template")):
-        yield file, line, str(item["id"]), str(item["template"]).replace("[", "").replace("]", "")
+        template = str(item["template"]).replace("[", "").replace("]", "")
+        yield file, line, below(str(item["id"]), f"{file}, line {line}"), template
 
 
 def _named(annotations: str | Path, name: str) -> Path:

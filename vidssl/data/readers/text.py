@@ -149,6 +149,8 @@ def json_items(file: Path, keys: tuple[str, ...] = ()) -> Iterator[tuple[int, An
             raise ValueError(
                 f"{file}, line {error.lineno}: {error.msg}; is the file cut off there?"
             ) from None
+        except RecursionError:
+            raise ValueError(f"{file}, line {line}: brackets too deep in each other") from None
         lacking = [key for key in keys if not isinstance(item, dict) or key not in item]
         if lacking:
             raise ValueError(f"{file}, line {line}: {lacking[0]!r} is missing in {item!r}")
@@ -162,6 +164,8 @@ def json_object(file: Path) -> dict[str, Any]:
         found = json.loads(text_of(file))
     except json.JSONDecodeError as error:
         raise ValueError(f"{file}, line {error.lineno}: {error.msg}") from None
+    except RecursionError:
+        raise ValueError(f"{file}: brackets too deep in each other") from None
     if not isinstance(found, dict):
         raise ValueError(f"{file}: is no JSON object")
     return found
@@ -190,15 +194,24 @@ def text_of(file: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def listed_path(text: str) -> Path:
+def listed_path(text: str, place: str) -> Path:
     r"""A path as lists write it: perhaps in quotes, perhaps with Windows' \ between folders.
 
-    >>> listed_path('"a b\\c.avi"').as_posix()
+    >>> listed_path('"a b\\c.avi"', "list.txt, line 1").as_posix()
     'a b/c.avi'
     """
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1].strip()
-    return Path(text.replace("\\", "/"))
+    return Path(below(text.replace("\\", "/"), place))
+
+
+def below(name: str, place: str) -> str:
+    """``name``, if it leads to a file below the data set's folder; else ValueError that names the
+    ``place`` in the list."""
+    drive = name[1:2] == ":" and name[0].isalpha()
+    if drive or name[:1] in ("", "/") or "\0" in name or ".." in name.split("/"):
+        raise ValueError(f"{place}: {name!r} does not lie below the data set's folder; correct it")
+    return name
 
 
 def require_file(file: Path) -> None:

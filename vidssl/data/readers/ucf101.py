@@ -87,7 +87,7 @@ def _parsed(list_file: Path) -> list[_Line]:
     found = []
     for line, text in lines_of(list_file):
         named, number = re.fullmatch(r"(.*?)(?:\s+(\d+))?", text).groups()
-        path = listed_path(named)
+        path = listed_path(named, f"{list_file}, line {line}")
         recording = re.fullmatch(r"v_.+_(g\d+)_c\d+", path.stem)
         if len(path.parts) != 2 or recording is None:
             raise ValueError(

@@ -31,7 +31,7 @@ def _entry(list_file: Path, line: int, text: str, root: str | Path, suffix: str)
     match = re.fullmatch(r"(.+?)(?:\s+\d+)?\s+(-?\d+)", text)
     if match is None or int(match[2]) < -1:
         raise ValueError(f"{list_file}, line {line}: {text!r} is not '<path> <frames> <label>'")
-    file = listed_path(match[1])
+    file = listed_path(match[1], f"{list_file}, line {line}")
     if file.suffix.lower() not in VIDEO_SUFFIXES:
         file = file.with_name(file.name + suffix)
     video_id = file.with_suffix("").as_posix()

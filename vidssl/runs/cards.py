@@ -1,0 +1,101 @@
+"""The GPUs of this machine, shared among runs: no card is given to two at once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from vidssl.core import counted
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"  # a list of numbers or names, as CUDA reads it
+DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # without one of them torch need not be asked
+LOADERS = 16  # processes that read for one training, at most
+
+
+def visible_cards() -> list[str]:
+    """The GPUs that torch sees, as `VISIBLE` names them; none where there is no driver."""
+    if not any(os.path.exists(driver) for driver in DRIVERS):
+        return []
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    named = os.environ.get(VISIBLE, "").split(",")
+    return named[:count] if len(named) >= count and named[0] else [str(i) for i in range(count)]
+
+
+def chosen_cards(asked: int | None) -> list[str]:
+    """The first ``asked`` GPUs of this machine, all of them for None. ValueError for too many."""
+    there = visible_cards()
+    if asked is not None and not 0 <= asked <= len(there):
+        raise ValueError(f"gpus={asked}, but torch sees {counted(len(there), 'GPU')} here")
+    return there[:asked]
+
+
+@contextmanager
+def own_cards(count: int) -> Iterator[list[str]]:
+    """Let this process and what it starts see ``count`` GPUs that no other run holds; with 0, none.
+
+    Chosen among those that `VISIBLE` names, or all. Waits while too few are free. The locks belong
+    to this machine and user, so that several engines share its cards, too; they go with the
+    process.
+    """
+    before = os.environ.get(VISIBLE)
+    names = before.split(",") if before else visible_cards() if count else []
+    if count > len(names):
+        raise ValueError(f"gpus={count}, but this run may use {counted(len(names), 'GPU')}")
+    with ExitStack() as held:
+        mine = _taken(names, count, held) if count else []
+        os.environ[VISIBLE] = ",".join(mine)
+        try:
+            yield mine
+        finally:
+            os.environ.pop(VISIBLE)
+            os.environ |= {VISIBLE: before} if before is not None else {}
+
+
+def _taken(names: Sequence[str], count: int, held: ExitStack) -> list[str]:
+    """``count`` of the cards, locked as long as ``held``; who came first is served first."""
+    folder = Path(tempfile.gettempdir(), f"vidssl-cards-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    told = False
+    with _locked(folder / "queue", fcntl.LOCK_EX):
+        while True:
+            with ExitStack() as tried:
+                mine: list[str] = []
+                for name in names:
+                    with suppress(BlockingIOError):
+                        tried.enter_context(_locked(folder / name.replace("/", "_")))
+                        mine.append(name)
+                    if len(mine) == count:
+                        held.enter_context(tried.pop_all())
+                        return mine
+            if not told:
+                print(
+                    f"waits until {counted(count, 'GPU')} of {','.join(names)} are free", flush=True
+                )
+            told = True
+            time.sleep(0.5)
+
+
+@contextmanager
+def _locked(path: Path, how: int = fcntl.LOCK_EX | fcntl.LOCK_NB) -> Iterator[None]:
+    with open(path, "w", encoding="utf-8") as file:
+        fcntl.flock(file, how)
+        yield
+
+
+def loader_workers(cores: int | None, processes: int) -> int:
+    """Processes that read for each of ``processes`` that train on GPUs, of a share of ``cores``."""
+    return max(1, min(LOADERS, (cores or cores_here()) // processes))
+
+
+def cores_here() -> int:
+    """The processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # fewer than there are, where a batch system says so
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

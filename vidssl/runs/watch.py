@@ -1,0 +1,101 @@
+"""A watch over a notebook at work: one that does not get on is stopped, and said to be."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+IDLE = 0.02  # of a core: what an idle kernel and its pollers stay below
+PATIENCE = 30.0  # seconds for an interrupted kernel to say where it was
+LOOKS = 20  # in the time after which a run is stopped
+
+
+class Watch:
+    """Signs of life of the processes below this one: what they print and write, and their work.
+
+    ``stopped``: whether they showed none for ``minutes`` and were interrupted.
+    """
+
+    def __init__(self, folder: Path, minutes: float):
+        self.folder, self.seconds = folder, 60 * minutes
+        self.stopped = False
+        self._heard = threading.Event()
+        self._over = threading.Event()
+
+    def hear(self) -> None:
+        """Something was printed."""
+        self._heard.set()
+
+    def _look(self) -> None:
+        pause = min(30.0, self.seconds / LOOKS)
+        last, seen, worked = time.monotonic(), self._written(), _work()
+        while not self._over.wait(pause):
+            written, work = self._written(), _work()
+            if self._heard.is_set() or written != seen or work - worked > IDLE * pause:
+                last = time.monotonic()
+            elif time.monotonic() - last >= self.seconds:
+                self._stop()
+                return
+            self._heard.clear()
+            seen, worked = written, work
+
+    def _written(self) -> float:
+        """When a file of the run was last written."""
+        times = [0.0]
+        for path in self.folder.rglob("*"):
+            with suppress(OSError):  # it was there a moment ago
+                times.append(path.stat().st_mtime)
+        return max(times)
+
+    def _stop(self) -> None:
+        """Interrupt the kernel, so that its notebook shows where it was; kill it if that fails."""
+        self.stopped = True
+        kernels = _children()
+        _send(kernels, signal.SIGINT)
+        if not self._over.wait(PATIENCE):
+            _send(kernels, signal.SIGKILL)
+
+
+def _children(below: bool = False) -> list:
+    import psutil
+
+    return psutil.Process().children(recursive=below)
+
+
+def _work() -> float:
+    """Seconds of a processor that the living processes below this one took so far."""
+    import psutil
+
+    total = 0.0
+    for process in _children(below=True):
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+def _send(processes: list, number: int) -> None:
+    import psutil
+
+    for process in processes:
+        with suppress(psutil.Error):
+            process.send_signal(number)
+
+
+@contextmanager
+def watching(folder: Path, minutes: float) -> Iterator[Watch]:
+    """A `Watch` for the time of a run; with 0 minutes, one that never stops it."""
+    watch = Watch(folder, minutes)
+    thread = threading.Thread(target=watch._look, daemon=True)
+    if minutes:
+        thread.start()
+    try:
+        yield watch
+    finally:
+        watch._over.set()
+        if minutes:
+            thread.join()
