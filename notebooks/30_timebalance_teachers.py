@@ -354,7 +354,8 @@ figure
 # %%
 from itertools import pairwise
 
-kept = ("top1_accuracy", "train_accuracy", "per_class")
+groups = [f"{group}_accuracy" for group in judged[percent].groups]
+kept = ("top1_accuracy", "train_accuracy", "per_class", *groups)
 metrics = {
     name: value
     for percent, each in judged.items()

@@ -28,9 +28,10 @@ pretrained = ""  # backbone.pt of any method; empty: random weights
 backbone = "r3d_10_dilated"
 width = 0.125
 frames = 8
-frame_stride = 7
+frame_stride = 7  # frames; 0: the clip is spread over the whole video
 size = 32  # px
 short_side = 40  # px
+whole_frame = False  # True: frames squeezed to squares, so that crops keep the sides
 clips_per_video = 2  # whose features are averaged
 neighbours = 20  # k of k-NN
 layer = "conv3"  # whose maps are measured; it has 8 x 8 places here
@@ -126,9 +127,7 @@ readable = set(batch.get("video_id", ()))
 looked_at = [record for record in looked_at if record.video_id in readable]
 
 # %%
-from vidssl.data import TestTransform, synthetic, uniform_clips
-
-plain = TestTransform(size=size, short_side=short_side)
+from vidssl.data import synthetic, uniform_clips
 
 
 def moving(record):
@@ -136,7 +135,7 @@ def moving(record):
     mask = synthetic.truth(run.scene_of(record)).mask
     mask = mask[uniform_clips(len(mask), frames, frame_stride, 1)[0]]
     white = np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * 255
-    return (plain(white)[0] > 0.5).numpy()
+    return (clips.plain(white)[0] > 0.5).numpy()
 
 
 # %%
