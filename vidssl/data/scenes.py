@@ -30,7 +30,7 @@ TEST_GROUPS = 7  # groups 1-7 are test videos, the others training videos
 LAST_GROUP = 25
 
 # The sprite's centre (x, y) and log-diameter: mean and standard deviation over all frames.
-PLACE_SPREAD = (0.2, 0.16)
+PLACE_SPREAD = (0.21, 0.17)
 SIZE_MEAN, SIZE_SPREAD = float(np.log(0.36)), 0.22
 
 
@@ -162,9 +162,9 @@ def _orbit(frames: int, rng: np.random.Generator) -> Path:
 def _phases(frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
     """Progress (T,) from 0 to 1 of a first and a second phase, and the frame between them.
 
-    That frame lies in the middle 40 % of the video.
+    That frame lies in the middle half of the video.
     """
-    boundary = int(rng.integers(-(-3 * frames // 10), 7 * frames // 10 + 1))
+    boundary = int(rng.integers(-(-frames // 4), 3 * frames // 4 + 1))
     t = np.arange(frames)
     first = np.clip(t / boundary, 0, 1)
     second = np.clip((t - boundary) / (frames - 1 - boundary), 0, 1)
@@ -180,14 +180,14 @@ def _right_down(frames: int, rng: np.random.Generator, *, right_first: bool) -> 
 
 def _rise_then_spin(frames: int, rng: np.random.Generator) -> Path:
     rising, spinning, boundary = _phases(frames, rng)
-    y = -_between(rng, 0.24, 0.28) * rising
+    y = -_between(rng, 0.28, 0.32) * rising
     angle = _either_way(rng) * 2 * np.pi * _between(rng, 1.0, 1.5) * spinning
     return replace(_still(frames), y=y, angle=angle, boundaries=(boundary,))
 
 
 def _spin_then_fall(frames: int, rng: np.random.Generator) -> Path:
     spinning, falling, boundary = _phases(frames, rng)
-    y = _between(rng, 0.24, 0.28) * falling
+    y = _between(rng, 0.28, 0.32) * falling
     angle = _either_way(rng) * 2 * np.pi * _between(rng, 1.0, 1.5) * spinning
     return replace(_still(frames), y=y, angle=angle, boundaries=(boundary,))
 
