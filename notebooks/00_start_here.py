@@ -110,7 +110,7 @@ display(runs.overview_table(found))
 # ## The embedded data
 #
 # The workbook makes its own videos, with a known truth for each: optical flow, the sprite's mask,
-# segment boundaries. 20 classes in four groups, of which one video each:
+# segment boundaries. 16 classes in four groups, of which one video each:
 
 # %%
 from vidssl import visualize

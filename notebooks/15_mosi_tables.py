@@ -91,6 +91,8 @@ column = results.question.cells[0].column
 rows = dict.fromkeys(cell.row for cell in results.question.cells if cell.column == column)
 kept = {row: [*results.values(row, column, "per_class").values()] for row in rows}
 per_class = {row: np.mean(each, axis=0) for row, each in kept.items() if each}
+if results.dataset == "embedded":  # runs on its first version had other classes, none of "both"
+    per_class = {k: v for k, v in per_class.items() if results.values(k, column, "both_accuracy")}
 if results.dataset == "embedded" and {len(each) for each in per_class.values()} == {len(CLASSES)}:
     names, groups = [each.name for each in CLASSES], [each.group for each in CLASSES]
     note = f"embedded · {scale} · {results.question.setting}: {column}"

@@ -44,35 +44,35 @@ BOTH = [each.name for each in CLASSES if each.group == "both"]
 
 def test_generator_is_the_settled_one():
     # Results are compared on these pixels: a new hash is a new data set, and all is run again.
-    assert generator_hash() == "fb014ea907154b8b"
+    assert generator_hash() == "27ec9c4730977654"
 
 
 def test_a_scene_is_drawn_from_its_seeds_alone():
     scene = Scene("Orbit", group=9, clip=2)
     again = render(scene)
-    render(Scene("Pulse", group=3, clip=1))
+    render(Scene("Bounce", group=3, clip=1))
     np.testing.assert_array_equal(render(scene), again)
     np.testing.assert_array_equal(render(scene, at=[63, 5]), again[[63, 5]])
     for other in (
         Scene("Orbit", 9, 3),
         Scene("Orbit", 10, 2),
         Scene("Orbit", 9, 2, data_seed=1),
-        Scene("Swing", 9, 2),
+        Scene("Bounce", 9, 2),
     ):
         assert np.abs(render(other, at=[0]).astype(int) - again[:1]).mean() > 5
 
 
 def test_the_same_scene_at_another_size_moves_alike():
     small, large = (
-        trajectory(Scene("Swing", 8, 1, height=h, width=w)) for h, w in ((96, 128), (192, 256))
+        trajectory(Scene("Orbit", 8, 1, height=h, width=w)) for h, w in ((96, 128), (192, 256))
     )
     np.testing.assert_allclose(2 * small.x, large.x, atol=0.2)  # the camera is rounded to 1/16 px
     np.testing.assert_allclose(2 * small.size, large.size, atol=0.2)
 
 
-def test_twenty_classes_in_four_groups():
+def test_sixteen_classes_in_four_groups():
     groups = [each.group for each in CLASSES]
-    assert [groups.count(g) for g in CLASS_GROUPS] == [6, 6, 4, 4]
+    assert [groups.count(g) for g in CLASS_GROUPS] == [4, 4, 4, 4]
     smoke = [each.group for each in CLASSES if each.name in SCALES["smoke"].classes]
     assert smoke == list(CLASS_GROUPS)
 
@@ -88,7 +88,7 @@ def test_two_scenes_times_two_orders_make_the_classes_told_by_both():
 
 
 def test_numbers_of_the_scales():
-    for scale, train, test in (("smoke", 4, 2), ("mini", 80, 32), ("gpu", 240, 96)):
+    for scale, train, test in (("smoke", 4, 2), ("mini", 100, 40), ("gpu", 300, 120)):
         chosen = SCALES[scale]
         for subset, count in (("train", train), ("test", test)):
             scenes = chosen.scenes(subset)
@@ -101,9 +101,9 @@ def test_numbers_of_the_scales():
 def test_shares_scale_the_class_groups():
     chosen = scene_set("mini", shares={"appearance": 0, "both": 0, "ordered": 0.5})
     assert chosen.classes == tuple(MOTION)
-    assert chosen.count("Spin", "train") == 80
-    assert chosen.count("RiseThenSpin", "train") == 40
-    assert chosen.count("RiseThenSpin", "test") == 16
+    assert chosen.count("Bounce", "train") == 100
+    assert chosen.count("RiseThenSpin", "train") == 50
+    assert chosen.count("RiseThenSpin", "test") == 20
 
 
 # --- the truth -----------------------------------------------------------------------------------
@@ -133,7 +133,9 @@ def _warp_errors(scene, inside):
     return np.concatenate(followed).mean(), np.concatenate(stayed).mean()
 
 
-@pytest.mark.parametrize("name", ["Shuttle", "Spin", "Pulse", "Swing", "RiseThenSpin", "Checkered"])
+@pytest.mark.parametrize(
+    "name", ["Shuttle", "Spin", "RiseThenSpin", "Ringed", "FieldRightThenDown"]
+)
 def test_flow_leads_to_the_same_surface_in_the_next_frame(name):
     errors = [_warp_errors(Scene(name, group, 1), lambda mask: mask) for group in range(9, 15)]
     followed, stayed = np.mean(errors, axis=0)
@@ -169,7 +171,7 @@ def test_boundaries_part_the_sub_actions():
     for group in range(1, 12):
         scene = Scene("RightThenDown", group, 1)
         (boundary,) = truth(scene).boundaries
-        assert 64 / 3 <= boundary <= 128 / 3
+        assert 16 <= boundary <= 48
         way = trajectory(scene)
         first, second = slice(0, boundary + 1), slice(boundary, None)
         assert np.ptp(way.x[first]) > 4 * np.ptp(way.y[first])
@@ -251,7 +253,7 @@ def test_a_single_frame_does_not_tell_motion_classes():
     found = _some_frames(MOTION, train=20, test=16)
     for features in (_thumbnails, _color_histograms):
         for accuracy in _single_frame_accuracy(found, features):
-            assert accuracy < 1 / 12 + 0.05
+            assert accuracy < 1 / len(MOTION) + 0.05
 
 
 def test_a_single_frame_tells_appearance_classes():
@@ -281,7 +283,7 @@ def test_not_even_the_sprite_s_exact_pose_in_one_frame_tells_motion_classes():
 
     model = RandomForestClassifier(300, min_samples_leaf=20, n_jobs=2, random_state=0)
     model.fit(*poses(range(8, 26)))
-    assert model.score(*poses(range(1, 8))) < 1 / 12 + 0.05
+    assert model.score(*poses(range(1, 8))) < 1 / len(MOTION) + 0.05
 
 
 @pytest.mark.slow
@@ -289,7 +291,7 @@ def test_a_single_frame_does_not_tell_motion_classes_of_the_whole_mini_set():
     found = _some_frames(MOTION, train=100, test=40)
     for features in (_thumbnails, _color_histograms):
         for accuracy in _single_frame_accuracy(found, features):
-            assert accuracy < 1 / 12 + 0.05
+            assert accuracy < 1 / len(MOTION) + 0.05
 
 
 def _motion_of(scene):
@@ -319,7 +321,7 @@ def test_motion_tells_the_classes_and_a_flip_does_not_change_them():
         labels[subset] = np.array([MOTION.index(s.class_name) for s in chosen.scenes(subset)])
     model = ExtraTreesClassifier(300, random_state=0)
     model.fit(np.concatenate([plain["train"], flipped["train"]]), np.tile(labels["train"], 2))
-    assert model.score(plain["test"], labels["test"]) > 0.7  # chance is 0.083
+    assert model.score(plain["test"], labels["test"]) > 0.7  # chance is 0.125
     assert model.score(flipped["test"], labels["test"]) > 0.7
     # Who never saw a flip still names a flipped video, but for those that go right.
     model.fit(plain["train"], labels["train"])

@@ -76,8 +76,8 @@ class SceneSet:
     """
 
     classes: tuple[str, ...]
-    train: int = 80
-    test: int = 32
+    train: int = 100
+    test: int = 40
     frames: int = 64
     height: int = 96
     width: int = 128
@@ -107,7 +107,7 @@ SCALES: dict[str, SceneSet] = {
         ("Shuttle", "RightThenDown", "FieldDownThenRight", "Striped"), 4, 2, frames=32
     ),
     "mini": SceneSet(_ALL),
-    "gpu": SceneSet(_ALL, train=240, test=96, height=128, width=172),
+    "gpu": SceneSet(_ALL, train=300, test=120, height=128, width=172),
 }
 
 

@@ -179,8 +179,8 @@ def structured(plane: np.ndarray, kind: str, side: float, rng: np.random.Generat
     """``plane`` uint8 (H, W, 3), lighter and darker in the parts of a scene's structure.
 
     What is light lies 2 x `DEPTH` grey levels above what is dark, in all channels alike, and parts
-    are about a quarter of ``side`` (px, the frame's short one) wide: both are there in grey, after
-    colour jitter, and in crops of 32 px.
+    are a seventh of ``side`` (px, the frame's short one) wide or more: both are there in grey,
+    after colour jitter, and in crops of 32 px.
     """
     light = structure(kind, *plane.shape[:2], side, rng)
     shift = np.rint(DEPTH * (2 * light - 1)).astype(np.int64)
@@ -259,7 +259,7 @@ def silhouette(shape: str, size: int, rng: np.random.Generator) -> np.ndarray:
     y, x = (np.mgrid[0 : size * fine, 0 : size * fine] + 0.5) / (size * fine) * 2 - 1
     if shape == "rectangle":
         high = 0.42 + 0.16 * rng.random()
-        inside = (np.abs(x) < 0.78) & (np.abs(y) < high)
+        inside = (np.abs(x) < 0.85) & (np.abs(y) < high)
     elif shape == "bar":
         inside = (np.abs(x) < 0.95) & (np.abs(y) < 0.28)
     elif shape == "square":
@@ -268,7 +268,7 @@ def silhouette(shape: str, size: int, rng: np.random.Generator) -> np.ndarray:
         radius = x**2 + y**2
         inside = (radius < 0.92**2) & (radius > (0.5**2 if shape == "ring" else -1))
     elif shape == "ellipse":
-        inside = (x / 0.92) ** 2 + (y / (0.52 + 0.16 * rng.random())) ** 2 < 1
+        inside = (x / 0.92) ** 2 + (y / (0.5 + 0.16 * rng.random())) ** 2 < 1
     else:
         inside = _in_polygon(x, y, rng)
     return box_average((255 * inside[..., None]).astype(np.uint8), fine)[..., 0]
@@ -280,7 +280,7 @@ def _in_polygon(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.nd
     angles = 2 * np.pi * (np.arange(corners) + 0.5 * (rng.random(corners) - 0.5)) / corners
     radii = 0.92 - 0.25 * rng.random(corners)
     px = np.round(radii * np.cos(angles), 4)
-    py = np.round(radii * np.sin(angles) * 0.85, 4)
+    py = np.round(radii * np.sin(angles) * 0.75, 4)
     inside = np.zeros(x.shape, bool)
     for i in range(corners):
         x0, y0, x1, y1 = px[i - 1], py[i - 1], px[i], py[i]

@@ -1,6 +1,6 @@
 """A page's sizes on videos of one's own.
 
-The notebooks' defaults are made for the embedded data: 1,600 training videos, 80 a class, of 64
+The notebooks' defaults are made for the embedded data: 1,600 training videos, 100 a class, of 64
 frames. On ``dataset="folder"`` those that nobody gave become what the folder's videos allow:
 
 ==================  ============================================================================
