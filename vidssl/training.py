@@ -731,7 +731,7 @@ class _Meter:
         """
         waiting = [(row, n) for row in self.rows for n, v in row.items() if isinstance(v, Tensor)]
         if waiting:
-            like = self.rows[0]["loss"]
+            like = waiting[0][0]["loss"]
             values = torch.stack([row[name].to(like).reshape(()) for row, name in waiting]).tolist()
             for (row, name), value in zip(waiting, values):
                 row[name] = value

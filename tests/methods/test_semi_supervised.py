@@ -64,7 +64,7 @@ def test_pseudo_labels_count_as_the_training_goes_on():
     step = semi.pseudo_label_step(SemiSupervisedConfig(ramp=0.4))
     early, metrics = step(model, batch(views=1), context(0.1))
     late, _ = step(model, batch(views=1), context(0.9))
-    guessed = metrics["unlabelled_loss"]
+    guessed = metrics["unlabelled_loss"].item()
     assert guessed == pytest.approx(math.log(1 + 2 * math.exp(-9)), abs=1e-6)
     assert early.item() == pytest.approx(math.log(3) + 0.25 * guessed, abs=1e-6)
     assert late.item() == pytest.approx(math.log(3) + guessed, abs=1e-6)
