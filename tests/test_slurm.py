@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import time
-from collections import Counter
 
 import psutil
 import pytest
@@ -93,13 +92,16 @@ def until(condition, started, project, seconds=1500):
         time.sleep(0.2)
 
 
+def finished(project):
+    """Names of the runs that are marked as finished."""
+    attempts = (project / "papermill_runs" / "mini").glob("*/.attempt.json")
+    states = {path.parent.name: json.loads(path.read_text())["status"] for path in attempts}
+    return {name for name, state in states.items() if state == "finished"}
+
+
 def test_a_sweep_survives_its_engine_and_a_node(project, cluster):
     started = run(project, cluster)
-    until(
-        lambda: any(name.startswith("second") for name, *_ in told(project, "began")),
-        started,
-        project,
-    )
+    until(lambda: len(told(project, "began")) > 5, started, project)
     for process in [*psutil.Process(started.pid).children(recursive=True), started]:
         process.kill()
     started.wait()
@@ -107,10 +109,17 @@ def test_a_sweep_survives_its_engine_and_a_node(project, cluster):
     again = run(project, cluster)
     until(lambda: cluster.work_on("n2") and len(told(project, "ended")) > before, again, project)
     cluster.fail("n2")
+    done, begun = finished(project), len(told(project, "began"))
     assert again.wait(3000) == 0, (project / "output").read_text()[-3000:]
 
-    assert Counter(name for name, *_ in told(project, "ended")) == Counter(RUNS), "once each"
-    assert {cards for *_, cards in told(project, "began")} <= {"0", "1"}, "one GPU each"
+    runs = told(project, "began")
+    first, second = runs[:begun], runs[begun:]
+    assert {name for name, *_ in runs} == {name for name, *_ in told(project, "ended")} == RUNS
+    assert len({name for name, *_ in first}) == len(first), "the killed engine doubled none"
+    assert len({name for name, *_ in second}) == len(second)
+    lost = {name for name, node, _ in first if node == "n2"} - done
+    assert {name for name, *_ in first} & {name for name, *_ in second} <= lost, "by the node"
+    assert {cards for *_, cards in runs} <= {"0", "1"}, "one GPU each"
     folder = project / "papermill_runs"
     assert {path.stem for path in (folder / "records").glob("*.json")} == {
         f"mini-{name}" for name in RUNS
