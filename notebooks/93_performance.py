@@ -139,7 +139,7 @@ for name, seconds in parts.items():
     print(f"{name:14} {seconds / whole:6.1%}  {1000 * 3 * seconds / len(passes):7.1f} ms a step")
 
 # %%
-from vidssl.visualize.profiles import costs, timeline
+from vidssl.visualize.profiles import timeline
 
 about = f"{splits.name} · {scale} scale · {backbone}, width {width:g} · batch {batch_size}"
 first, last = passes[0][1], passes[min(len(passes), 18) - 1][2]  # six steps
@@ -319,6 +319,8 @@ for hook in hooks:
 print(f"{sum(kept.values()):.0f} MB a step of {batch_size} clips")
 
 # %%
+from vidssl.visualize.profiles import costs
+
 figure = costs(shares, rates, peak, kept, note=about)
 run.save_figure(
     figure,
