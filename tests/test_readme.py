@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = ROOT / "docs" / "results.md"
 METHOD = ROOT / "docs" / "own_method.md"  # its .smk is read in test_graph.py
-GUIDES = [ROOT / "docs" / "own_data.md", ROOT / "docs" / "batches.md"]
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("own_data", "batches", "kinetics")]
 PAGES = [ROOT / "README.md", RESULTS, METHOD, *GUIDES]
 OWN = "70"  # pages of the user's own methods are numbered from here on
 TOLD = README + "".join(path.read_text(encoding="utf-8") for path in GUIDES)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SMALL = 1_000_000_000  # rows x dimensions x clusters that are seeded in a few seconds
 SAMPLE = 32  # rows a cluster in the sample that the first centroids come from above that
-LARGE = 2**27  # values, 512 MB; of more, rows with so many are drawn to learn centroids of
+LARGE = 2**26  # values, 256 MB; of more, rows with so many are drawn to learn centroids of
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def kmeans(
     into seeding, row after row, so above `SMALL` it begins at the centroids of a sample of `SAMPLE`
     rows a cluster. More than `LARGE` values may lie in a memory-mapped file: the centroids are
     learned of a sample of that size, then every row is read once and goes to its nearest (1,000
-    clusters have 262 sampled rows each at D = 512). The same ``seed`` gives the same clusters.
+    clusters have 131 sampled rows each at D = 512). The same ``seed`` gives the same clusters.
 
     Warns when clusters stay empty and when the sizes have collapsed (`Clusters.effective` below a
     quarter of ``k``). ValueError for more clusters than rows, wrong shapes, or values that are
