@@ -105,3 +105,13 @@ def moving_videos(tmp_path_factory):
             frames = [texture[:, 80 + sign * 2 * t : 80 + sign * 2 * t + 64] for t in range(20)]
             write_video(root / direction / f"{number}.mp4", np.stack(frames))
     return root
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The table of faults: how each ended in each pipeline."""
+    reports = [r for key in ("passed", "failed") for r in terminalreporter.getreports(key)]
+    told = [value for r in reports for name, value in r.user_properties if name == "fault"]
+    if told:
+        terminalreporter.section("faults")
+        for fault, pipeline, how in sorted(map(tuple, told)):
+            terminalreporter.write_line(f"{fault:36} {pipeline:12} {how}")

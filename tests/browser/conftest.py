@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from vidssl.data import synthetic
 from vidssl.models.pretrained import save_pretrained
 
 REPOSITORY = Path(__file__).parents[2]
-TOKEN = "browser-tests"
+TOKEN = secrets.token_hex(16)
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -131,7 +131,9 @@ def _compiled(node: ast.expr) -> CodeType:
 
 def _value(node: ast.expr, known: Mapping[str, Any]) -> Any:
     """The value of an expression of known names and literals; None for any other, such as a call
-    of a function: there are none here."""
+    of a function: there are none here, and no way to one through an attribute."""
+    if any(getattr(part, "attr", "").startswith("_") for part in ast.walk(node)):
+        return None
     try:
         return eval(_compiled(node), {"__builtins__": {}}, dict(known))
     except Exception:

@@ -189,7 +189,7 @@ class Run:
         It goes into the run's folder; ``publish=True`` puts it among the project's ``figures/``
         (a scale other than mini is put before its name there; an exploration never publishes).
         """
-        stem = self.folder / name
+        stem = self.folder / plain_name(name, "figure")
         if publish and self.keeps_record and self.runs_root:
             stem = figure_files(name, self.scale, self.runs_root, self.project)
         written = save_figure(
