@@ -206,6 +206,6 @@ results.differences()
 #
 # ## What to try next
 #
-# - Rivals from their own start: each with what its own pretraining would have given it.
+# - Rivals from their own start, and from that of the student: [40](40_one_protocol.ipynb).
 # - A data set in which order and looks part company further than here: `-p dataset`, `-p root`.
 # - More seeds for the average: `targets: {timebalance_main: {seeds: [0, 1, 2, 3, 4]}}` in `mini.yaml`.

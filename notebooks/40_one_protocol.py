@@ -65,8 +65,9 @@ results.shown()
 # ## What each row costs
 #
 # *Clips* are those that learning networks were shown, *hours* the time of all trainings on one core:
-# pretraining, teachers, clusters, flow and the fine-tuning itself, of one seed. At the test every row
-# is one RGB network, the same for all; *forward* is its time for a video's ten clips.
+# pretraining, teachers, clusters and the fine-tuning itself, of one seed. Flow, which is extracted once
+# for all of MotionFit's runs, is not in it. At the test every row is one RGB network, the same for all;
+# *forward* is its time for a video's ten clips.
 
 # %%
 import pandas as pd

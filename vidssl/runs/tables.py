@@ -218,7 +218,7 @@ class Results:
     def spent(self, row: str, column: Any, metric: str) -> dict[int, float]:
         """Seed -> ``metric`` of a place's runs and of all that was trained for them, in sum.
 
-        "training_seconds" or "clips_seen". What trains nothing, such as clusters or flow, counts
+        "training_seconds" or "clips_seen". What trains nothing, such as clusters, counts
         with its whole time. Seeds are left out of which a part is not on record.
         """
         totals = {}
