@@ -137,7 +137,13 @@ figure
 
 # %%
 judged = protocol.judge(
-    network, splits, labelled, clips, test_clips=test_clips, train_clips=train_clips
+    network,
+    splits,
+    labelled,
+    clips,
+    test_clips=test_clips,
+    train_clips=train_clips,
+    **protocol.computing(run.params),
 )
 reports = {"network": judged.test}
 print(f"network: {judged.summary()}")
@@ -156,8 +162,9 @@ from dataclasses import replace
 from vidssl.evaluation import knn, linear_probe
 from vidssl.inference import extract_features
 
-known = extract_features(network, clips.even(labelled, train_clips))
-asked = extract_features(network, clips.even(splits.test, test_clips))
+computing = protocol.computing(run.params)
+known = extract_features(network, clips.even(labelled, train_clips), **computing)
+asked = extract_features(network, clips.even(splits.test, test_clips), **computing)
 arrays = (known.values, known.labels, asked.values, splits.num_classes)
 for name, probabilities in {
     "linear_probe": linear_probe(*arrays),

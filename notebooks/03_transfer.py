@@ -129,7 +129,13 @@ for name, weights in starts.items():
         **run.outputs(name),
     )  # fmt: skip
     judged[name] = protocol.judge(
-        network, splits, labelled, clips, test_clips=test_clips, train_clips=train_clips
+        network,
+        splits,
+        labelled,
+        clips,
+        test_clips=test_clips,
+        train_clips=train_clips,
+        **protocol.computing(run.params),
     )
     print(f"{name}: {judged[name].summary()}")
     took |= protocol.spent(result, tuning, len(labelled), clips_per_video, name)

@@ -199,14 +199,21 @@ from vidssl.inference import predict, report, save_predictions
 metrics, failed = {"pretrained_by": about.get("method", "")}, list(result.failed)
 if multi_clip_weight:
     judged = protocol.judge(
-        backbone_network, splits, labelled, seen, test_clips=test_clips, train_clips=train_clips
+        backbone_network,
+        splits,
+        labelled,
+        seen,
+        test_clips=test_clips,
+        train_clips=train_clips,
+        **protocol.computing(run.params),
     )
     save_predictions(run.folder / "predictions.npz", {modality: judged.outputs})
     metrics |= judged.metrics()
     failed += judged.failed
     print(f"{modality}: {judged.summary()}")
 if multi_clip_weight and watched:
-    outputs = predict(backbone_network, seen.even(watched, test_clips), seen.prepare)
+    computing = protocol.computing(run.params)
+    outputs = predict(backbone_network, seen.even(watched, test_clips), seen.prepare, **computing)
     metrics["held_out_accuracy"] = report(outputs, splits.class_names).top1_accuracy
     print(f"videos held out, whole groups: {metrics['held_out_accuracy']:.1%}")
 if multi_clip_weight < 1:

@@ -96,7 +96,10 @@ else:
         in_channels=seen.channels,
     )
     table, failed = motionfit.clip_features(
-        model, seen.dense(splits.train, dense_step), prepare=seen.prepare, num_workers=num_workers
+        model,
+        seen.dense(splits.train, dense_step),
+        prepare=seen.prepare,
+        **protocol.computing(run.params),
     )
     table.save(run.folder / "features.npz", "feature", **about)
 counts = np.array([len(rows) for rows in table.rows_of.values()])

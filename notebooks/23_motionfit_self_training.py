@@ -197,7 +197,10 @@ else:
     print(f"squared distance to the teacher's features: {metrics['feature_error']:.3f}")
 if target == "pseudo_labels" and held_out:
     said, unread = motionfit.clip_features(
-        student, seen.even(held_out, test_clips), output="logits"
+        student,
+        seen.even(held_out, test_clips),
+        output="logits",
+        **protocol.computing(run.params),
     )
     truth = motionfit.labels_at(
         table, said.video_id, torch.from_numpy(np.stack([said.start, said.stop], axis=1))[:, None]

@@ -114,7 +114,7 @@ for name, weights in starts.items():
     network, about = protocol.start_network(weights, **built, num_classes=0, seed=seed)
     print(f"--- {name}: {about['dataset'] if about else 'no weights'}")
     found[name] = {
-        side: motionfit.retrieval_features(network, dataset, num_workers=num_workers)
+        side: motionfit.retrieval_features(network, dataset, **protocol.computing(run.params))
         for side, dataset in sides.items()
     }
     failed += [line for each in found[name].values() for line in each.failed]
@@ -243,7 +243,13 @@ if mars:
         **run.outputs("mars"),
     )
     mars_judged = protocol.judge(
-        network, splits, labelled, seen, test_clips=test_clips, train_clips=train_clips
+        network,
+        splits,
+        labelled,
+        seen,
+        test_clips=test_clips,
+        train_clips=train_clips,
+        **protocol.computing(run.params),
     )
     metrics |= {**mars_judged.metrics("mars"), "labelled": len(labelled)}
     failed += [*result.failed, *mars_judged.failed]

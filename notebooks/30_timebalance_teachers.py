@@ -314,7 +314,13 @@ for index, fraction in enumerate(fractions):
         network, run.folder / timebalance.finetuned_name(fraction), method=objective, **about
     )
     judged[percent] = protocol.judge(
-        network, splits, labelled, clips, test_clips=test_clips, train_clips=train_clips
+        network,
+        splits,
+        labelled,
+        clips,
+        test_clips=test_clips,
+        train_clips=train_clips,
+        **protocol.computing(run.params),
     )
     print(f"{percent} % labels, {len(labelled)} videos: {judged[percent].summary()}")
     failed += [*tuned.failed, *judged[percent].failed]
@@ -348,7 +354,8 @@ figure
 # %%
 from itertools import pairwise
 
-kept = ("top1_accuracy", "train_accuracy", "per_class")
+groups = [f"{group}_accuracy" for group in judged[percent].groups]
+kept = ("top1_accuracy", "train_accuracy", "per_class", *groups)
 metrics = {
     name: value
     for percent, each in judged.items()

@@ -64,7 +64,8 @@ short = protocol.Clips.of(
     run.params, stride=local_stride, store=run.open_frames(videos, short_side)
 )
 tiles = short.chosen(videos, partial(consecutive_clips, count=clips))
-similarities = timebalance.measure_similarities(*teachers, tiles, num_workers=num_workers)
+computing = protocol.computing(run.params)
+similarities = timebalance.measure_similarities(*teachers, tiles, **computing)
 similarities.save(run.folder / "similarities.npz")
 print(f"{len(similarities.video_ids)} videos, {len(similarities.failed)} could not be read")
 

@@ -306,7 +306,13 @@ figure
 
 # %%
 judged = protocol.judge(
-    tested, splits, labelled, clips, test_clips=test_clips, train_clips=train_clips
+    tested,
+    splits,
+    labelled,
+    clips,
+    test_clips=test_clips,
+    train_clips=train_clips,
+    **protocol.computing(run.params),
 )
 print(f"{method}: {judged.summary()}")
 yardsticks = {}

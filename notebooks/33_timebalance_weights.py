@@ -89,10 +89,11 @@ pretrained = {
     for name, folder in (("invariant", invariant), ("distinctive", distinctive))
 }
 probed = label_fraction(splits.train, probe_fraction, seed)
+computing = protocol.computing(run.params)
 frozen = {}
 for name, teacher in pretrained.items():
     known, asked = (
-        extract_features(teacher.backbone, judged_clips.even(records, probe_clips))
+        extract_features(teacher.backbone, judged_clips.even(records, probe_clips), **computing)
         for records in (probed, splits.test)
     )
     told = linear_probe(known.values, known.labels, asked.values, splits.num_classes)
@@ -121,7 +122,9 @@ percent = f"{100 * fraction:g}"
 note = f"{splits.name} · {scale} scale · {percent} % labels · seed {seed}"
 predictors = timebalance.load_finetuned(invariant, distinctive, fraction, splits.num_classes)
 tests = judged_clips.even(splits.test, test_clips)
-by_invariant, by_distinctive = (predict(network, tests) for network in predictors.networks)
+by_invariant, by_distinctive = (
+    predict(network, tests, **computing) for network in predictors.networks
+)
 labels, video_ids = by_invariant.labels, by_invariant.video_ids
 kept = timebalance.load_similarities(similarities)
 scores = kept.of(video_ids).scores()

@@ -84,6 +84,9 @@ for row in rows:
 told = {named: pd.Series(costs[m]) / unit for m, (named, unit) in COSTS.items()}
 forward = {row: [*results.values(row, share, "forward_seconds").values()] for row in rows}
 told["forward (s)"] = pd.Series({row: min(each) for row, each in forward.items() if each})
+flat = [v for row in rows for v in results.values(row, share, "energy_chance").values()]
+if flat:
+    print(f"a flat map's energy on what moves: {sum(flat) / len(flat):.1%}")
 told = pd.DataFrame(told).reindex(rows)
 told.style.format(precision=2, na_rep="not on record")
 

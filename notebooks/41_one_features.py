@@ -127,9 +127,7 @@ readable = set(batch.get("video_id", ()))
 looked_at = [record for record in looked_at if record.video_id in readable]
 
 # %%
-from vidssl.data import TestTransform, synthetic, uniform_clips
-
-plain = TestTransform(size=size, short_side=short_side)
+from vidssl.data import synthetic, uniform_clips
 
 
 def moving(record):
@@ -137,7 +135,7 @@ def moving(record):
     mask = synthetic.truth(run.scene_of(record)).mask
     mask = mask[uniform_clips(len(mask), frames, frame_stride, 1)[0]]
     white = np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * 255
-    return (plain(white)[0] > 0.5).numpy()
+    return (clips.plain(white)[0] > 0.5).numpy()
 
 
 # %%

@@ -104,7 +104,7 @@ network, _ = protocol.start_network(
 
 def pretext_accuracy():
     """Share of held-out clips whose pace is named, and which were taken for which."""
-    said = pace.predict_paces(network, test_set)
+    said = pace.predict_paces(network, test_set, **protocol.computing(run.params))
     return *protocol.judge_pretext(said), said.failed
 
 

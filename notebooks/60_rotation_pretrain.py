@@ -96,7 +96,7 @@ network, _ = protocol.start_network(
 
 def pretext_accuracy():
     """Share of held-out clips whose turn is named, and which were taken for which."""
-    said = rotation.predict_turns(network, test_set)
+    said = rotation.predict_turns(network, test_set, **protocol.computing(run.params))
     return *protocol.judge_pretext(said), said.failed
 
 

@@ -15,7 +15,7 @@ LONGER, PACE, ROTATION = "MoSI, longer", "pace, from MoSI", "3DRotNet, from MoSI
 LONGER_ROWS = {LONGER: "mosi", PACE: "pace", ROTATION: "rotation"}
 COMBINED = "MotionFit → TimeBalance"
 FEATURES = {name: name for name in ("linear_probe_accuracy", "knn_accuracy", "recall_at_1",
-            "energy_inside_score", "energy_chance", "forward_seconds")}  # fmt: skip
+            "energy_inside_score")}  # fmt: skip
 
 
 def settings():

@@ -4,7 +4,6 @@ import functools
 
 from vidssl.runs.cells import Cell, Question, in_each
 
-# what its students see
 SEEN = ("backbone", "width", "frames", "frame_stride", "size", "short_side", "whole_frame")
 DATA = ("dataset", "root", "dataset_options")
 TUNED = ("steps", "epochs", "lr", "warmup", "weight_decay")  # as TimeBalance's teachers are

@@ -45,6 +45,26 @@ config = training.TrainConfig(epochs=1, batch_size=2)
 training.fit(model, data, supervised.training_step(), config, collate=collate)
 print(inference.predict(model, data, progress=False).values.shape)
 """,
+    "packed clips": """
+from vidssl.data import Augmentation, TestTransform, TrainTransform, TwoViews, collate
+from vidssl.methods import supervised
+import numpy as np
+
+every = TrainTransform(12, 12, Augmentation(color=(0.5, 0.5, 0.5, 0.1), erase=0.5))
+class Packed(Clips):
+    def __init__(self, transform):
+        self.transform = transform
+    def __getitems__(self, keys):
+        rng = np.random.default_rng(0)
+        frames = rng.integers(0, 256, (2, 4, 16, 16, 3), dtype=np.uint8)
+        return [{**self[key], "clips": self.transform.packed(frames, rng)} for key in keys]
+
+config = training.TrainConfig(epochs=1, batch_size=2)
+for transform in (every, TwoViews(TestTransform(12, 12), every)):
+    training.fit(model, Packed(transform), supervised.training_step(), config, collate=collate)
+    print(inference.predict(model, Packed(transform), progress=False).values.shape)
+print(inference.predict(model, Packed(TestTransform(12, 12)), progress=False).values.shape)
+""",
     "pretext": """
 from vidssl.methods.mosi import MoSIConfig, pretext_predictions
 model = models.build("r3d_10_dilated", num_classes=9, width=0.0625)

@@ -212,12 +212,12 @@ def test_a_scale_leaves_targets_out_of_its_sums_and_can_still_be_asked_for_them(
     project = make_project(tmp_path / "project")
     home = project / "papermill_runs"
     (home / "another.smk").write_text(ANOTHER)
-    (home / "own.yaml").write_text("without: [third, pair]\n")
+    (home / "own.yaml").write_text("without: {third: it sees nothing, pair: the same}\n")
     graph = runs.load_graph("own", project=project)
     assert {job.name for job in graph.targets["reproduce"].jobs} == {"c"}, "fourth's"
     assert [job.name for job in graph.targets["another"].jobs] == ["c"]
     assert [job.name for job in graph.targets["pair"].jobs] == ["second"]
-    (home / "typo.yaml").write_text("without: [pari]\n")
+    (home / "typo.yaml").write_text("without: {pari: mistyped}\n")
     with pytest.raises(ValueError, match=r"typo\.yaml, without='pari' is .*mean 'pair'"):
         runs.load_graph("typo", project=project)
 

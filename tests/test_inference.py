@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 from vidssl import models
 from vidssl.core import VideoRecord, normalise
 from vidssl.data import collate, open_dataset
-from vidssl.inference import extract_features, grad_cam, predict, report
+from vidssl.inference import extract_features, grad_cam, predict, report, run_videos
 from vidssl.methods import supervised
 from vidssl.protocol import Clips
 from vidssl.training import TrainConfig, fit
@@ -48,6 +48,21 @@ def test_features_have_the_backbones_width(splits):
     assert outputs.values.shape == (len(splits.test), model.num_features)
 
 
+def test_loader_workers_change_no_number(splits):
+    model, dataset = small_model(), clips_of(splits.test)
+    here, there = (predict(model, dataset, num_workers=n, progress=False) for n in (0, 1))
+    assert np.array_equal(here.values, there.values)
+    assert here.video_ids == there.video_ids
+
+
+def test_half_precision_is_for_gpus(splits):
+    options = {"device": "cpu", "progress": False}
+    with pytest.raises(ValueError, match="precision='bf16' needs a GPU"):
+        predict(small_model(), clips_of(splits.test), precision="bf16", **options)
+    with pytest.raises(ValueError, match="precision='fp16' is unknown; did you mean 'bf16'"):
+        predict(small_model(), clips_of(splits.test), precision="fp16", **options)
+
+
 def test_an_unreadable_video_is_named_and_counts_as_wrong(splits, tmp_path):
     broken = tmp_path / "broken.mp4"
     shutil.copy(splits.test[0].path, broken)
@@ -62,6 +77,23 @@ def test_an_unreadable_video_is_named_and_counts_as_wrong(splits, tmp_path):
     assert found.top1_accuracy <= len(splits.test) / len(records)
     assert found.per_class_accuracy[record.label] < 1
     assert "broken.mp4" in found.summary()
+
+
+@pytest.mark.parametrize(("stride", "distinct"), [(9, 1), (2, 10)])
+def test_clips_of_a_video_that_are_the_same_are_computed_once(splits, stride, distinct):
+    """Videos of 20 frames: ten clips of 6 frames are one where they span 46 frames."""
+    model, seen = small_model(), []
+
+    def logits(network, clip):
+        seen.append(len(clip))
+        return network(clip)
+
+    clips = Clips(frames=6, stride=stride, size=24, short_side=28).even(splits.test[:3], 10)
+    outputs = run_videos(model, clips, logits, batch_videos=2, progress=False)
+    assert seen == [2 * distinct, distinct]
+    for values, sample in zip(outputs.values, clips):
+        with torch.no_grad():
+            np.testing.assert_allclose(values, model(sample["clips"]), rtol=0, atol=1e-6)
 
 
 def test_nothing_readable_is_an_error(tmp_path):

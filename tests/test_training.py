@@ -1,6 +1,13 @@
 """The shared loop on a small real problem: it learns, stops, continues, says what fails."""
 
+import errno
+import os
+import platform
+import subprocess
+import sys
+import threading
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -8,6 +15,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
 
+from vidssl import models, training
 from vidssl.core import derive_seed
 from vidssl.training import EpochBatches, TrainConfig, checkpoint_period, fit, make_optimizer
 
@@ -42,14 +50,14 @@ def make_model():
 
 def training_step(model, batch, context):
     logits = model(batch["x"])
-    accuracy = (logits.argmax(1) == batch["label"]).float().mean().item()
+    accuracy = (logits.argmax(1) == batch["label"]).float().mean()
     return cross_entropy(logits, batch["label"]), {"accuracy": accuracy}
 
 
 def train(config, model=None, step=training_step, **options):
     model = model or make_model()
-    options.setdefault("report", lambda step, metrics: None)
-    return model, fit(model, Blobs(), step, config, collate=collate, log_every=1, **options)
+    options = {"report": lambda step, metrics: None, "log_every": 1, **options}
+    return model, fit(model, Blobs(), step, config, collate=collate, **options)
 
 
 CONFIG = TrainConfig(epochs=10, batch_size=8, lr=0.01, warmup_epochs=1, checkpoint_every=4)
@@ -125,6 +133,51 @@ def test_a_diverging_loss_says_where_and_what_to_do():
         train(CONFIG, step=diverging)
 
 
+def test_a_diverging_loss_is_named_by_its_step_at_the_next_logged_one():
+    def diverging(model, batch, context):
+        loss, metrics = training_step(model, batch, context)
+        return loss * (float("nan") if context.step == 13 else 1.0), metrics
+
+    reported = []
+    with pytest.raises(FloatingPointError, match="became nan at step 13: lower lr"):
+        train(
+            CONFIG,
+            step=diverging,
+            log_every=10,
+            report=lambda step, metrics: reported.append(step),
+        )
+    assert reported == [10]
+
+
+def test_numbers_are_looked_at_where_they_are_logged_and_nowhere_else(monkeypatch):
+    """Each look at a tensor's number is a wait for the device."""
+    here, begun, looked = threading.get_ident(), [], set()
+
+    def watched(real):
+        def look(self, *args, **named):
+            if threading.get_ident() == here:
+                looked.add(len(begun))
+            return real(self, *args, **named)
+
+        return look
+
+    for name in ("item", "tolist", "cpu", "numpy", "__float__", "__int__", "__bool__"):
+        monkeypatch.setattr(torch.Tensor, name, watched(getattr(torch.Tensor, name)))
+
+    def step(model, batch, context):
+        begun.append(context.step)
+        return training_step(model, batch, context)
+
+    config = replace(CONFIG, optimizer="sgd", clip_norm=1.0)
+    _, result = train(config, step=step, log_every=10)
+    assert looked == {10, 20, 30}
+    monkeypatch.undo()
+    _, every = train(config)
+    rows = [row["loss"] for row in every.history]
+    means = [sum(rows[i : i + 10]) / 10 for i in (0, 10, 20)]
+    assert [row["loss"] for row in result.history] == pytest.approx(means, rel=1e-12)
+
+
 def test_every_epoch_visits_every_sample_once_in_another_order():
     batches = list(EpochBatches(length=24, batch_size=8, epochs=2, seed=0))
     epochs = [[key for batch in batches[i : i + 3] for key in batch] for i in (0, 3)]
@@ -155,6 +208,91 @@ def test_only_weights_decay():
     assert {p.ndim for p in groups[1]["params"]} == {1}
 
 
+PLAIN = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": partial(torch.optim.SGD, momentum=CONFIG.momentum),
+}
+
+
+@pytest.mark.parametrize("optimizer", PLAIN)
+def test_the_fused_optimiser_takes_the_steps_of_the_plain_one(optimizer):
+    """In double precision: in single, one last digit of one weight is as much after 30 steps."""
+    config, losses = replace(CONFIG, optimizer=optimizer, lr=1e-3), []
+    for plain in (False, True):
+        torch.manual_seed(0)
+        model = models.build("r2plus1d_10", num_classes=4, width=0.0625).double()
+        made = make_optimizer(model, config)
+        if plain:
+            groups = [{k: g[k] for k in ("params", "weight_decay")} for g in made.param_groups]
+            made = PLAIN[optimizer](groups, lr=config.lr, fused=False)
+        labels = torch.arange(8) % 4
+        losses.append([])
+        for _ in range(30):
+            loss = cross_entropy(model(torch.rand(8, 3, 8, 16, 16).double()), labels)
+            loss.backward()
+            made.step()
+            made.zero_grad()
+            losses[-1].append(loss.item())
+    assert losses[0] == pytest.approx(losses[1], abs=1e-9)
+    assert losses[0][-1] != losses[0][0]
+
+
+def test_a_checkpoint_of_the_plain_optimiser_is_continued():
+    model = make_model()
+    before, after = torch.optim.Adam(model.parameters()), make_optimizer(model, CONFIG)
+    x = torch.rand(4, 6)
+    for optimizer in (before, after):
+        model(x).sum().backward()
+        optimizer.step()
+    state = before.state_dict()
+    groups = [group | {"fused": None} for group in after.state_dict()["param_groups"]]
+    kept = {i: state["state"][j] for i, j in enumerate((0, 2, 1, 3))}  # weights, then biases
+    after.load_state_dict({"state": kept, "param_groups": groups})
+    model(x).sum().backward()
+    after.step()
+    assert all(float(entry["step"]) == 2 for entry in after.state.values())
+
+
+FAULTS = """
+import resource, torch
+from vidssl import inference, models, training
+clips = torch.rand(16, 3, 8, 32, 32)
+model = models.build("r2plus1d_10", num_classes=4, width=0.125)
+found = []
+
+def forward(network, part):
+    found.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+    return network(part)
+
+def step(network, batch, context):
+    return forward(network, clips).square().mean(), {}
+
+class Nothing(torch.utils.data.Dataset):
+    def __len__(self):
+        return 24
+    def __getitem__(self, key):
+        return {"video_id": "v", "failed": []}
+"""
+WORK = {
+    "training": "config = training.TrainConfig(epochs=8, batch_size=3)\n"
+    "training.fit(model, Nothing(), step, config, collate=lambda samples: {})",
+    "inference": "[inference.apply(model, clips, forward) for _ in range(24)]",
+}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is told to keep memory")
+@pytest.mark.parametrize("work", WORK)
+def test_memory_of_a_step_is_kept_for_the_next_one(work):
+    """A tensor of the first layers is 2 MiB, 512 pages; a step has some twenty of them."""
+    code = f"{FAULTS}\n{WORK[work]}\nprint((found[-1] - found[-9]) / 8)"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert float(said.stdout.split()[-1]) < 256
+
+
 def test_a_frozen_model_is_refused():
     model = make_model().requires_grad_(False)
     with pytest.raises(ValueError, match="every parameter of the model is frozen"):
@@ -182,6 +320,106 @@ def test_checkpoints_wait_for_the_end_of_an_update():
         for every, accumulate in periods
     ]
     assert [checkpoint_period(config) for config in configs] == [4, 6, 6, 8]
+
+
+def test_checkpoints_are_written_by_time_between_two_updates(tmp_path, monkeypatch):
+    saved, real = [], training.Checkpoints.save
+
+    def save(self, model, optimizer, result):
+        saved.append(result.steps)
+        real(self, model, optimizer, result)
+
+    monkeypatch.setattr(training.Checkpoints, "save", save)
+    config = replace(CONFIG, checkpoint_every=0, accumulate=4)
+    train(config, folder=tmp_path / "never")
+    assert saved == [30], "five minutes have not passed"
+    saved.clear()
+    train(replace(config, checkpoint_minutes=1e-9), folder=tmp_path / "always")
+    assert saved == [4, 8, 12, 16, 20, 24, 28, 30]
+
+
+def test_a_checkpoint_is_of_its_step_however_slowly_it_is_written(tmp_path, monkeypatch):
+    """The first write lasts until three more steps are done; nobody else writes meanwhile."""
+    real, writers, weights, goes_on = torch.save, [], {}, threading.Event()
+
+    def slowly(state, file):
+        assert not writers, "two write at once"
+        writers.append(file)
+        assert state["result"]["steps"] != 4 or goes_on.wait(60)
+        real(state, file)
+        writers.clear()
+
+    def step(model, batch, context):
+        weights[context.step] = model[0].weight.detach().clone()
+        if context.step == 7:
+            assert not (tmp_path / "checkpoint.pt").exists()
+            goes_on.set()
+        if context.step == 9:
+            kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+            assert torch.equal(kept["model"]["0.weight"], weights[4])
+            assert kept["result"]["steps"] == 4
+        return training_step(model, batch, context)
+
+    monkeypatch.setattr(torch, "save", slowly)
+    train(CONFIG, step=step, folder=tmp_path)
+
+
+def test_a_failed_write_is_told_at_the_next_one(tmp_path, monkeypatch):
+    real, begun = torch.save, []
+
+    def fails(state, file):
+        if state["result"]["steps"] == 8:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(state, file)
+
+    def step(model, batch, context):
+        begun.append(context.step)
+        return training_step(model, batch, context)
+
+    monkeypatch.setattr(torch, "save", fails)
+    with pytest.raises(OSError, match=r"checkpoint\.pt cannot be written \(No space left.*room"):
+        train(CONFIG, step=step, folder=tmp_path)
+    assert begun[-1] == 11, "twelve steps, then the next checkpoint"
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["result"]["steps"] == 4
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt"}
+
+
+@pytest.mark.parametrize(
+    ("at", "said", "kept"), [(7, "nan at step 8", 4), (8, "not finite after step 9", 8)]
+)
+def test_weights_that_are_no_numbers_are_not_kept(tmp_path, at, said, kept):
+    """A finite loss with an infinite gradient: only the next loss can tell, if there is one."""
+
+    def step(model, batch, context):
+        loss, metrics = training_step(model, batch, context)
+        return loss + ((model[0].weight * 0).sum().sqrt() if context.step == at else 0), metrics
+
+    with pytest.raises(FloatingPointError, match=said):
+        train(replace(CONFIG, epochs=3), step=step, folder=tmp_path, log_every=100)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["result"]["steps"] == kept
+
+
+@pytest.mark.slow
+def test_compiled_it_learns_the_same():
+    plain, expected = train(CONFIG)
+    model, result = train(replace(CONFIG, compile=True))
+    assert [r["loss"] for r in result.history] == pytest.approx(
+        [r["loss"] for r in expected.history], abs=1e-4
+    )
+    assert model._compiled_call_impl is None
+    x = torch.randn(4, 6)
+    torch.testing.assert_close(model(x), plain(x), atol=1e-4, rtol=1e-4)
+
+
+def test_where_nothing_compiles_it_says_so():
+    from torch._inductor import config
+
+    with (
+        config.patch({"cpp.cxx": ("/nowhere/c++",), "force_disable_caches": True}),
+        pytest.raises(RuntimeError, match=r"compile=True does not work here .*compile=False"),
+    ):
+        train(replace(CONFIG, compile=True))
 
 
 def test_bf16_trains_and_leaves_a_float32_model(tmp_path):
@@ -305,6 +543,7 @@ def test_a_missing_tracker_says_what_to_install(tmp_path, monkeypatch):
         ({"optimizer": "adma"}, "did you mean 'adam'"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"lr": 0.0}, "lr must be positive"),
+        ({"checkpoint_minutes": -1}, "checkpoint_minutes must not be negative"),
     ],
 )
 def test_wrong_settings_are_named(settings, message):

@@ -167,8 +167,9 @@ def run_videos(
 ) -> Outputs:
     """``forward(model, clip)`` (B, D) on every clip of a `ClipDataset`: values (V, N, D).
 
-    ``clip`` is (B, 3, T, H, W) in [0, 1], all clips of ``batch_videos`` videos; ``precision`` as in
-    `apply`. Raises RuntimeError when no video can be read.
+    ``clip`` is (B, 3, T, H, W) in [0, 1], the distinct clips of ``batch_videos`` videos: those of
+    a video shorter than a clip are all the same. ``precision`` as in `apply`. Raises RuntimeError
+    when no video can be read.
     """
     rows, readable, unreadable = [], [], []
     shown = {"desc": desc, "unit": "batch", "progress": progress}
@@ -178,9 +179,9 @@ def run_videos(
         if kept:
             clips = collate([{"clips": sample.pop("clips")} for sample in kept])["clips"]
             clips = clips if isinstance(clips, Tensor) else unpack(clips)
-            flat, where = clips.flatten(0, 1), {"precision": precision, "device": device}
-            output = apply(model, flat, forward, batch=len(flat), **where)
-            rows.append(output.unflatten(0, clips.shape[:2]))
+            distinct, places = without_repeats(clips)
+            where = {"precision": precision, "device": device}
+            rows.append(apply(model, distinct, forward, batch=len(distinct), **where)[places])
             readable += kept
     if not readable:
         first = unreadable[0]["failed"][0]
@@ -212,6 +213,16 @@ def read_ahead(
         pin_memory=torch.cuda.is_available(),
     )
     return tracked(ahead(loader), desc, unit, total=len(loader), shown=progress)
+
+
+def without_repeats(clips: Tensor) -> tuple[Tensor, Tensor]:
+    """Clips (V, N, ...) without those that equal the one before them in their video.
+
+    Returns (M, ...), and the place (V, N) of each clip among them.
+    """
+    new = torch.ones(clips.shape[:2], dtype=torch.bool, device=clips.device)
+    new[:, 1:] = (clips[:, 1:] != clips[:, :-1]).flatten(2).any(dim=2)
+    return clips[new], new.flatten().cumsum(0).sub(1).view_as(new)
 
 
 def grad_cam(

@@ -5,8 +5,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
-from vidssl.core import VideoRecord
+from vidssl.core import VideoRecord, unpack
 from vidssl.data import (
     Augmentation,
     ClipDataset,
@@ -162,6 +163,29 @@ def test_pairs_use_each_labelled_video_equally_often(records):
     batch = collate(shown)
     assert batch["unlabelled"].shape == batch["clips"].shape == (4, 1, 3, 4, 16, 16)
     assert "unlabelled_label" not in batch
+
+
+def nbytes(value):
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    return sum(map(nbytes, value)) if isinstance(value, tuple) else 0
+
+
+def test_a_batch_travels_as_uint8_and_becomes_what_its_samples_are(records):
+    every = Augmentation((0.5, 1.0), 0.5, (0.5, 0.5, 0.5, 0.25), 0.8, 0.3, erase=0.5, erasings=2)
+    strong = TrainTransform(16, 24, every)
+    pairs = PairedDataset(clips(records[:2], strong), clips(records[:2], TwoViews(PLAIN, strong)))
+    keys = [(epoch, index) for epoch in range(2) for index in range(2)]
+    [batch] = DataLoader(pairs, batch_sampler=[keys], collate_fn=collate)
+    pixels = 3 * 4 * 16 * 16  # a byte each
+    drawn = 4 * (9 + 1) + 2 * (2 * 4)  # float32: matrix and contrast; int16: two rectangles
+    assert nbytes(batch["clips"]) == 4 * (pixels + drawn)
+    assert nbytes(batch["unlabelled"]) == 4 * (2 * pixels + drawn)
+    arrived, expected = unpack(batch), collate([pairs[key] for key in keys])
+    for name, views in (("clips", 1), ("unlabelled", 2)):
+        assert arrived[name].shape == (4, views, 3, 4, 16, 16)
+        assert arrived[name].dtype == torch.float32
+        torch.testing.assert_close(arrived[name], expected[name], atol=1e-6, rtol=0)
 
 
 def test_pairs_name_what_failed_on_both_sides(records):

@@ -86,7 +86,7 @@ def test_an_objective_is_the_weighted_sum_of_its_terms(objective, terms):
     loss, metrics = step(Teacher(network(0)), batch_of(views()), context())
     assert {name for name in metrics if name.endswith("_loss")} == terms
     expected = sum(getattr(config, name.removesuffix("_loss")) * metrics[name] for name in terms)
-    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_clips_that_look_alike_are_at_the_chance_loss():

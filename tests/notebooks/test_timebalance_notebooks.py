@@ -64,6 +64,20 @@ def test_timebalance_from_teachers_to_tables(place, cut_short, pretended_gpu):
     classwise = (place / "figures" / "smoke_timebalance_classwise.csv").read_text()
     assert "Shuttle,50,accuracy_difference" in classwise
     assert '"f_D - f_I, ordered"' in classwise
+    asked = execute("41_one_features", place, "one_features-tclr-s0", pretrained=start)
+    found = asked["metrics"]
+    for name in ("linear_probe_accuracy", "knn_accuracy", "recall_at_1"):
+        assert 8 * found[name] == pytest.approx(round(8 * found[name])), "a video was left out"
+    assert 0 < found["energy_chance"] < 1
+    assert cut_short in asked["failed"][0]
+    execute("40_one_protocol", place, "one_protocol")
+    one = (place / "figures" / "smoke_one_protocol.csv").read_text().splitlines()
+    for line in (
+        "TimeBalance,50,chain_clips_seen",
+        "TCLR,50,knn_accuracy",
+        "TCLR,50,ordered_accuracy",
+    ):
+        assert any(row.startswith(f"one_protocol,{line},") for row in one), line
     length = (place / "figures" / "smoke_timebalance_length.csv").read_text()
     assert '"f_D - f_I, frozen, ordered",1,accuracy_difference' in length
 

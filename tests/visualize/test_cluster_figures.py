@@ -6,6 +6,7 @@ from vidssl.visualize.methods import (
     accuracy_beside_printed,
     accuracy_by_cost,
     accuracy_by_method,
+    methods_in_panels,
 )
 
 
@@ -81,3 +82,25 @@ def test_printed_rows_have_panels_of_their_own():
     assert named == [["ours"], ["theirs"], ["theirs"]]
     with pytest.raises(ValueError, match="2 own and 0 quoted rows"):
         accuracy_beside_printed(table[:2])
+
+
+def test_methods_stand_in_families_with_a_panel_a_metric_and_one_of_cost():
+    """Rows of no family are yardsticks; a method without a number has no line."""
+    rows = [row(name, 0.1 * place, 0.02) | {"metric": "top1_accuracy"}
+            for place, name in enumerate(["a", "b", "chance", "frame difference"], 1)]  # fmt: skip
+    rows.append(rows[0] | {"metric": "ordered_accuracy"})
+    families = {"labels": ["a"], "pretext": ["b", "not run"], "none": ["nothing"]}
+    panels = {"top1_accuracy": "all (%)", "ordered_accuracy": "ordered (%)"}
+    figure = methods_in_panels(
+        rows, panels, families, cost={"a": 0.5, "b": 2.0}, cost_title="hours"
+    )
+    whole, ordered, cost = figure.axes
+    names = [label.get_text() for label in whole.get_yticklabels()]
+    assert names == ["a", "b", "labels", "pretext"]
+    assert list(whole.get_yticks()) == [1, 3, 0, 2]
+    upright = [line.get_xdata()[0] for line in whole.lines if len(set(line.get_xdata())) == 1]
+    assert {30.0, 40.0} <= {round(float(x), 6) for x in upright}, "chance and the yardstick"
+    assert (cost.get_xscale(), cost.get_xlabel()) == ("log", "hours")
+    assert ordered.get_xlabel() == "ordered (%)"
+    with pytest.raises(ValueError, match="no mean of any method"):
+        methods_in_panels(rows, panels, {"pretext": ["c"]})

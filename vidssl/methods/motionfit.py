@@ -216,7 +216,7 @@ def feature_matching_step(
         wanted, known = _features_at(teacher, batch, output.features)
         squares = (output.features - wanted).square().mean(dim=-1)
         error = mean_of_some((squares * known).sum(), known.sum())
-        loss, metrics = weight * error, {"feature_error": error}
+        loss, metrics = weight * error, {"feature_error": error.detach()}
         if labelled:
             labels = _labels(batch, None)
             loss = loss + multi_clip_loss(output.logits, labels)

@@ -247,8 +247,8 @@ def _joined(
     """Cross-entropy on the labels plus ``weight`` times the unlabelled loss, and both apart."""
     known = cross_entropy(logits, label)
     metrics = {
-        "cross_entropy_loss": known,
-        "unlabelled_loss": guessed,
+        "cross_entropy_loss": known.detach(),
+        "unlabelled_loss": guessed.detach(),
         "train_accuracy": (logits.argmax(dim=1) == label).float().mean(),
     }
     if kept is not None:

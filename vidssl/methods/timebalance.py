@@ -296,7 +296,7 @@ def teacher_step(config: TeacherConfig) -> TrainingStep:
         views = embed_views(model, clips, sliced="global_local" in config.terms)
         terms = contrastive_terms(views, config)
         loss = sum(getattr(config, term) * value for term, value in terms.items())
-        metrics = {f"{term}_loss": value for term, value in terms.items()}
+        metrics = {f"{term}_loss": value.detach() for term, value in terms.items()}
         return loss, {**metrics, "spread_score": feature_spread(views.features)}
 
     return step
@@ -603,7 +603,8 @@ def student_loss(
         "unlabelled_distillation_loss": config.unlabelled_weight * unlabelled,
     }
     loss = torch.stack([*terms.values()]).sum()
-    return loss, {**terms, "train_accuracy": _share(logits[:known].argmax(dim=1) == label)}
+    metrics = {name: term.detach() for name, term in terms.items()}
+    return loss, {**metrics, "train_accuracy": _share(logits[:known].argmax(dim=1) == label)}
 
 
 def blend_weights(video_ids: Sequence[str], scores: Mapping[str, float], blend: str) -> Tensor:

@@ -133,7 +133,7 @@ class Graph:
         self.threads = config.get("threads", 1)
         self.gpus, self.limits = config.get("gpus", ""), config.get("limits", "")
         self.sections = copy.deepcopy(scale_file(self.scale, self.project))  # read once for all
-        self.left_out = list(self.sections.get("without", []))  # targets that sums leave out
+        self.left_out = dict(self.sections.get("without", {}))  # by sums: target -> why
         self.jobs: dict[str, Job] = {}
         self.targets: dict[str, Target] = {}
         self.questions: dict[str, Callable[[], Question]] = {}  # of tables, by their names

@@ -145,7 +145,8 @@ def methods_in_panels(
         for axis, (metric, title) in zip(axes, panels.items()):
             own = [row for row in rows if row["metric"] == metric]
             _draw_in_families(axis, own, kept, places)
-            axis.set(xlabel=title, xlim=(0, max(5.0, 1.06 * axis.dataLim.x1)))
+            highest = max(5.0, axis.dataLim.x1)
+            axis.set(xlabel=title, xlim=(-0.04 * highest, 1.06 * highest))
             axis.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
         if cost:
             _draw_costs(axes[-1], cost, kept, places)
