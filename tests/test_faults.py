@@ -77,6 +77,7 @@ def killed_again_and_again(name, kills, undisturbed, place):
 
 
 @pytest.mark.slow  # until it is known how long it takes
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", NAMES)
 def test_killed_twice_it_ends_with_the_same_numbers(name, undisturbed, tmp_path, tell):
     killed_again_and_again(name, 2, undisturbed, tmp_path)
