@@ -5,11 +5,8 @@ VENV ?= .venv
 PYTHON ?= python3
 SCALE ?=
 JOBS ?= 1
-# threads that wait do not spin: a training that shares its cores would be ten times slower; freed
-# memory is kept for the next step: mapping it anew costs a third of a step
+# threads that wait do not spin: a training that shares its cores would be ten times slower
 export OMP_WAIT_POLICY ?= PASSIVE
-export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
-export MALLOC_TRIM_THRESHOLD_ ?= 2147483647
 
 # kernels and Snakemake's children, too, import this clone's package
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))

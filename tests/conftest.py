@@ -34,6 +34,11 @@ def ratio(pytestconfig):
 
 
 def pytest_terminal_summary(terminalreporter, config):
+    _tell_ratios(terminalreporter, config)
+    _tell_faults(terminalreporter)
+
+
+def _tell_ratios(terminalreporter, config):
     rows = config.stash.get(RATIOS, [])
     if not rows:
         return
@@ -50,6 +55,16 @@ def pytest_terminal_summary(terminalreporter, config):
             lines = csv.DictWriter(file, [*rows[0], *machine], lineterminator="\n")
             lines.writeheader()
             lines.writerows({**row, **machine} for row in rows)
+
+
+def _tell_faults(terminalreporter):
+    """The table of faults: how each ended in each pipeline."""
+    reports = [r for key in ("passed", "failed") for r in terminalreporter.getreports(key)]
+    told = [value for r in reports for name, value in r.user_properties if name == "fault"]
+    if told:
+        terminalreporter.section("faults")
+        for fault, pipeline, how in sorted(map(tuple, told)):
+            terminalreporter.write_line(f"{fault:36} {pipeline:12} {how}")
 
 
 def machine_of_benchmarks():
@@ -105,13 +120,3 @@ def moving_videos(tmp_path_factory):
             frames = [texture[:, 80 + sign * 2 * t : 80 + sign * 2 * t + 64] for t in range(20)]
             write_video(root / direction / f"{number}.mp4", np.stack(frames))
     return root
-
-
-def pytest_terminal_summary(terminalreporter):
-    """The table of faults: how each ended in each pipeline."""
-    reports = [r for key in ("passed", "failed") for r in terminalreporter.getreports(key)]
-    told = [value for r in reports for name, value in r.user_properties if name == "fault"]
-    if told:
-        terminalreporter.section("faults")
-        for fault, pipeline, how in sorted(map(tuple, told)):
-            terminalreporter.write_line(f"{fault:36} {pipeline:12} {how}")
