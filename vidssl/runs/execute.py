@@ -222,20 +222,12 @@ def _as_yaml(values: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(values), sort_keys=False)
 
 
-_OF_KERNELS = {  # read when a process starts; the Makefile sets them for JupyterLab
-    **WAITING,
-    # freed memory is kept for the next step: mapping each activation anew costs a third of it
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
-}
-
-
 def _papermill(
     source: Path, output: Path, given: dict, project: Path, cell_limit: float, stall_limit: float
 ) -> None:
     import papermill
 
-    for name, value in _OF_KERNELS.items():
+    for name, value in WAITING.items():
         os.environ.setdefault(name, value)
     # not the paired .ipynb: it may be older than the source that was hashed and checked
     prepared = output.parent / f".{source.stem}.source.ipynb"
