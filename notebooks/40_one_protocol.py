@@ -23,7 +23,7 @@ table = "one_protocol"
 cells = ""  # a file that says which runs stand where; empty: the project's graph is asked
 records = ""  # folder of records; empty: those beside the run, or the project's
 share = (
-    ""  # per cent of the labels that the pictures show; empty: that of TimeBalance's other tables
+    ""  # per cent of the labels shown in the pictures; empty: that of TimeBalance's other tables
 )
 
 # %%

@@ -226,7 +226,7 @@ def help_of(command, monkeypatch, capsys):
 def test_help_has_one_line_a_command(monkeypatch, capsys):
     told = help_of("", monkeypatch, capsys)
     lines = told.partition("COMMAND\n")[2].partition("\n\n")[0].splitlines()
-    assert len(lines) == len(commands()) == 11
+    assert len(lines) == len(commands()) == 12
     assert all(re.fullmatch(r"    \w+ +\w.{10,}", line) for line in lines)
 
 

@@ -205,6 +205,17 @@ def test_a_batch_one_run_the_list_and_the_origin(project):
 
 
 @pytest.mark.slow
+def test_a_machine_is_timed_and_a_target_planned(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    script = block_with("vidssl doctor --speed").replace("--scale paper-kinetics", "--scale smoke")
+    told = shell(script, project)
+    assert "limits" in told
+    [kept] = tmp_path.rglob("speeds.json")
+    assert "11_mosi_pretrain" in kept.read_text()
+    assert "not measured" in told.splitlines()[-1] or " h" in told
+
+
+@pytest.mark.slow
 def test_a_method_of_one_s_own(project, tmp_path):
     """The guide's `.smk` with pace prediction under another name: its test, its page, its table."""
     clone, name = tmp_path / "clone", "paced"

@@ -466,7 +466,8 @@ def checkpoint(home):
     model, config = torch.nn.Linear(3, 2), TrainConfig(epochs=1, batch_size=1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     kept = Checkpoints(home / "checkpoints", config)
-    kept.save(model, optimizer, TrainResult(steps=3))
+    with kept:
+        kept.save(model, optimizer, TrainResult(steps=3))
 
     def read(_):
         found = kept.restore(torch.nn.Linear(3, 2), optimizer)

@@ -156,7 +156,7 @@ def test_every_parameter_that_is_a_path_is_known_as_one():
         empty |= {name for name, value in declared.items() if value in ("", [], {})}
         assert set(PATHS) & set(declared) <= empty | {"pretrained", "compare", "starts"}
     others = {"run_folder", "dataset_options", "frozen_stages", "milestones", "video"}
-    others |= {"launcher"}
+    others |= {"launcher", "share"}
     known = set(PATHS) - {"dataset_options.annotations"}
     assert empty - others - {"trackers"} == known - {"starts"}
 

@@ -326,12 +326,14 @@ def test_checkpoints_are_written_by_time_between_two_updates(tmp_path, monkeypat
 
 def test_a_checkpoint_is_of_its_step_however_slowly_it_is_written(tmp_path, monkeypatch):
     """The first write lasts until three more steps are done; nobody else writes meanwhile."""
-    real, writers, weights, goes_on = torch.save, [], {}, threading.Event()
+    real, writers, weights = torch.save, [], {}
+    goes_on = {4: threading.Event(), 8: threading.Event()}
 
     def slowly(state, file):
         assert not writers, "two write at once"
         writers.append(file)
-        assert state["result"]["steps"] != 4 or goes_on.wait(60)
+        steps = state["result"]["steps"]
+        assert steps not in goes_on or goes_on[steps].wait(60)
         real(state, file)
         writers.clear()
 
@@ -339,11 +341,12 @@ def test_a_checkpoint_is_of_its_step_however_slowly_it_is_written(tmp_path, monk
         weights[context.step] = model[0].weight.detach().clone()
         if context.step == 7:
             assert not (tmp_path / "checkpoint.pt").exists()
-            goes_on.set()
+            goes_on[4].set()
         if context.step == 9:
             kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
             assert torch.equal(kept["model"]["0.weight"], weights[4])
             assert kept["result"]["steps"] == 4
+            goes_on[8].set()
         return training_step(model, batch, context)
 
     monkeypatch.setattr(torch, "save", slowly)

@@ -637,7 +637,7 @@ class Checkpoints:
             try:
                 model.load_state_dict(state["model"])
                 optimizer.load_state_dict(state["optimizer"])
-            except (RuntimeError, ValueError, LookupError, TypeError) as error:
+            except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
                 raise ValueError(
                     f"{path} is of another network or of other frozen stages: use another folder "
                     "or remove it"
@@ -654,7 +654,8 @@ class Checkpoints:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             result = TrainResult(**state["result"])  # whatever is no checkpoint fails here
-            if [type(state[name]) for name in STATE] != [dict] * 3 or type(result.steps) is not int:
+            told = all(isinstance(state[name], dict) for name in STATE)
+            if not told or type(result.steps) is not int:
                 raise TypeError("no checkpoint")
             return state
         except Exception as error:  # a damaged archive fails in many ways

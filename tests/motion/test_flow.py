@@ -73,11 +73,11 @@ def scene_errors(name, methods, at):
     }
 
 
-@pytest.mark.parametrize("name", ["v_SpinThenFall_g16_c01"])
+@pytest.mark.parametrize("name", ["v_SpinThenFall_g16_c01", "v_Orbit_g09_c01", "v_Ringed_g10_c01"])
 def test_true_flow_of_embedded_scenes(name):
     pytest.importorskip("cv2")
     errors = scene_errors(name, ("reference", "fast", "torch"), 29)
-    assert errors["fast"] < max(1.05 * errors["reference"], errors["reference"] + 0.02)
+    assert errors["fast"] < max(1.1 * errors["reference"], errors["reference"] + 0.03)
     assert errors["torch"] < 1.05 * errors["reference"]
 
 
