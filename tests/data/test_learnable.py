@@ -8,7 +8,7 @@ from vidssl.data.frame_store import FrameStore
 from vidssl.data.records import open_dataset
 from vidssl.data.synthetic import make_dataset
 
-STEPS, NUMBERS = 2000, {}  # of the mini scale
+STEPS, NUMBERS = 4000, {}  # of the mini scale
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +38,12 @@ def test_clips_tell_every_class(videos):
     judged = _judged(videos, 8, STEPS)
     print(judged.summary(), dict(judged.groups), judged.test.per_class_accuracy.round(2))
     assert judged.test.per_class_accuracy.min() > 2 / 16
-    assert judged.test.top1_accuracy > 0.7  # the goal is 0.8; docs/results.md has what was measured
+    assert judged.test.top1_accuracy > 0.8
 
 
 @pytest.mark.slow
 def test_single_frames_tell_appearance_alone(videos):
-    groups = _judged(videos, 1, STEPS // 2).groups
+    groups = _judged(videos, 1, STEPS).groups
     print(dict(groups))
     assert groups["appearance"] > 0.6
     assert max(groups["repetitive"], groups["ordered"]) < 1 / 8 + 0.05
@@ -58,4 +58,4 @@ def test_differences_of_frames_tell_little(videos):
     groups = protocol.class_groups(splits.class_names)
     static = protocol.group_accuracies(found["static_frame"], groups)
     assert max(static["repetitive"], static["ordered"]) < 1 / 8 + 0.05
-    assert found["frame_difference"].top1_accuracy < 0.33
+    assert found["frame_difference"].top1_accuracy < 0.3
