@@ -367,6 +367,8 @@ def write_video(
 def _encode(path: Path, frames: np.ndarray, fps: int | Fraction, options: dict[str, str]) -> None:
     import av
 
+    # its fastest code gives other bytes now and then, and on other processors
+    options = {**options, "x264-params": "cpu-independent=1"}
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps, options=options)
         stream.height, stream.width = frames.shape[1:3]

@@ -31,6 +31,7 @@ from vidssl.runs.figures import figure_files
 from vidssl.runs.given import Given
 from vidssl.runs.notebooks import notebook_code, notebook_path
 from vidssl.runs.parameters import (
+    ParameterError,
     check_parameters,
     declared_parameters,
     overlaid,
@@ -146,7 +147,10 @@ class Graph:
         """A target's own settings (seeds, ...): ``defaults``, then the scale file's."""
         given = self.sections.get("targets", {}).get(target, {})
         where = f"{self.scale}.yaml, targets: {target}"
-        return defaults | check_parameters(given, defaults, where)
+        settings = defaults | check_parameters(given, defaults, where)
+        if settings.get("seeds") == []:
+            raise ParameterError(f"{where}: seeds must name one or more")
+        return settings
 
     def parameter(self, notebook: str, name: str) -> Any:
         """What a parameter of ``notebook`` is at this scale where a job does not change it."""
@@ -544,7 +548,7 @@ def results(root: Path, project: Path) -> dict[str, list[str]]:
     """
     try:
         return _results(read_json(root / RESULTS, list), project)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OSError) as error:
         raise ValueError(f"{root / RESULTS}, or a run.json it names, is damaged: {error}") from None
 
 
