@@ -33,7 +33,7 @@ PIPELINES = {
         (
             "22_motionfit_pseudo_labels",
             "labels",
-            {**LABELS, "num_clusters": 3, "tsne_clips": 0}
+            {**LABELS, "num_clusters": 3, "tsne_clips": 8}
             | {"motion_model": "{}/smoke/model/motion_model.pt"},
         ),
         (
@@ -109,7 +109,7 @@ def step(page, life, name, parameters, root):
     runs.execute(page, folder, {k: v for k, v in given.items() if k in known}, scale="smoke")
 
 
-def cells_here(source, output, given, project, timeout):
+def cells_here(source, output, given, project, *limits):
     """Execute a page's cells in this process, where papermill would start a kernel."""
     from vidssl.runs.execute import RunFailed
     from vidssl.runs.notebooks import notebook_cells, pair_text
