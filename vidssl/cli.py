@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -15,13 +16,13 @@ from vidssl import runs
 from vidssl.core import counted, did_you_mean, one_of
 from vidssl.files import drop_output
 from vidssl.runs import listing
+from vidssl.runs.execute import STALL_LIMIT
 
 if TYPE_CHECKING:
     from vidssl.data.derived import Outcome
 
 REFUSALS = (ValueError, OSError, runs.RunFailed, runs.RunLocked)
 MINI_SIDE = 40  # short_side of the notebooks
-OF_THE_MACHINE = ("profile", "jobs", "gpus", "gpus_per_run", "cell_limit", "stall_limit")
 
 READER_LEFT = 141  # 128 + SIGPIPE, as a shell reports other programs that `head` has cut off
 
@@ -143,9 +144,10 @@ def _notebook_commands(commands) -> None:
         command.add_argument(
             "--stall-limit",
             type=float,
-            default=60.0,
+            default=STALL_LIMIT,
             metavar="MINUTES",
-            help="without a sign of life after which a run is stopped (default 60; 0: never)",
+            help="without a sign of life after which a run is stopped "
+            f"(default {STALL_LIMIT:g}; 0: never)",
         )
         _takes_parameters(command)
 
@@ -251,7 +253,7 @@ def _run(args: argparse.Namespace) -> int:
         project,
         scale=args.scale or own_scale,
         given=args.parameters,
-        machine=runs.Machine(**{name: getattr(args, name) for name in OF_THE_MACHINE}),
+        machine=runs.Machine(**{f.name: getattr(args, f.name) for f in fields(runs.Machine)}),
         runs_root=args.runs_root,
         dry_run=args.dry_run,
         unlock=args.unlock,

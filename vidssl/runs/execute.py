@@ -23,7 +23,7 @@ from vidssl.runs.cards import loader_workers, own_cards, visible_cards
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.notebooks import notebook_code, notebook_path, pair_text
 from vidssl.runs.parameters import declared_parameters, parameters_to_run
-from vidssl.runs.records import CHECKPOINTS, WAITING
+from vidssl.runs.records import CHECKPOINTS, let_threads_sleep
 from vidssl.runs.watch import Watch, watching
 
 LOCK = ".lock"  # in a folder in use; it says by whom
@@ -227,8 +227,7 @@ def _papermill(
 ) -> None:
     import papermill
 
-    for name, value in WAITING.items():
-        os.environ.setdefault(name, value)
+    let_threads_sleep()
     # not the paired .ipynb: it may be older than the source that was hashed and checked
     prepared = output.parent / f".{source.stem}.source.ipynb"
     prepared.write_text(pair_text(source), encoding="utf-8")

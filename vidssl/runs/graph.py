@@ -16,7 +16,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -41,7 +41,7 @@ from vidssl.runs.parameters import (
     text_of,
 )
 from vidssl.runs.promises import Promise, figures_of, files_of
-from vidssl.runs.records import made_here
+from vidssl.runs.records import made_here, texts_in
 
 RESULTS = ".results.json"  # in the folder of all runs: the jobs behind the last target
 CELLS = "cells.json"  # in a table's folder: what it asks, and of which runs
@@ -423,7 +423,7 @@ class Graph:
     def _refuse_missing_files(self, jobs: Sequence[Job]) -> None:
         folders = {self.path(os.path.dirname(job.marker)): job for job in jobs}
         for job in jobs:
-            for path in _texts(json.loads(job.params)):
+            for path in texts_in(json.loads(job.params)):
                 folder, file = os.path.split(path)
                 maker = folders.get(folder)
                 made = [f.name for f in maker.files if f.made is not False] if maker else []
@@ -564,15 +564,6 @@ def _results(jobs: Iterable[Mapping[str, Any]], project: Path) -> dict[str, list
                 elif promised:
                     told["figures not made"].append(f"{figure}.png")
     return {title: sorted(paths) for title, paths in told.items()}
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in a parameter's value, at any depth."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (dict, list)):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _texts(part)
 
 
 def _text(value: Any) -> str:

@@ -269,6 +269,12 @@ class Run:
         )
 
 
+def let_threads_sleep() -> None:
+    """In this process and those that it starts, where nobody said otherwise, see `WAITING`."""
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
+
+
 def start(notebook: str, namespace: MutableMapping[str, Any]) -> Run:
     """Begin a run; call it with ``globals()`` in the first cell after the parameters.
 
@@ -280,8 +286,7 @@ def start(notebook: str, namespace: MutableMapping[str, Any]) -> Run:
     if in_notebook():
         warnings_as_lines()
         quiet_interrupts()
-    for name, value in WAITING.items():
-        os.environ.setdefault(name, value)
+    let_threads_sleep()
     project = provenance.find_project()
     path = notebook_path(notebook, project)
     params = parameters_in(namespace, path)
@@ -370,7 +375,7 @@ def without_names(record: Mapping[str, Any]) -> dict[str, Any]:
     metrics = {
         name: value
         for name, value in record["metrics"].items()
-        if name in NAMELESS or not any(isinstance(part, str) for part in _leaves(value))
+        if name in NAMELESS or not any(True for _ in texts_in(value))
     }
     parameters = {k: "" if k in OF_ONE_VIDEO else v for k, v in record["parameters"].items()}
     told = {**record, "metrics": metrics, "parameters": parameters, "failed": []}
@@ -379,12 +384,13 @@ def without_names(record: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, (Mapping, list, tuple)):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            yield from _leaves(part)
-    else:
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text in a parameter's or a metric's value, at any depth."""
+    if isinstance(value, str):
         yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from texts_in(part)
 
 
 def _without_texts(value: Any) -> Any:
@@ -392,7 +398,7 @@ def _without_texts(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     kept = {k: _without_texts(v) for k, v in value.items()}
-    return {k: v for k, v in kept.items() if not any(isinstance(p, str) for p in _leaves(v))}
+    return {k: v for k, v in kept.items() if not any(True for _ in texts_in(v))}
 
 
 def _size(value: Any) -> int:

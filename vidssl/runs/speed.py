@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from unittest import mock
 
 from vidssl.core import counted
+from vidssl.files import read_json
 from vidssl.runs.graph import load
 from vidssl.runs.notebooks import notebook_cells, notebook_path
 from vidssl.runs.parameters import declared_parameters, parameters_for
@@ -225,7 +226,7 @@ def kept() -> list[Speed]:
     """The speeds measured so far, the newest last; ValueError naming the file if it is damaged."""
     path = kept_file()
     try:
-        rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        rows = read_json(path, list) if path.exists() else []
         return [Speed(**row) for row in rows]
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: holds no speeds ({error}); delete it") from None
