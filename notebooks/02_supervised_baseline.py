@@ -39,12 +39,12 @@ augmentation = {
     "color": [0.5, 0.5, 0.5, 0.25],
     "grey": 0.3,
 }  # what is not named is off
-steps = 2000  # whole epochs of about so many steps, whatever the number of labels
+steps = 4000  # whole epochs of about so many steps, whatever the number of labels
 epochs = 0  # or so many epochs
 batch_size = 16
-lr = 0.001
+lr = 0.003
 warmup = 0.03  # share of the training
-weight_decay = 1e-3
+weight_decay = 1e-4
 accumulate = 1  # steps that share one update of the weights
 precision = "no"  # bf16 on a GPU
 frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew

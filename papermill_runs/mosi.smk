@@ -80,10 +80,10 @@ def of_network(seed, backbone):
 def stills(source, count):
     """What a pretraining on still images changes, and the job that makes them.
 
-    However few they are, as many are passed as from the videos: two epochs of 1,600.
+    However few they are, as many are passed as from the mini scale's 1,600 videos.
     """
     images = graph.stills(source, count)
-    epochs = 3200 // count
+    epochs = 1600 * graph.parameter("11_mosi_pretrain", "epochs") // count
     root = graph.path(os.path.dirname(images.marker))
     return {"dataset": "folder", "root": root, "epochs": epochs}, [images]
 
