@@ -78,12 +78,16 @@ print(f"{len(records)} source videos, taken without their labels")
 import numpy as np
 
 from vidssl import protocol, visualize
+from vidssl.data import known_videos
 from vidssl.data.clip_table import load_clip_table
 from vidssl.methods import motionfit
 
 failed, about = [], {}
 if features:
     table, about = load_clip_table(features, "feature")
+    _, failed = known_videos(splits.train, table.rows_of, f"has no features in {features}")
+    if others := [name for name in table.rows_of if name not in records]:
+        raise ValueError(f"{features} knows {others[0]!r}, which is no source video here")
 else:
     source = run.open_flow() if modality == "flow" else {}
     seen = protocol.Clips.of(run.params, **source)
@@ -341,14 +345,15 @@ from vidssl.visualize.clusters import embedding_panels
 
 rng = np.random.default_rng(derive_seed(seed, "t-SNE"))
 mapped = rng.permutation([int(rng.choice(rows)) for rows in table.rows_of.values()])[:tsne_clips]
-colours = np.maximum(classes[mapped], 0)
 others = {}
 if compare:
     other, about_other = load_clip_table(compare, "feature")
     rows = other.rows_at([str(name) for name in table.video_id[mapped]], table.middle[mapped, None])
-    if (rows < 0).any():
+    mapped, rows = mapped[rows[:, 0] >= 0], rows[rows >= 0]  # a video may be readable in one alone
+    if not len(rows):
         raise ValueError(f"compare={compare!r} holds features of other videos or times")
-    others = {f"{about_other['modality']} features, by class": other.values[rows[:, 0]]}
+    others = {f"{about_other['modality']} features, by class": other.values[rows]}
+colours = np.maximum(classes[mapped], 0)
 
 
 def positions(values, perplexity, tsne_seed):

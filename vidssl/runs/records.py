@@ -221,9 +221,10 @@ class Run:
         """Write ``run.json``, then the record; returns what is held, open or against of the
         ``expectations``. The last line of every notebook.
 
-        ``failed`` are videos that could not be read; a record names the first few and the count.
+        ``failed`` are videos that could not be read ("path: reason"), each of which counts once; a
+        record names the first few and the count.
         """
-        full = self._summary(metrics, seeds, failed, data_hash)
+        full = self._summary(metrics, seeds, each_once(failed), data_hash)
         if expectations:
             full["expectations"] = {each.claim: each.answer for each in expectations}
         if self.keeps_record:
@@ -267,6 +268,18 @@ class Run:
                 "finished": time.strftime("%Y-%m-%d", time.gmtime()),
             }
         )
+
+
+def each_once(failed: Sequence[str]) -> list[str]:
+    """The first line "path: reason" of each path: training and test may name a video both.
+
+    >>> each_once(["a.mp4: is empty", "b.mp4: is empty", "a.mp4: has no frame"])
+    ['a.mp4: is empty', 'b.mp4: is empty']
+    """
+    by_path: dict[str, str] = {}
+    for line in failed:
+        by_path.setdefault(line.split(": ")[0], line)
+    return list(by_path.values())
 
 
 def let_threads_sleep() -> None:
