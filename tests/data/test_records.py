@@ -39,9 +39,7 @@ def test_videos_that_a_table_does_not_know_are_left_out_and_named():
     )
     assert known_videos(records, "abc", "") == (records, [])
     assert known_videos([], "abc", "") == ([], [])
-    with pytest.raises(
-        ValueError, match=r"none of 3 videos is known, e\.g\. .a. has no label"
-    ):
+    with pytest.raises(ValueError, match=r"none of 3 videos is known, e\.g\. .a. has no label"):
         known_videos(records, {"z"}, "has no label")
 
 
