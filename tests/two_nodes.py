@@ -110,15 +110,18 @@ class Cluster:
             assert time.monotonic() < end, "it did not come to that"
             time.sleep(0.5)
 
-    def work_on(self, node: str) -> list[psutil.Process]:
-        """The processes of jobs on a node."""
-        mine = []
+    def started(self, **told: str) -> list[psutil.Process]:
+        """The processes of this cluster: of those, whose environment tells this."""
+        wanted, mine = {OURS: str(self.place), **told}, []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                told = process.environ()
-                if (told.get(OURS), told.get("SLURMD_NODENAME")) == (str(self.place), node):
+                if wanted.items() <= process.environ().items():
                     mine.append(process)
         return mine
+
+    def work_on(self, node: str) -> list[psutil.Process]:
+        """The processes of jobs on a node."""
+        return self.started(SLURMD_NODENAME=node)
 
     def fail(self, node: str) -> None:
         """Let a node go as if its power had."""
@@ -126,22 +129,26 @@ class Cluster:
         steps = psutil.Process(daemon.pid).children(recursive=True)
         daemon.kill()
         daemon.wait()
-        for process in [*steps, *self.work_on(node)]:
-            with suppress(psutil.Error):
-                process.kill()
+        _kill([*steps, *self.work_on(node)])
 
     def end(self) -> None:
-        self.says("scancel", "--full", "--user", "root")
-        for name in reversed(list(self.daemons)):
-            self.daemons[name].terminate()
+        """End all that was started here: engines first, which would submit again what ends."""
+        daemons = {daemon.pid for daemon in self.daemons.values()}
+        _kill([process for process in self.started() if process.pid not in daemons])
+        for daemon in reversed(list(self.daemons.values())):
+            daemon.terminate()
         for daemon in self.daemons.values():
             with suppress(subprocess.TimeoutExpired):
                 daemon.wait(20)
             daemon.kill()
-        for node in ("n1", "n2"):
-            for process in self.work_on(node):
-                with suppress(psutil.Error):
-                    process.kill()
+            daemon.wait()
+        _kill(self.started())
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def _free_ports(count: int) -> list[int]:
