@@ -242,7 +242,7 @@ def test_a_worker_out_of_memory(name, undisturbed, tmp_path, tell):
     lives, _, numbers = undisturbed(name)
     life = Lives(name, tmp_path / "life", lives.root)
     said = life.to_the_end(die_in_a_worker, num_workers=1)
-    assert "killed" in said
+    assert "a loading worker was killed, most likely since memory ran out: lower" in said
     assert life.to_the_end() == "", life.log()[-3000:]
     assert life.numbers() == numbers
     tell("loading worker out of memory", name, f"clear stop: {said}")

@@ -22,6 +22,7 @@ from vidssl.core import (
     compute_device,
     expect_shape,
     keep_freed_memory,
+    loaded,
     normalise,
     one_of,
     unpack,
@@ -229,7 +230,7 @@ def read_ahead(
         collate_fn=list,
         pin_memory=torch.cuda.is_available(),
     )
-    return tracked(ahead(loader), desc, unit, total=len(loader), shown=progress)
+    return tracked(ahead(loaded(loader)), desc, unit, total=len(loader), shown=progress)
 
 
 def without_repeats(clips: Tensor) -> tuple[Tensor, Tensor]:

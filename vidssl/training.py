@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidssl import processes as workers
-from vidssl.core import ahead, bring, derive_seed, keep_freed_memory, one_of, unpack
+from vidssl.core import ahead, bring, derive_seed, keep_freed_memory, loaded, one_of, unpack
 from vidssl.progress import Lines
 
 Batch = dict[str, Any]
@@ -374,7 +374,7 @@ def _arriving(loader: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
     """The batches of ``loader`` as a step sees them, on their device."""
     from accelerate.utils import send_to_device
 
-    for batch in loader:
+    for batch in loaded(loader):
         sent = send_to_device(batch, device, non_blocking=True, skip_keys=ON_THE_CPU)
         yield unpack(sent, device)
 
