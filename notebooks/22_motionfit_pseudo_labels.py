@@ -211,8 +211,9 @@ figure if known else None
 
 # %%
 from functools import lru_cache
+from itertools import islice
 
-from vidssl.data import read_clip, resize_short_side
+from vidssl.data import read_clip, readable_videos, resize_short_side
 
 
 @lru_cache(maxsize=256)
@@ -228,11 +229,12 @@ def class_of(row):
 
 
 def members(found, made, wanted, count):
-    """The clips of cluster ``wanted``, one a video, nearest to its centre first."""
+    """The clips of cluster ``wanted``, one a readable video, nearest to its centre first."""
     rows = np.flatnonzero(found.values == wanted)
     away = np.linalg.norm(table.values[rows] - made.centroids[wanted], axis=1)
     nearest = {str(table.video_id[row]): row for row in rows[np.argsort(away)][::-1]}
-    return list(nearest.values())[::-1][:count]
+    readable = readable_videos(records[name] for name in reversed(nearest))
+    return [nearest[record.video_id] for record in islice(readable, count)]
 
 
 # %%
@@ -301,7 +303,9 @@ from vidssl.motion.flow import optical_flow
 from vidssl.visualize.pipeline import motionfit_pipeline
 
 long = [rows for rows in table.rows_of.values() if len(rows) >= 4] or [np.arange(4)]
-rows = max(long[:60], key=lambda rows: len(set(labels.values[rows].tolist())))
+varied = sorted(long[:60], key=lambda rows: len(set(labels.values[rows].tolist())), reverse=True)
+its = {str(table.video_id[rows[0]]): rows for rows in varied}
+rows = its[next(readable_videos(records[name] for name in its)).video_id]
 rows = np.asarray(rows)[np.linspace(0, len(rows) - 1, 4).round().astype(int)]
 
 
