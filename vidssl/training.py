@@ -629,10 +629,9 @@ class Checkpoints:
             if state is None:
                 continue
             if state["settings"] != self.settings:
-                changed = [k for k, v in self.settings.items() if state["settings"].get(k) != v]
                 raise ValueError(
-                    f"{path} was made with other settings ({', '.join(changed)} differ): use "
-                    "another folder or remove it"
+                    f"{path} was made with other settings ({self._differing(state['settings'])}): "
+                    "use another folder or remove it"
                 )
             try:
                 model.load_state_dict(state["model"])
@@ -646,6 +645,16 @@ class Checkpoints:
             print(f"continuing from step {result.steps} ({path})", flush=True)
             return result
         return None
+
+    def _differing(self, others: dict[str, Any]) -> str:
+        """The settings that are not those of a checkpoint. Another number of processes shows in the
+        batch, which is that of all of them."""
+        named = {"batch_size": "batch_size of all processes"}
+        return "; ".join(
+            f"{named.get(name, name)} {others.get(name)} there, {value} here"
+            for name, value in self.settings.items()
+            if others.get(name) != value
+        )
 
     @staticmethod
     def _load(path: Path) -> dict | None:
