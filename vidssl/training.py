@@ -15,7 +15,6 @@ batches of N b, in the same order, at the same learning rates.
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -36,6 +35,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidssl import processes as workers
 from vidssl.core import ahead, bring, derive_seed, keep_freed_memory, loaded, one_of, unpack
+from vidssl.files import cannot_write
 from vidssl.progress import Lines
 
 Batch = dict[str, Any]
@@ -524,6 +524,7 @@ class _Loop:
 
 
 STATE = ("model", "optimizer", "settings")
+KEPT = "earlier checkpoints are kept and will be continued"
 
 
 class Checkpoints:
@@ -550,7 +551,7 @@ class Checkpoints:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _cannot_write(self.folder, error) from error
+            raise cannot_write(self.folder, error, KEPT) from error
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise PermissionError(
                 f"{self.folder} is not writable, so no checkpoint can be kept there: change its "
@@ -614,7 +615,7 @@ class Checkpoints:
             cause = _os_error(error)
             if cause is None:
                 raise
-            raise _cannot_write(self.newest, cause) from error
+            raise cannot_write(self.newest, cause, KEPT) from error
         finally:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
@@ -670,16 +671,6 @@ class Checkpoints:
         except Exception as error:  # a damaged archive fails in many ways
             print(f"{path} cannot be read ({type(error).__name__}); trying the one before it")
             return None
-
-
-def _cannot_write(path: Path, error: OSError) -> OSError:
-    """The error to raise where a file of the training cannot be written; of the same kind."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return OSError(
-        error.errno,
-        f"{path} cannot be written ({error.strerror}): {'make room' if full else 'see to that'} "
-        "and start again; earlier checkpoints are kept and will be continued",
-    )
 
 
 def _os_error(error: BaseException | None) -> OSError | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidssl.core import PlainError
-from vidssl.files import plain_name, read_json
+from vidssl.files import names_full, plain_name, read_json
 from vidssl.progress import in_notebook, quiet_interrupts, warnings_as_lines
 from vidssl.runs import provenance
 from vidssl.runs.earlier import Need, Page, find_inputs, locate_all, start_needs
@@ -169,7 +169,8 @@ class Run:
     def log(self, *, step: int, **metrics: Any) -> None:
         """Append one line of numbers to ``metrics.jsonl``."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as lines:
+        path = self.folder / "metrics.jsonl"
+        with names_full(path), open(path, "a", encoding="utf-8") as lines:
             lines.write(json.dumps(plain({"step": step, **metrics})) + "\n")
 
     def save_figure(
