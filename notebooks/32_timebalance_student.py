@@ -105,7 +105,6 @@ pretrained, invariant, distinctive, similarities = run.inputs(
 # A class without a label keeps its place in the classifier and in every denominator.
 
 # %%
-from vidssl import protocol, visualize
 from vidssl.core import one_of
 from vidssl.data import known_videos, labelled_videos
 from vidssl.methods import semi_supervised
@@ -151,6 +150,7 @@ if unscored:
 # one by 21 %.
 
 # %%
+from vidssl import protocol, visualize
 from vidssl.core import derive_seed
 from vidssl.data import Augmentation, PairedDataset, TwoViews
 
