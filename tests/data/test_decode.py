@@ -68,7 +68,7 @@ def test_read_clip_is_told_the_length(video, decoder):
     assert frame_numbers(read_clip(video, lambda n: [n - 1, n // 2])) == [39, 20]
 
 
-def test_videos_that_can_be_read_to_their_end(video, decoder, tmp_path):
+def test_videos_that_can_be_read_to_their_end(video, tmp_path):
     """One that opens and begins well is not readable where a later frame is not."""
     whole, cut, spoilt = (tmp_path / f"{name}.mp4" for name in ("whole", "cut", "spoilt"))
     content = video.read_bytes()
