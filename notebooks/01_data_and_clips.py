@@ -55,7 +55,7 @@ for subset in ("train", "test"):
 # %%
 import numpy as np
 
-from vidssl.data import read_clip, resize_short_side, video_length
+from vidssl.data import read_clip, readable_videos, resize_short_side, video_length
 from vidssl.visualize.widgets import FramePlayer
 
 one_each = {}
@@ -64,6 +64,7 @@ for record in splits.train:
 step = max(1, len(one_each) // videos_shown)
 chosen = list(one_each.values())[::step][:videos_shown]
 run.make_videos(chosen)
+chosen = list(readable_videos(chosen))
 lengths = [video_length(record.path) for record in chosen]
 shortest = min(min(lengths), 64)
 videos = [resize_short_side(read_clip(r.path, lambda n: np.arange(shortest)), 96) for r in chosen]

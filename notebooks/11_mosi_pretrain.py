@@ -87,8 +87,9 @@ order = np.random.default_rng(derive_seed(data_seed, "held out")).permutation(le
 chosen = [kept[i] for i in order[:held_out_images]]
 store = run.open_frames([*training, *chosen], config.source_side)
 batch = collate(list(ImageDataset(chosen, side=config.source_side, store=store)))
-held_out, unreadable = batch["image"], batch["failed"]
-print(f"{len(held_out)} held-out images, {len(training)} for training")
+places = {name: place for place, name in enumerate(batch["video_id"])}  # one stands in for another
+held_out, unreadable = batch["image"][list(places.values())], batch["failed"]
+print(f"{len(held_out)} of {len(chosen)} held-out images can be read, {len(training)} for training")
 
 # %% [markdown]
 # ## What one step sees
@@ -124,8 +125,10 @@ from vidssl import protocol
 
 
 def pretext_accuracy(network):
+    """Share of all held-out clips: those of an image that cannot be read are named wrongly."""
     predicted, true = mosi.pretext_predictions(network, held_out, config, seed=seed)
-    return (predicted == true).float().mean().item(), predicted, true
+    asked = config.num_classes * len(chosen)
+    return (predicted == true).sum().item() / asked, predicted, true
 
 
 network, _ = protocol.start_network(
@@ -226,8 +229,8 @@ run.finish(
     failed=failed,
     data_hash=splits.fingerprint,
     expectations=[
-        runs.Expectation("names motions of unseen images", after, chance, len(held_out)),
-        runs.Expectation("learned in training", after, before, len(held_out)),
+        runs.Expectation("names motions of unseen images", after, chance, len(chosen)),
+        runs.Expectation("learned in training", after, before, len(chosen)),
     ],
 )
 

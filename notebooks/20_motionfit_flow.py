@@ -32,6 +32,7 @@ seed = 0
 # %%
 from vidssl import runs
 from vidssl.core import one_of
+from vidssl.data import readable_videos
 from vidssl.motion import METHODS
 
 run = runs.start("20_motionfit_flow", globals())
@@ -42,6 +43,8 @@ for record in splits.train:
     one_each.setdefault(record.class_name or record.video_id, record)
 chosen = dict(list(one_each.items())[:: max(1, len(one_each) // videos_shown)][:videos_shown])
 run.make_videos(chosen.values())
+readable = {record.video_id for record in readable_videos(chosen.values())}
+chosen = {name: record for name, record in chosen.items() if record.video_id in readable}
 print(f"{len(chosen)} videos: {', '.join(chosen)}")
 
 # %% [markdown]

@@ -78,12 +78,16 @@ print(f"{len(records)} source videos, taken without their labels")
 import numpy as np
 
 from vidssl import protocol, visualize
+from vidssl.data import known_videos
 from vidssl.data.clip_table import load_clip_table
 from vidssl.methods import motionfit
 
 failed, about = [], {}
 if features:
     table, about = load_clip_table(features, "feature")
+    _, failed = known_videos(splits.train, table.rows_of, f"has no features in {features}")
+    if others := [name for name in table.rows_of if name not in records]:
+        raise ValueError(f"{features} knows {others[0]!r}, which is no source video here")
 else:
     source = run.open_flow() if modality == "flow" else {}
     seen = protocol.Clips.of(run.params, **source)
@@ -207,8 +211,9 @@ figure if known else None
 
 # %%
 from functools import lru_cache
+from itertools import islice
 
-from vidssl.data import read_clip, resize_short_side
+from vidssl.data import read_clip, readable_videos, resize_short_side
 
 
 @lru_cache(maxsize=256)
@@ -224,11 +229,12 @@ def class_of(row):
 
 
 def members(found, made, wanted, count):
-    """The clips of cluster ``wanted``, one a video, nearest to its centre first."""
+    """The clips of cluster ``wanted``, one a readable video, nearest to its centre first."""
     rows = np.flatnonzero(found.values == wanted)
     away = np.linalg.norm(table.values[rows] - made.centroids[wanted], axis=1)
     nearest = {str(table.video_id[row]): row for row in rows[np.argsort(away)][::-1]}
-    return list(nearest.values())[::-1][:count]
+    readable = readable_videos(records[name] for name in reversed(nearest))
+    return [nearest[record.video_id] for record in islice(readable, count)]
 
 
 # %%
@@ -297,7 +303,9 @@ from vidssl.motion.flow import optical_flow
 from vidssl.visualize.pipeline import motionfit_pipeline
 
 long = [rows for rows in table.rows_of.values() if len(rows) >= 4] or [np.arange(4)]
-rows = max(long[:60], key=lambda rows: len(set(labels.values[rows].tolist())))
+varied = sorted(long[:60], key=lambda rows: len(set(labels.values[rows].tolist())), reverse=True)
+its = {str(table.video_id[rows[0]]): rows for rows in varied}
+rows = its[next(readable_videos(records[name] for name in its)).video_id]
 rows = np.asarray(rows)[np.linspace(0, len(rows) - 1, 4).round().astype(int)]
 
 
@@ -341,14 +349,15 @@ from vidssl.visualize.clusters import embedding_panels
 
 rng = np.random.default_rng(derive_seed(seed, "t-SNE"))
 mapped = rng.permutation([int(rng.choice(rows)) for rows in table.rows_of.values()])[:tsne_clips]
-colours = np.maximum(classes[mapped], 0)
 others = {}
 if compare:
     other, about_other = load_clip_table(compare, "feature")
     rows = other.rows_at([str(name) for name in table.video_id[mapped]], table.middle[mapped, None])
-    if (rows < 0).any():
+    mapped, rows = mapped[rows[:, 0] >= 0], rows[rows >= 0]  # a video may be readable in one alone
+    if not len(rows):
         raise ValueError(f"compare={compare!r} holds features of other videos or times")
-    others = {f"{about_other['modality']} features, by class": other.values[rows[:, 0]]}
+    others = {f"{about_other['modality']} features, by class": other.values[rows]}
+colours = np.maximum(classes[mapped], 0)
 
 
 def positions(values, perplexity, tsne_seed):

@@ -70,28 +70,28 @@ source, pretrained = run.inputs(
 # ## The source videos
 #
 # Those of which the table knows something, without their labels. A video without readable flow has no
-# pseudo-label; it is left out and counted.
+# pseudo-label; it is left out, named and counted.
 
 # %%
 from dataclasses import replace
 
 from vidssl import protocol, visualize
+from vidssl.data import known_videos
 from vidssl.data.clip_table import load_clip_table
 
 column = {"pseudo_labels": "label", "features": "feature"}[target]
 table, about = load_clip_table(source, column)
 splits = run.open_dataset()
+known, without = known_videos(splits.train, table.rows_of, f"has no {column} in {source}")
 training, held_out = (
-    [replace(r, label=-1) for r in records if r.video_id in table.rows_of]
-    for records in (splits.train, splits.test if validation else ())
+    [replace(record, label=-1) for record in records]
+    for records in (known, splits.test if validation else ())
 )
-if not training:
-    raise ValueError(f"{source} knows no video of this data set: take that of the same videos")
-without = len(splits.train) - len(training)
-print(
-    f"{len(training)} videos for training, {len(held_out)} held out; {without} have no {column} "
-    "and are left out"
+told = (
+    f"{len(training)} videos for training, {len(held_out)} held out; {len(without)} have no "
+    f"{column} and are left out"
 )
+print(told, *without, sep="\n  ")
 
 # %% [markdown]
 # ## Clips and the labels of their times
@@ -188,14 +188,15 @@ figure
 import numpy as np
 import torch
 
-metrics, failed = {}, list(result.failed)
+metrics, failed = {}, [*without, *result.failed]
 if target == "pseudo_labels":
     metrics["train_accuracy"] = result.mean("train_accuracy")
     metrics["majority_accuracy"] = (np.bincount(table.values) / len(table)).max()
 else:
     metrics["feature_error"] = result.mean("feature_error")
     print(f"squared distance to the teacher's features: {metrics['feature_error']:.3f}")
-if target == "pseudo_labels" and held_out:
+labelled = sum(record.video_id in table.rows_of for record in held_out)
+if target == "pseudo_labels" and labelled:
     said, unread = motionfit.clip_features(
         student,
         seen.even(held_out, test_clips),
@@ -208,6 +209,7 @@ if target == "pseudo_labels" and held_out:
     asked = int((truth >= 0).sum()) + test_clips * len(unread)
     right = int((torch.from_numpy(said.values.argmax(1)) == truth).sum())
     metrics |= {"validation_accuracy": right / asked, "validation_clips": asked}
+    metrics["validation_without_target"] = len(held_out) - labelled
     failed += unread
     print(
         f"cluster named rightly: {right / asked:.1%} of {asked} clips of {len(held_out)} unseen "
@@ -236,7 +238,7 @@ run.finish(
         **metrics,
         **protocol.spent(result, tuning, len(training_set), clips),
         "source_videos": len(training),
-        "without_target": without,
+        "without_target": len(without),
     },
     seeds=[seed],
     failed=failed,

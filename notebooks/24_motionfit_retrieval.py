@@ -222,7 +222,7 @@ figure if starts else None
 visualize.source(motionfit.feature_matching_step)
 
 # %%
-from vidssl.data import labelled_videos
+from vidssl.data import known_videos, labelled_videos
 from vidssl.data.clip_table import load_clip_table
 
 judged = {}
@@ -231,6 +231,7 @@ if mars:
         splits, per_class=videos_per_class, fraction=label_fraction, seed=seed
     )
     teacher, _ = load_clip_table(teacher_features, "feature")
+    _, unmatched = known_videos(labelled, teacher.rows_of, f"has no features in {teacher_features}")
     network, _ = protocol.start_network(
         mars_start, **built, num_classes=splits.num_classes, seed=seed
     )
@@ -252,7 +253,8 @@ if mars:
         **protocol.computing(run.params),
     )
     metrics |= {**mars_judged.metrics("mars"), "labelled": len(labelled)}
-    failed += [*result.failed, *mars_judged.failed]
+    metrics["without_features"] = len(unmatched)
+    failed += [*unmatched, *result.failed, *mars_judged.failed]
     judged["mars"] = mars_judged.test
     print(f"mars: {mars_judged.summary()}")
 

@@ -210,16 +210,23 @@ figure
 
 # %%
 from functools import lru_cache
+from itertools import islice
 
 from vidssl.core import normalise
-from vidssl.data import clip_span, mirror_index, read_clip, uniform_clips
+from vidssl.data import clip_span, mirror_index, read_clip, readable_videos, uniform_clips
 from vidssl.visualize.boards import DENSITY, teacher_board
 from vidssl.visualize.widgets import Picture
 
 predictors = timebalance.load_finetuned(invariant, distinctive, fraction, splits.num_classes)
 picture = Picture()
-readable = set(similarities.video_ids)
-first_of_class = {r.class_name: r for r in reversed(splits.test) if r.video_id in readable}
+measured = set(similarities.video_ids)
+of_class = {}
+for record in splits.test:
+    if record.video_id in measured:
+        of_class.setdefault(record.class_name, []).append(record)
+first_of_class = {
+    name: record for name, those in of_class.items() for record in islice(readable_videos(those), 1)
+}
 
 
 @lru_cache(maxsize=4)

@@ -105,9 +105,8 @@ pretrained, invariant, distinctive, similarities = run.inputs(
 # A class without a label keeps its place in the classifier and in every denominator.
 
 # %%
-from vidssl import protocol, visualize
 from vidssl.core import one_of
-from vidssl.data import labelled_videos
+from vidssl.data import known_videos, labelled_videos
 from vidssl.methods import semi_supervised
 
 METHODS = {
@@ -130,12 +129,28 @@ print(
 )
 
 # %% [markdown]
+# A video that could not be read when similarities were measured has no $s$. It is left out of the
+# training and counted; where it has a label it stays among the videos that the student is tested on.
+
+# %%
+taught_with, unscored = [labelled, unlabelled], []
+if taught and blend == "similarity":
+    video_ids = [record.video_id for record in [*labelled, *unlabelled]]
+    weighed = timebalance.load_similarities(similarities).of(video_ids)
+    for i, part in enumerate(taught_with):
+        known, lacking = known_videos(part, weighed.video_ids, "has no temporal similarity")
+        taught_with[i], unscored = known, unscored + lacking
+if unscored:
+    print(f"{len(unscored)} training videos are left out:", *unscored, sep="\n  ")
+
+# %% [markdown]
 # A sample is a clip of a labelled video and, beside it, the views of a clip without label that the
 # method asks for: *weak* ones are there to be labelled, *strong* ones to be learned, and *labelled*
 # means changed as the labelled clips are. A mini weak view moves a pixel by 3 % of its range, a strong
 # one by 21 %.
 
 # %%
+from vidssl import protocol, visualize
 from vidssl.core import derive_seed
 from vidssl.data import Augmentation, PairedDataset, TwoViews
 
@@ -147,11 +162,11 @@ changes = {
     "weak": weak_augmentation,
     "strong": strong_augmentation,
 }
-training = clips.training(labelled, seed)
+training = clips.training(taught_with[0], seed)
 if chosen.views:
     views = [clips.augmented(Augmentation.of(changes[name])) for name in chosen.views]
     transform = TwoViews(*views) if len(views) == 2 else views[0]
-    others = clips.training(unlabelled, derive_seed(seed, "unlabelled"), transform=transform)
+    others = clips.training(taught_with[1], derive_seed(seed, "unlabelled"), transform=transform)
     training = PairedDataset(training, others, epoch_of)
 sample = training[0]
 shown = {"labelled": sample["clips"][0]}
@@ -220,10 +235,8 @@ scores, degenerate = {}, False
 if taught:
     teachers = timebalance.load_finetuned(invariant, distinctive, fraction, splits.num_classes)
 if taught and blend == "similarity":
-    video_ids = [record.video_id for record in [*labelled, *unlabelled]]
-    raw = timebalance.load_similarities(similarities).of(video_ids).scores(similarity_clips)
-    s = timebalance.calibrate(raw, calibration)
-    scores = dict(zip(video_ids, s.astype(np.float32).tolist()))
+    s = timebalance.calibrate(weighed.scores(similarity_clips), calibration)
+    scores = dict(zip(weighed.video_ids, s.astype(np.float32).tolist()))
     degenerate = timebalance.warn_if_alike(s)
     print(f"s from {s.min():.2f} to {s.max():.2f}, mean {s.mean():.2f}")
 
@@ -361,12 +374,13 @@ run.finish(
         "test_videos": number,
         "labelled": len(labelled),
         "unlabelled": len(unlabelled),
+        "without_similarity": len(unscored),
         "degenerate": degenerate,
         **protocol.spent(result, tuning, len(training), 1 + len(chosen.views)),
         "waiting_share": result.waiting_share,
     },
     seeds=[seed],
-    failed=[*result.failed, *judged.failed],
+    failed=[*unscored, *result.failed, *judged.failed],
     data_hash=runs.data_hash(splits, labelled, label_list),
     expectations=expectations,
 )

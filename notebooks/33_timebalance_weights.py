@@ -111,23 +111,26 @@ pd.DataFrame.from_dict(frozen, orient="index").style.format(precision=3)
 # $$p^T_i = s_i \, p^I_i + (1 - s_i) \, p^D_i$$
 #
 # with $s_i$ as it is, or spread over [0, 1] by what the training videos have: their rank, or min and
-# max. *1 - s* is the control: were $s$ of no use, it would do as well.
+# max. *1 - s* is the control: were $s$ of no use, it would do as well. A test video without $s$, since
+# it could not be read, counts as wrong.
 
 # %%
 import numpy as np
 
-from vidssl.inference import predict
+from vidssl.inference import only_of, predict
 
 percent = f"{100 * fraction:g}"
 note = f"{splits.name} · {scale} scale · {percent} % labels · seed {seed}"
 predictors = timebalance.load_finetuned(invariant, distinctive, fraction, splits.num_classes)
 tests = judged_clips.even(splits.test, test_clips)
+kept = timebalance.load_similarities(similarities)
+weighed = kept.of([record.video_id for record in splits.test])
 by_invariant, by_distinctive = (
-    predict(network, tests, **computing) for network in predictors.networks
+    only_of(predict(network, tests, **computing), weighed.video_ids, "has no temporal similarity")
+    for network in predictors.networks
 )
 labels, video_ids = by_invariant.labels, by_invariant.video_ids
-kept = timebalance.load_similarities(similarities)
-scores = kept.of(video_ids).scores()
+scores = weighed.of(video_ids).scores()
 training = kept.of([r.video_id for r in splits.train if r.video_id in set(kept.video_ids)])
 ranked = timebalance.calibrate(scores, "rank", training.scores())
 weights = {
@@ -147,13 +150,15 @@ degenerate = timebalance.warn_if_alike(scores)
 
 # %%
 from vidssl.core import one_of
-from vidssl.data import consecutive_clips, read_clip
+from vidssl.data import consecutive_clips, read_clip, readable_videos
 from vidssl.visualize.framework import timebalance_framework
 
 by_id = {record.video_id: record for record in splits.test}
 in_order = {name for name, group in zip(splits.class_names, class_groups) if group == "ordered"}
 ordered = [r.video_id for r in splits.test if r.class_name in in_order]
-video = video or next(name for name in (*ordered, *by_id) if name in set(video_ids))
+weighed_ids = set(video_ids)
+asked = (by_id[name] for name in (*ordered, *by_id) if name in weighed_ids)
+video = video or next(readable_videos(asked)).video_id
 record = by_id[one_of("video", video, video_ids)]
 whole = read_clip(record.path, np.arange)
 its, place = kept.of([video]), video_ids.index(video)

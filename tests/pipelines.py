@@ -149,9 +149,9 @@ class Lives:
         told.close()
         return process, heard
 
-    def to_the_end(self, fault=bool):
-        """ "" where the pipeline came to its end, else what it said."""
-        process, heard = self.begin(fault)
+    def to_the_end(self, fault=bool, **more):
+        """ "" where the pipeline came to its end, else what it said; ``more`` as `begin` has it."""
+        process, heard = self.begin(fault, **more)
         try:
             return heard.recv()
         except EOFError:

@@ -1,18 +1,23 @@
 """Text files of the project's own are UTF-8 under every locale; names that are not are told."""
 
 import ast
+import errno
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from tiny_project import REPOSITORY, leave_record, make_project
+from torch import nn
 
 from vidssl import cli, runs
 from vidssl.data import open_dataset, read_folder, read_images
-from vidssl.files import require_utf8, write_atomic
+from vidssl.files import require_utf8, whole, write_arrays, write_atomic
+from vidssl.models.pretrained import save_pretrained
 from vidssl.runs.figures import save_figure
 
 ODD = "caf\udce9"  # as Python reads the Latin-1 bytes of a name
@@ -248,3 +253,40 @@ def test_a_file_is_the_old_one_until_it_is_the_new_one(tmp_path):
     assert path.read_text(encoding="utf-8") == "old"
     write_atomic(path, "new")
     assert path.read_text(encoding="utf-8") == "new"
+
+
+WRITES = {
+    "text": lambda path: write_atomic(path, "x" * 40_000),
+    "arrays": lambda path: write_arrays(path, compressed=False, x=np.zeros(10_000)),
+    "weights": lambda path: save_pretrained(nn.Linear(200, 200), path),
+    "numbers": lambda path: log_into(path.parent, 40_000),
+}
+
+
+def log_into(folder, length):
+    run = runs.records.Run("page", folder, {}, folder, True, "", False)
+    run.log(step=1, words="x" * length)
+
+
+@pytest.mark.parametrize("kind", WRITES)
+def test_where_there_is_no_room_the_file_is_named(kind, tmp_path):
+    path = tmp_path / ("metrics.jsonl" if kind == "numbers" else "file.npz")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OSError, match="cannot be written") as caught:
+            WRITES[kind](path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.errno == errno.EFBIG
+    assert caught.value.strerror == (
+        f"{path} cannot be written (File too large): make room and start again; what was finished "
+        "before is kept"
+    )
+    assert {each.name for each in tmp_path.iterdir()} <= {"metrics.jsonl"}
+
+
+def test_other_errors_of_the_system_stay_as_they_are(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone"), whole(tmp_path / "x"):
+        (tmp_path / "gone").read_bytes()
+    assert not list(tmp_path.iterdir())

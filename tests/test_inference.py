@@ -9,7 +9,15 @@ from torch.nn.functional import interpolate
 from vidssl import models
 from vidssl.core import VideoRecord, normalise
 from vidssl.data import collate, open_dataset
-from vidssl.inference import extract_features, grad_cam, predict, report, run_videos
+from vidssl.inference import (
+    Outputs,
+    extract_features,
+    grad_cam,
+    only_of,
+    predict,
+    report,
+    run_videos,
+)
 from vidssl.methods import supervised
 from vidssl.protocol import Clips
 from vidssl.training import TrainConfig, fit
@@ -40,6 +48,22 @@ def test_predictions_are_the_mean_softmax_of_a_videos_clips(splits):
         assert row == pytest.approx(expected.numpy(), abs=1e-5)
     assert outputs.video_ids == [record.video_id for record in splits.test]
     assert outputs.values.sum(axis=1) == pytest.approx(np.ones(len(splits.test)))
+
+
+def test_videos_that_are_taken_out_stay_in_the_denominator():
+    values = np.eye(4, dtype=np.float32)
+    of_four = Outputs(
+        values, np.arange(4), list("abcd"), ["e.mp4: is empty"], np.array([1]), ("e",)
+    )
+    kept = only_of(of_four, {"d", "b"}, "has no s")
+    assert kept.video_ids == ["b", "d"]
+    assert np.array_equal(kept.values, values[[1, 3]])
+    assert kept.labels.tolist() == [1, 3]
+    assert kept.failed == ["e.mp4: is empty", "a: has no s", "c: has no s"]
+    assert (kept.failed_labels.tolist(), kept.failed_ids) == ([1, 0, 2], ("e", "a", "c"))
+    found = report(kept, list("klmn"))
+    assert (found.num_videos, found.top1_accuracy) == (5, 2 / 5)
+    assert report(only_of(of_four, list("abcd"), ""), list("klmn")).top1_accuracy == 4 / 5
 
 
 def test_features_have_the_backbones_width(splits):

@@ -76,7 +76,13 @@ def assert_it_goes_on(project, *words):
 
 
 def test_ctrl_c_ends_all_in_one_line_and_the_same_command_goes_on(project):
+    """And a second engine on the folder is refused, while the first is left alone."""
     started, kernel = at_work(project)
+    status, told = finished(project, "run", "pair")
+    assert status == 1
+    assert f"process {started.pid} on" in told
+    assert started.poll() is None
+    assert kernel.is_running()
     started.send_signal(signal.SIGINT)
     _, told = started.communicate(timeout=500)
     assert started.returncode == 130

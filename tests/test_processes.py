@@ -1,5 +1,6 @@
 """Work in several processes: started, followed, ended, and what goes wrong said in one line."""
 
+import json
 import os
 import signal
 import subprocess
@@ -92,6 +93,16 @@ def test_an_error_keeps_its_kind_and_is_not_tried_again(tmp_path, error, expecte
     assert tries.read_text() == "x"
     assert "in work" in caught.value.__notes__[0]
     assert getattr(caught.value, "errno", None) == getattr(error, "errno", None)
+
+
+def test_what_went_wrong_on_another_node_names_it(tmp_path):
+    """As that node's process leaves it, read where the run was started."""
+    processes._leave_error(tmp_path, RuntimeError("a.mp4: no such file"), rank=3)
+    report = json.loads((tmp_path / "error.json").read_text())
+    assert str(processes._reported_error(report)) == "a.mp4: no such file"
+    error = processes._reported_error({**report, "host": "node7"})
+    assert str(error) == "a.mp4: no such file (on node7)"
+    assert error.__notes__[0].startswith("in process 3 on node7:")
 
 
 def test_a_launcher_that_never_starts_is_ended_and_quoted(tmp_path):

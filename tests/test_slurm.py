@@ -134,3 +134,26 @@ def test_more_gpus_than_a_node_has_are_refused_in_slurm_s_own_words(project, clu
     assert run(project, cluster, "--gpus-per-run", "3").wait(600) == 1
     assert "Requested node configuration is not available" in (project / "output").read_text()
     assert not told(project, "began")
+
+
+def at_work_until_it_is_stopped(place):
+    """An engine and a job, and all that runs for the cluster then; it ends as by Ctrl-C."""
+    with two_nodes.two_nodes(place / "slurm") as cluster:
+        waits = [sys.executable, "-c", "import time; time.sleep(600)"]
+        engine = subprocess.Popen(waits, env=cluster.environment)
+        cluster.says("sbatch", "--chdir", str(place), "--wrap", "sleep 600")
+        cluster.until(lambda: (place / "slurm-1.out").exists())
+        yield engine, cluster.started()
+        raise KeyboardInterrupt
+
+
+def test_a_test_that_fails_leaves_nothing_running(tmp_path):
+    """Neither an engine, nor a job and what watches over it, nor a daemon."""
+    stopped = at_work_until_it_is_stopped(tmp_path)
+    engine, started = next(stopped)
+    names = {process.name() for process in started}
+    assert {"slurmctld", "slurmd", "slurmstepd", "munged", "sleep"} <= names
+    with pytest.raises(KeyboardInterrupt):
+        next(stopped)
+    assert engine.wait(60) == -9
+    assert not psutil.wait_procs(started, 60)[1]

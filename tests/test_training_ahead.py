@@ -1,5 +1,7 @@
 """Batches are made beside the steps, with the same samples in the same order."""
 
+import os
+import signal
 import threading
 
 import pytest
@@ -77,3 +79,19 @@ def test_no_thread_is_left_behind():
     for _ in range(3):
         train(Told(), squared)
     assert threading.active_count() <= before + 1
+
+
+class Deadly(Told):
+    """The worker that makes its fifth sample is killed, as where memory runs out."""
+
+    def __getitem__(self, key):
+        if len(self.keys) == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(key)
+
+
+def test_a_killed_worker_is_told_in_words_and_a_sample_s_own_error_as_it_is():
+    with pytest.raises(RuntimeError, match=r"worker was killed, .* lower num_workers"):
+        train(Deadly(), squared, num_workers=1)
+    with pytest.raises(RuntimeError, match=r"nothing can be read at \(0, \d\)"):
+        train(Told(broken=(0, 5)), squared, num_workers=1)

@@ -1,6 +1,7 @@
 """Several processes learn what one learns: the same steps, losses, weights and checkpoints."""
 
 import os
+import re
 import signal
 from dataclasses import replace
 
@@ -12,9 +13,11 @@ from torch.utils.data import Dataset
 
 from vidssl import models, processes, training
 from vidssl.core import derive_seed
+from vidssl.data import open_dataset
 from vidssl.data.clip_table import ClipTable
 from vidssl.methods import motionfit, supervised, timebalance
 from vidssl.methods import semi_supervised as semi
+from vidssl.protocol import Clips
 from vidssl.training import TrainConfig, fit
 
 # eight samples a step: two epochs of three steps, cut at a milestone and a warm-up's end
@@ -224,7 +227,8 @@ def assert_goes_on_in_one_process(folder, expected):
     """The checkpoint before the last one, of two processes, continued by one."""
     (folder / "checkpoint.pt").unlink()
     model = network()
-    with pytest.raises(ValueError, match=r"was made with other settings \(batch_size differ"):
+    told = r"was made with other settings \(batch_size of all processes 8 there, 4 here\): use"
+    with pytest.raises(ValueError, match=told):
         fit(model, Videos("clip"), supervised.training_step(), replace(CONFIG, batch_size=4),
             folder=folder, collate=collate)  # fmt: skip
     rows = []
@@ -233,6 +237,35 @@ def assert_goes_on_in_one_process(folder, expected):
     assert rows == [5, 6]
     for name, value in expected.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], value, atol=1e-5, rtol=1e-5)
+
+
+class OnOneNode(Dataset):
+    """Videos of the folder ``root``, which process 1 looks for where they are not."""
+
+    def __init__(self, root):
+        clips = Clips(frames=4, stride=1, size=16, short_side=16)
+        self.clips = clips.training(open_dataset("folder", root).train, seed=0)
+
+    def __len__(self):
+        return len(self.clips)
+
+    def __getitem__(self, key):
+        if processes.rank() == 1:
+            records = self.clips.records
+            self.clips.records = [replace(r, path=f"/nowhere/{r.video_id}") for r in records]
+        return self.clips[key]
+
+
+@pytest.mark.slow
+def test_a_node_without_the_data_is_told_in_one_line(moving_videos):
+    with pytest.raises(RuntimeError) as caught:
+        fit(network(), OnOneNode(moving_videos), supervised.training_step(),
+            replace(CONFIG, batch_size=2), processes=2, collate=collate)  # fmt: skip
+    assert re.fullmatch(
+        r"none of \d+ videos in a row can be read; the first: /nowhere/\S+: no such file; check "
+        "the data set's root folder",
+        str(caught.value),
+    )
 
 
 def test_too_few_samples_are_refused_before_anything_starts():

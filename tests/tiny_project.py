@@ -44,7 +44,7 @@ run.save_figure(figure, "tiny", data=rows, publish=publish, **about)
 plt.close(figure)
 
 # %%
-run.finish({"loss": 1 / 3, "curve": [0.1] * 9}, seeds=[seed], failed=["a.mp4"] * 5)
+run.finish({"loss": 1 / 3, "curve": [0.1] * 9}, seeds=[seed], failed=[*"abcdea"])
 """
 
 METHOD = """\

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 OURS = "VIDSSL_TEST_CLUSTER"  # names its folder in the environment of all that it starts
+NODES = ("n1", "n2")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue")
 SETTINGS = """\
 ClusterName=vidssl
@@ -83,7 +84,7 @@ class Cluster:
         munge += [f"--log-file={self.place}/munged.log", f"--seed-file={self.place}/munged.seed"]
         self._begin("munged", *munge)
         self._begin("slurmctld", "slurmctld", "-D")
-        for node in ("n1", "n2"):
+        for node in NODES:
             self._begin(node, "slurmd", "-D", "-N", node)
         self.until(lambda: self.says("sinfo", "-h", "-t", "idle", "-o", "%D").strip() == "2")
 
@@ -110,15 +111,16 @@ class Cluster:
             assert time.monotonic() < end, "it did not come to that"
             time.sleep(0.5)
 
+    def started(self, nodes: tuple[str, ...] = NODES, **told: str) -> list[psutil.Process]:
+        """The processes of this cluster: those whose environment tells this, and what watches over
+        the jobs of ``nodes``, which writes its title over its environment but holds their log."""
+        told = {OURS: str(self.place), **told}
+        logs = {str(self.place / f"{node}.log") for node in nodes}
+        return [each for each in psutil.process_iter() if _is_one(each, logs, told)]
+
     def work_on(self, node: str) -> list[psutil.Process]:
         """The processes of jobs on a node."""
-        mine = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                told = process.environ()
-                if (told.get(OURS), told.get("SLURMD_NODENAME")) == (str(self.place), node):
-                    mine.append(process)
-        return mine
+        return self.started((node,), SLURMD_NODENAME=node)
 
     def fail(self, node: str) -> None:
         """Let a node go as if its power had."""
@@ -126,22 +128,34 @@ class Cluster:
         steps = psutil.Process(daemon.pid).children(recursive=True)
         daemon.kill()
         daemon.wait()
-        for process in [*steps, *self.work_on(node)]:
-            with suppress(psutil.Error):
-                process.kill()
+        _kill([*steps, *self.work_on(node)])
 
     def end(self) -> None:
-        self.says("scancel", "--full", "--user", "root")
-        for name in reversed(list(self.daemons)):
-            self.daemons[name].terminate()
+        """End all that was started here: engines first, which would submit again what ends."""
+        daemons = {daemon.pid for daemon in self.daemons.values()}
+        _kill([process for process in self.started() if process.pid not in daemons])
+        for daemon in reversed(list(self.daemons.values())):
+            daemon.terminate()
         for daemon in self.daemons.values():
             with suppress(subprocess.TimeoutExpired):
                 daemon.wait(20)
             daemon.kill()
-        for node in ("n1", "n2"):
-            for process in self.work_on(node):
-                with suppress(psutil.Error):
-                    process.kill()
+            daemon.wait()
+        _kill(self.started())
+
+
+def _is_one(process: psutil.Process, logs: set[str], told: dict[str, str]) -> bool:
+    with suppress(psutil.Error):
+        if process.name() == "slurmstepd":
+            return bool(logs & {file.path for file in process.open_files()})
+        return told.items() <= process.environ().items()
+    return False
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def _free_ports(count: int) -> list[int]:

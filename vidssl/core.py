@@ -185,6 +185,19 @@ def bring(model: torch.nn.Module, device: torch.device) -> None:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
 
 
+def loaded(loader: Iterable[Item]) -> Iterator[Item]:
+    """What a torch loader gives. RuntimeError that says what to do where a worker of it dies."""
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker (pid" not in str(error):
+            raise
+        raise RuntimeError(
+            "a loading worker was killed, most likely since memory ran out: lower num_workers or "
+            "batch_size and start again; what was finished before is kept"
+        ) from error
+
+
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
     """The items (none is None), each made by a thread while the one before it is in use."""
     made = iter(items)

@@ -3,6 +3,7 @@ by name, and nobody need read on."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import struct
@@ -17,20 +18,43 @@ if TYPE_CHECKING:
     import numpy as np
 
 MAPPED = 2**26  # bytes of an array that is left on disk; smaller ones are read, and so checked
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what systems say where there is no room
 NAME_BYTES = 200  # of a file's name; systems allow 255, with an ending
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A place to write a file to that becomes ``path`` at the end: readers see the old or the new
-    one, never half of it. Killed, it leaves a ``.<name>.<process>.part``."""
+    one, never half of it. Killed, it leaves a ``.<name>.<process>.part``. Where there is no room,
+    the OSError is that of `cannot_write`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield partial
+        with names_full(path):
+            yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def names_full(path: Path) -> Iterator[None]:
+    """Where a disk is full, which alone does not say what was written, the error names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(
+    path: Path, error: OSError, kept: str = "what was finished before is kept"
+) -> OSError:
+    """The error to raise where a file cannot be written; of the same kind."""
+    do = "make room" if error.errno in FULL else "see to that"
+    words = f"{path} cannot be written ({error.strerror}): {do} and start again; {kept}"
+    return OSError(error.errno, words)
 
 
 def write_atomic(path: Path, text: str) -> None:

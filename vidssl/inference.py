@@ -7,7 +7,7 @@ Inputs come from the CPU and results go back to it; where a network computes is 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
@@ -22,6 +22,7 @@ from vidssl.core import (
     compute_device,
     expect_shape,
     keep_freed_memory,
+    loaded,
     normalise,
     one_of,
     unpack,
@@ -39,7 +40,7 @@ class Outputs:
 
     ``values`` (V, D) or, for every clip, (V, N, D) float32; ``labels`` (V,) int64; ``video_ids``.
     Videos that could not be read are in ``failed`` ("path: reason"), their labels in
-    ``failed_labels``: count them.
+    ``failed_labels``: count them. Their names are in ``failed_ids`` where `run_videos` made this.
     """
 
     values: np.ndarray
@@ -47,6 +48,7 @@ class Outputs:
     video_ids: list[str]
     failed: list[str]
     failed_labels: np.ndarray
+    failed_ids: tuple[str, ...] = ()
 
 
 def predict(
@@ -192,6 +194,22 @@ def run_videos(
         video_ids=[sample["video_id"] for sample in readable],
         failed=[sample["failed"][0] for sample in unreadable],
         failed_labels=np.array([sample["label"] for sample in unreadable], dtype=np.int64),
+        failed_ids=tuple(sample["video_id"] for sample in unreadable),
+    )
+
+
+def only_of(outputs: Outputs, video_ids: Collection[str], lacking: str) -> Outputs:
+    """The rows of ``video_ids``; each other video becomes one that failed, "video: ``lacking``"."""
+    kept = np.isin(outputs.video_ids, list(video_ids))
+    others = tuple(np.array(outputs.video_ids)[~kept].tolist())
+    return replace(
+        outputs,
+        values=outputs.values[kept],
+        labels=outputs.labels[kept],
+        video_ids=np.array(outputs.video_ids)[kept].tolist(),
+        failed=[*outputs.failed, *(f"{video_id}: {lacking}" for video_id in others)],
+        failed_labels=np.concatenate([outputs.failed_labels, outputs.labels[~kept]]),
+        failed_ids=outputs.failed_ids + others,
     )
 
 
@@ -212,7 +230,7 @@ def read_ahead(
         collate_fn=list,
         pin_memory=torch.cuda.is_available(),
     )
-    return tracked(ahead(loader), desc, unit, total=len(loader), shown=progress)
+    return tracked(ahead(loaded(loader)), desc, unit, total=len(loader), shown=progress)
 
 
 def without_repeats(clips: Tensor) -> tuple[Tensor, Tensor]:

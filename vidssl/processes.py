@@ -220,13 +220,15 @@ def _last_lines(exchange: Path, count: int = 20) -> str:
 
 def _reported_error(report: dict[str, Any]) -> Exception:
     """The error of a process as its own built-in type, where it is one."""
+    elsewhere = report["host"] != socket.gethostname()
+    message = report["message"] + (f" (on {report['host']})" if elsewhere else "")
     kind = getattr(builtins, report["type"], None)
     known = isinstance(kind, type) and issubclass(kind, Exception)
     if known and issubclass(kind, OSError) and report["errno"]:
-        error = kind(report["errno"], report["message"])
+        error = kind(report["errno"], message)
     else:
-        error = kind(report["message"]) if known else LaunchFailed(report["message"])
-    error.add_note(f"in process {report['rank']}:\n{report['traceback']}")
+        error = kind(message) if known else LaunchFailed(message)
+    error.add_note(f"in process {report['rank']} on {report['host']}:\n{report['traceback']}")
     return error
 
 
@@ -278,6 +280,7 @@ def _leave_error(exchange: Path, error: Exception, rank: int) -> None:
         "message": error.strerror if isinstance(error, OSError) and error.errno else str(error),
         "errno": getattr(error, "errno", None),
         "rank": rank,
+        "host": socket.gethostname(),
         "traceback": traceback.format_exc(),
     }
     partial = exchange / f"error.{rank}.part"

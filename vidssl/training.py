@@ -15,7 +15,6 @@ batches of N b, in the same order, at the same learning rates.
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -35,7 +34,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidssl import processes as workers
-from vidssl.core import ahead, bring, derive_seed, keep_freed_memory, one_of, unpack
+from vidssl.core import ahead, bring, derive_seed, keep_freed_memory, loaded, one_of, unpack
+from vidssl.files import cannot_write
 from vidssl.progress import Lines
 
 Batch = dict[str, Any]
@@ -374,7 +374,7 @@ def _arriving(loader: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
     """The batches of ``loader`` as a step sees them, on their device."""
     from accelerate.utils import send_to_device
 
-    for batch in loader:
+    for batch in loaded(loader):
         sent = send_to_device(batch, device, non_blocking=True, skip_keys=ON_THE_CPU)
         yield unpack(sent, device)
 
@@ -524,6 +524,7 @@ class _Loop:
 
 
 STATE = ("model", "optimizer", "settings")
+KEPT = "earlier checkpoints are kept and will be continued"
 
 
 class Checkpoints:
@@ -550,7 +551,7 @@ class Checkpoints:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _cannot_write(self.folder, error) from error
+            raise cannot_write(self.folder, error, KEPT) from error
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise PermissionError(
                 f"{self.folder} is not writable, so no checkpoint can be kept there: change its "
@@ -614,7 +615,7 @@ class Checkpoints:
             cause = _os_error(error)
             if cause is None:
                 raise
-            raise _cannot_write(self.newest, cause) from error
+            raise cannot_write(self.newest, cause, KEPT) from error
         finally:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
@@ -629,10 +630,9 @@ class Checkpoints:
             if state is None:
                 continue
             if state["settings"] != self.settings:
-                changed = [k for k, v in self.settings.items() if state["settings"].get(k) != v]
                 raise ValueError(
-                    f"{path} was made with other settings ({', '.join(changed)} differ): use "
-                    "another folder or remove it"
+                    f"{path} was made with other settings ({self._differing(state['settings'])}): "
+                    "use another folder or remove it"
                 )
             try:
                 model.load_state_dict(state["model"])
@@ -646,6 +646,16 @@ class Checkpoints:
             print(f"continuing from step {result.steps} ({path})", flush=True)
             return result
         return None
+
+    def _differing(self, others: dict[str, Any]) -> str:
+        """The settings that are not those of a checkpoint. Another number of processes shows in the
+        batch, which is that of all of them."""
+        named = {"batch_size": "batch_size of all processes"}
+        return "; ".join(
+            f"{named.get(name, name)} {others.get(name)} there, {value} here"
+            for name, value in self.settings.items()
+            if others.get(name) != value
+        )
 
     @staticmethod
     def _load(path: Path) -> dict | None:
@@ -661,16 +671,6 @@ class Checkpoints:
         except Exception as error:  # a damaged archive fails in many ways
             print(f"{path} cannot be read ({type(error).__name__}); trying the one before it")
             return None
-
-
-def _cannot_write(path: Path, error: OSError) -> OSError:
-    """The error to raise where a file of the training cannot be written; of the same kind."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return OSError(
-        error.errno,
-        f"{path} cannot be written ({error.strerror}): {'make room' if full else 'see to that'} "
-        "and start again; earlier checkpoints are kept and will be continued",
-    )
 
 
 def _os_error(error: BaseException | None) -> OSError | None:

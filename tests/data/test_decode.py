@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidssl.core import UnreadableVideo
+from vidssl.core import UnreadableVideo, VideoRecord
 from vidssl.data import decode
 from vidssl.data.decode import (
     backend,
     read_clip,
     read_frames,
     read_image,
+    readable_videos,
     video_length,
     write_video,
 )
@@ -65,6 +66,23 @@ def test_random_access_is_exact_in_any_order(video, decoder, indices):
 
 def test_read_clip_is_told_the_length(video, decoder):
     assert frame_numbers(read_clip(video, lambda n: [n - 1, n // 2])) == [39, 20]
+
+
+def test_videos_that_can_be_read_to_their_end(video, tmp_path):
+    """One that opens and begins well is not readable where a later frame is not."""
+    whole, cut, spoilt = (tmp_path / f"{name}.mp4" for name in ("whole", "cut", "spoilt"))
+    content = video.read_bytes()
+    payload, index = content.find(b"mdat"), content.find(b"moov")
+    middle = payload + (index - payload) * 6 // 10
+    assert payload < middle < index - 300
+    whole.write_bytes(content)
+    cut.write_bytes(content[:middle])
+    spoilt.write_bytes(content[:middle] + bytes(300) + content[middle + 300 :])
+    assert video_length(spoilt) == LENGTH
+    assert frame_numbers(read_frames(spoilt, [0, 1])) == [0, 1]
+    paths = [cut, whole, spoilt, tmp_path / "none.mp4", whole]
+    records = [VideoRecord(str(path), 0, path.stem) for path in paths]
+    assert list(readable_videos(records)) == [records[1], records[4]]
 
 
 def test_back_ends_agree(video, monkeypatch):

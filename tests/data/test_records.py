@@ -11,6 +11,7 @@ from list_files import KINETICS, touch, ucf_lists, write
 from vidssl.core import VideoRecord
 from vidssl.data import (
     Splits,
+    known_videos,
     label_fraction,
     labelled_subset,
     labelled_videos,
@@ -26,6 +27,21 @@ from vidssl.data import (
     require_files,
     validation_split,
 )
+
+# --- videos of which something is known ---------------------------------------------------------
+
+
+def test_videos_that_a_table_does_not_know_are_left_out_and_named():
+    records = [VideoRecord(f"{name}.mp4", 0, name) for name in "abc"]
+    assert known_videos(records, ["c", "z", "a"], "has no label") == (
+        [records[0], records[2]],
+        ["b.mp4: has no label"],
+    )
+    assert known_videos(records, "abc", "") == (records, [])
+    assert known_videos([], "abc", "") == ([], [])
+    with pytest.raises(ValueError, match=r"none of 3 videos is known, e\.g\. .a. has no label"):
+        known_videos(records, {"z"}, "has no label")
+
 
 # --- folders ------------------------------------------------------------------------------------
 

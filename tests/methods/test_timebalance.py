@@ -2,12 +2,16 @@ import copy
 import math
 import warnings
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from vidssl import models
+from vidssl.data import consecutive_clips, open_dataset
+from vidssl.files import write_arrays
 from vidssl.methods import timebalance
 from vidssl.methods.timebalance import (
     FrozenTeachers,
@@ -21,6 +25,7 @@ from vidssl.methods.timebalance import (
     temporal_similarity,
 )
 from vidssl.models.pretrained import save_pretrained
+from vidssl.protocol import Clips
 from vidssl.training import StepContext, TrainConfig, fit
 
 
@@ -315,7 +320,7 @@ def test_similarities_that_are_all_alike_are_warned_of():
 
 def some_similarities():
     matrices = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(0)).numpy()
-    return Similarities(["a", "b", "c"], matrices, matrices[::-1].copy(), ("d.mp4: gone",))
+    return Similarities(["a", "b", "c"], matrices, matrices[::-1].copy(), ("d.mp4: gone",), ("d",))
 
 
 def test_similarities_are_kept_with_their_matrices(tmp_path):
@@ -323,6 +328,7 @@ def test_similarities_are_kept_with_their_matrices(tmp_path):
     kept.save(tmp_path / "s.npz")
     loaded = load_similarities(tmp_path / "s.npz")
     assert (loaded.video_ids, loaded.failed) == (kept.video_ids, kept.failed)
+    assert loaded.unread == ("d",)
     np.testing.assert_allclose(loaded.scores(), kept.scores(), atol=1e-3)
     assert loaded.of(["c", "a"]).video_ids == ["c", "a"]
     np.testing.assert_allclose(loaded.of(["c", "a"]).scores(), kept.scores()[[2, 0]], atol=1e-3)
@@ -336,6 +342,46 @@ def test_fewer_clips_are_the_middle_ones():
     )
     with pytest.raises(ValueError, match="clips=5 must be from 2 to the 4 times"):
         kept.scores(5)
+
+
+def test_what_could_not_be_read_has_no_similarity_and_stops_nobody():
+    kept = some_similarities()
+    known = kept.of(["c", "d", "a"])
+    assert known.video_ids == ["c", "a"]
+    assert known.scores().tolist() == kept.scores()[[2, 0]].tolist()
+    with pytest.raises(KeyError, match=r"2 of 4 videos have no temporal similarity.*'x'"):
+        kept.of(["x", "d", "a", "y"])
+
+
+def test_who_could_not_be_read_is_told_by_name_and_by_path(moving_videos, tmp_path):
+    records = open_dataset("folder", moving_videos).test[:3]
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(Path(records[1].path).read_bytes()[:300])
+    records[1] = replace(records[1], path=str(path))
+    teachers = [Teacher(network(0, seed)).eval() for seed in (0, 1)]
+    clips = Clips(4, 1, 16, 16).chosen(records, partial(consecutive_clips, count=2))
+    found = timebalance.measure_similarities(*teachers, clips, progress=False)
+    assert found.video_ids == [records[0].video_id, records[2].video_id]
+    assert found.unread == (records[1].video_id,)
+    assert [line.split(": ")[0] for line in found.failed] == [str(path)]
+    found.save(tmp_path / "s.npz")
+    loaded = load_similarities(tmp_path / "s.npz")
+    assert loaded.of([r.video_id for r in records]).video_ids == found.video_ids
+
+
+def test_files_of_before_do_not_name_them(tmp_path):
+    kept = some_similarities()
+    write_arrays(
+        tmp_path / "s.npz",
+        video_ids=kept.video_ids,
+        failed=list(kept.failed),
+        invariant=kept.invariant,
+        distinctive=kept.distinctive,
+    )
+    loaded = load_similarities(tmp_path / "s.npz")
+    assert (loaded.unread, loaded.failed) == ((), kept.failed)
+    with pytest.raises(KeyError, match=r"'d'.*run 31_timebalance_similarity"):
+        loaded.of(["a", "d"])
 
 
 def test_missing_similarities_are_named(tmp_path):

@@ -19,6 +19,7 @@ from vidssl.data.decode import (
     read_clip,
     read_frames,
     read_image,
+    readable_videos,
     video_length,
     write_video,
 )
@@ -40,6 +41,7 @@ from vidssl.data.sampling import (
 )
 from vidssl.data.splits import Splits, missing_files, require_files
 from vidssl.data.subsets import (
+    known_videos,
     label_fraction,
     labelled_subset,
     labelled_videos,
@@ -73,6 +75,7 @@ __all__ = [
     "collate",
     "consecutive_clips",
     "dense_clips",
+    "known_videos",
     "label_fraction",
     "labelled_subset",
     "labelled_videos",
@@ -91,6 +94,7 @@ __all__ = [
     "read_label_list",
     "read_ucf101",
     "read_video_list",
+    "readable_videos",
     "require_files",
     "resize_short_side",
     "two_scale_views",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import cache
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidssl.core import UnreadableVideo, one_of
+from vidssl.core import UnreadableVideo, VideoRecord, one_of
 from vidssl.data.frame_index import FrameIndex, decoded, frame_index, opened, without_seeking
 from vidssl.data.proof import why_not_decord
 from vidssl.files import whole
@@ -28,6 +28,7 @@ from vidssl.files import whole
 BACKENDS = ("pyav", "decord")
 # Frames that are sooner decoded than jumped over.
 _NEAR = 4
+_TRIED_BYTES = 2**24  # of frames held at a time by who only wants to know whether they can be read
 
 
 def backend() -> str:
@@ -97,6 +98,17 @@ def read_in_order(path: str | Path, chunk_bytes: int) -> Iterator[np.ndarray]:
         if frames is None:
             return
         yield frames
+
+
+def readable_videos(records: Iterable[VideoRecord]) -> Iterator[VideoRecord]:
+    """Those of which every frame can be read, each tried when it is asked for."""
+    for record in records:
+        try:
+            for _ in read_in_order(record.path, _TRIED_BYTES):
+                pass
+        except UnreadableVideo:
+            continue
+        yield record
 
 
 def frame_rate(path: str | Path) -> Fraction:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,29 @@ from vidssl.core import VideoRecord, derive_seed, did_you_mean, in_turns
 from vidssl.data.readers.text import Entry, records_of, text_of
 from vidssl.data.readers.video_list import list_entries
 from vidssl.data.splits import Splits
+
+# --- videos of which something is known ---------------------------------------------------------
+
+
+def known_videos(
+    records: Sequence[VideoRecord], known: Collection[str], lacking: str
+) -> tuple[list[VideoRecord], list[str]]:
+    """The records whose ``video_id`` is in ``known``, and a line that names each other one, as
+    those that cannot be read are named: "path: ``lacking``".
+
+    Who learns from a table that another page made (pseudo-labels, temporal similarities) leaves
+    out what could not be read there, and counts it. ValueError where that would be every video.
+    """
+    known = set(known)
+    kept = [record for record in records if record.video_id in known]
+    if records and not kept:
+        raise ValueError(
+            f"none of {len(records)} videos is known, e.g. {records[0].video_id!r} {lacking}: take "
+            "what was made of the same videos"
+        )
+    others = [f"{r.path}: {lacking}" for r in records if r.video_id not in known]
+    return kept, others
+
 
 # --- labelled subsets ---------------------------------------------------------------------------
 

@@ -387,12 +387,14 @@ def calibrate(s: np.ndarray, kind: str, reference: np.ndarray | None = None) -> 
 
 @dataclass(frozen=True)
 class Similarities:
-    """C_I and C_D, (V, N, N) float32 each, of V videos; ``failed`` could not be read."""
+    """C_I and C_D, (V, N, N) float32 each, of V videos. Those of ``failed`` ("path: reason"), named
+    in ``unread``, could not be read."""
 
     video_ids: list[str]
     invariant: np.ndarray
     distinctive: np.ndarray
     failed: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def scores(self, clips: int = 0) -> np.ndarray:
         """s (V,) from the averaged matrices; of the ``clips`` middle times only, if given."""
@@ -405,21 +407,25 @@ class Similarities:
         return score_of_matrices(torch.from_numpy(averaged)).numpy()
 
     def of(self, video_ids: Sequence[str]) -> Similarities:
-        """The same for these videos, in their order; KeyError naming those that are missing."""
+        """The same for these videos, in their order, without those that could not be read; KeyError
+        naming those that nobody tried to read."""
         places = {video_id: place for place, video_id in enumerate(self.video_ids)}
-        missing = [video_id for video_id in video_ids if video_id not in places]
+        unread = set(self.unread)
+        missing = [v for v in video_ids if v not in places and v not in unread]
         if missing:
             raise KeyError(
                 f"{len(missing)} of {len(video_ids)} videos have no temporal similarity, e.g. "
                 f"{missing[0]!r}: run 31_timebalance_similarity on the same data"
             )
-        chosen = [places[video_id] for video_id in video_ids]
-        return Similarities(list(video_ids), self.invariant[chosen], self.distinctive[chosen])
+        known = [video_id for video_id in video_ids if video_id in places]
+        chosen = [places[video_id] for video_id in known]
+        return Similarities(known, self.invariant[chosen], self.distinctive[chosen])
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file, in half precision."""
         matrices = {k: getattr(self, k).astype(np.float16) for k in ("invariant", "distinctive")}
-        write_arrays(path, video_ids=self.video_ids, failed=list(self.failed), **matrices)
+        unreadable = {name: list(getattr(self, name)) for name in ("failed", "unread")}
+        write_arrays(path, video_ids=self.video_ids, **unreadable, **matrices)
 
 
 def load_similarities(path: str | Path) -> Similarities:
@@ -429,11 +435,13 @@ def load_similarities(path: str | Path) -> Similarities:
     try:
         arrays = read_arrays(path)
         ids, failed = (arrays[name].tolist() for name in ("video_ids", "failed"))
+        unread = arrays.get("unread", np.array([])).tolist()  # older files do not name them
         matrices = [arrays[name].astype(np.float32) for name in ("invariant", "distinctive")]
         times = matrices[0].shape[-1]
         if {matrix.shape for matrix in matrices} != {(len(ids), times, times)}:
             raise ValueError(f"matrices of {matrices[0].shape} and {matrices[1].shape}")
-        return Similarities(list(map(str, ids)), *matrices, tuple(map(str, failed)))
+        names = (tuple(map(str, each)) for each in (failed, unread))
+        return Similarities(list(map(str, ids)), *matrices, *names)
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no file of temporal similarities: {told(error)}") from error
 
@@ -463,7 +471,7 @@ def measure_similarities(
     outputs = run_videos(both, dataset, embed, desc="similarity", **options)
     halves = torch.from_numpy(outputs.values).chunk(2, dim=-1)
     matrices = [similarity_matrices(z).numpy() for z in halves]
-    return Similarities(outputs.video_ids, *matrices, failed=tuple(outputs.failed))
+    return Similarities(outputs.video_ids, *matrices, tuple(outputs.failed), outputs.failed_ids)
 
 
 def warn_if_alike(s: np.ndarray) -> bool:

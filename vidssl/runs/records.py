@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidssl.core import PlainError
-from vidssl.files import plain_name, read_json
+from vidssl.files import names_full, plain_name, read_json
 from vidssl.progress import in_notebook, quiet_interrupts, warnings_as_lines
 from vidssl.runs import provenance
 from vidssl.runs.earlier import Need, Page, find_inputs, locate_all, start_needs
@@ -169,7 +169,8 @@ class Run:
     def log(self, *, step: int, **metrics: Any) -> None:
         """Append one line of numbers to ``metrics.jsonl``."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as lines:
+        path = self.folder / "metrics.jsonl"
+        with names_full(path), open(path, "a", encoding="utf-8") as lines:
             lines.write(json.dumps(plain({"step": step, **metrics})) + "\n")
 
     def save_figure(
@@ -221,9 +222,10 @@ class Run:
         """Write ``run.json``, then the record; returns what is held, open or against of the
         ``expectations``. The last line of every notebook.
 
-        ``failed`` are videos that could not be read; a record names the first few and the count.
+        ``failed`` are videos that could not be read ("path: reason"), each of which counts once; a
+        record names the first few and the count.
         """
-        full = self._summary(metrics, seeds, failed, data_hash)
+        full = self._summary(metrics, seeds, each_once(failed), data_hash)
         if expectations:
             full["expectations"] = {each.claim: each.answer for each in expectations}
         if self.keeps_record:
@@ -267,6 +269,18 @@ class Run:
                 "finished": time.strftime("%Y-%m-%d", time.gmtime()),
             }
         )
+
+
+def each_once(failed: Sequence[str]) -> list[str]:
+    """The first line "path: reason" of each path: training and test may name a video both.
+
+    >>> each_once(["a.mp4: is empty", "b.mp4: is empty", "a.mp4: has no frame"])
+    ['a.mp4: is empty', 'b.mp4: is empty']
+    """
+    by_path: dict[str, str] = {}
+    for line in failed:
+        by_path.setdefault(line.split(": ")[0], line)
+    return list(by_path.values())
 
 
 def let_threads_sleep() -> None:
