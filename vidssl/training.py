@@ -778,10 +778,14 @@ def plain_lines(total: int) -> Report:
 
 
 def host_to_device(batch: Batch, times: int = 20) -> tuple[int, float]:
-    """Bytes of a batch, and how many a second reach the GPU from pinned memory; 0.0 without one."""
-    from accelerate.utils import send_to_device
+    """Bytes of a batch that cross to the device, and how many a second reach the GPU from pinned
+    memory; 0.0 without one. A packed batch counts as it travels, whatever holds its tensors."""
+    from accelerate.utils import recursively_apply, send_to_device
 
-    tensors = [value for value in batch.values() if isinstance(value, Tensor)]
+    tensors: list[Tensor] = []
+    recursively_apply(
+        tensors.append, {name: batch[name] for name in batch.keys() - {*ON_THE_CPU}}
+    )
     size = sum(tensor.nbytes for tensor in tensors)
     if not torch.cuda.is_available():
         return size, 0.0
