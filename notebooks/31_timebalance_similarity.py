@@ -44,6 +44,8 @@ publish = False  # put the figures among the project's
 from vidssl import runs
 
 run = runs.start("31_timebalance_similarity", globals())
+if clips < 2:
+    raise ValueError(f"clips must be at least 2, to compare times of a video; got {clips}")
 invariant, distinctive = run.inputs(*runs.teacher_needs(fraction))
 
 # %% [markdown]
