@@ -121,6 +121,7 @@ class RowFile:
     def _write(self, rows: np.ndarray) -> None:
         try:
             self._file.write(rows.data)
+            self._file.flush()
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -135,6 +136,5 @@ class RowFile:
         """All of them, memory-mapped; (0,) where none was added."""
         if not self._count:
             return np.zeros(0, np.float32)
-        self._file.flush()
         shape = (self._count, *self._shape)
         return np.memmap(self._file, np.float32, "c", shape=shape).view(np.ndarray)
