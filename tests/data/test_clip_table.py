@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -99,7 +101,7 @@ def test_rows_are_gathered_on_disk():
 
 
 def test_a_full_disk_is_said_where_rows_are_gathered(monkeypatch):
-    monkeypatch.setattr(clip_table, "TemporaryFile", lambda: open("/dev/full", "wb"))
+    monkeypatch.setattr(clip_table, "TemporaryFile", partial(open, "/dev/full", "wb"))
     with pytest.raises(OSError, match=r"rows of features cannot be kept below .*TMPDIR"):
         RowFile().add(np.ones((2, 3)))
     assert RowFile().rows().shape == (0,)
