@@ -59,6 +59,8 @@ networks = {"mosi_unmasked": network, "scratch": protocol.start_network("", **bu
 records = splits.test or splits.train
 order = np.random.default_rng(derive_seed(data_seed, "clustered")).permutation(len(records))
 asked = [records[i] for i in order[:videos]]
+if len(asked) < clusters:
+    raise ValueError(f"clusters={clusters} of {len(asked)} videos: ask for fewer, or more videos")
 
 # %% [markdown]
 # ## Features and clusters

@@ -37,6 +37,8 @@ from vidssl.motion import METHODS
 
 run = runs.start("20_motionfit_flow", globals())
 one_of("method", method, METHODS)
+if frames < 2:
+    raise ValueError(f"frames must be at least 2, the ends of a field of flow; got {frames}")
 splits = run.open_dataset(whole=False)  # embedded videos are made when they are looked at
 one_each = {}
 for record in splits.train:

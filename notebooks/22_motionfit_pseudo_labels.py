@@ -36,6 +36,7 @@ frames = 8
 frame_stride = 2
 size = 32  # px
 short_side = 40  # px
+precision = "no"  # bf16 on a GPU
 dense_step = 4  # frames from one clip to the next
 level = "clip"  # clip, thirds, boundaries, video
 percentile = 75.0  # of Eq. 4, for level "boundaries"
@@ -46,6 +47,7 @@ tsne_clips = 600
 perplexity = 30.0
 publish = False  # put the drawing, the gallery and the map among the project's figures
 num_workers = 0
+processes = 1  # GPUs that share the videos, one each
 
 # %%
 from vidssl import runs

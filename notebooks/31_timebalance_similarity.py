@@ -34,14 +34,18 @@ frame_stride = 7  # frames; 0: the clip is spread over the whole video
 size = 32  # px
 short_side = 40  # px
 whole_frame = False  # True: frames squeezed to squares, so that crops keep the sides
+precision = "no"  # bf16 on a GPU
 frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
+processes = 1  # GPUs that share the videos, one each
 publish = False  # put the figures among the project's
 
 # %%
 from vidssl import runs
 
 run = runs.start("31_timebalance_similarity", globals())
+if clips < 2:
+    raise ValueError(f"clips must be at least 2, to compare times of a video; got {clips}")
 invariant, distinctive = run.inputs(*runs.teacher_needs(fraction))
 
 # %% [markdown]
@@ -94,7 +98,8 @@ shown = tiles[first]["clips"][None]  # (1, N, 3, T, H, W): one video
 c_invariant, c_distinctive = (
     unit @ unit.mT
     for unit in (
-        normalize(timebalance.clip_embeddings(teacher, shown), dim=-1) for teacher in teachers
+        normalize(timebalance.clip_embeddings(teacher, shown, precision), dim=-1)
+        for teacher in teachers
     )
 )
 c = (c_invariant + c_distinctive)[0] / 2

@@ -36,8 +36,10 @@ clips_per_video = 2  # whose features are averaged
 neighbours = 20  # k of k-NN
 layer = "conv3"  # whose maps are measured; it has 8 x 8 places here
 videos_measured = 160  # test videos whose maps are held against what moves; 0: none
+precision = "no"  # bf16 on a GPU
 frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode every clip anew
 num_workers = 0
+processes = 1  # GPUs that share the videos, one each
 
 # %%
 from vidssl import runs
@@ -65,7 +67,9 @@ network, about = protocol.start_network(
 )
 print(f"{about.get('method', 'weights')} on {about['dataset']}" if about else "random weights")
 known, asked = (
-    extract_features(network, clips.even(records, clips_per_video), num_workers=num_workers)
+    extract_features(
+        network, clips.even(records, clips_per_video), **protocol.computing(run.params)
+    )
     for records in (splits.train, splits.test)
 )
 

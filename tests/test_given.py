@@ -308,6 +308,23 @@ def test_a_number_of_nothing_is_refused_before_anything_runs(name, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("page", "given", "told"),
+    [
+        ("22_motionfit_pseudo_labels", {"tsne_clips": 0}, "tsne_clips must be at least 2, got 0"),
+        ("22_motionfit_pseudo_labels", {"perplexity": 0.0}, "perplexity must be at least 1"),
+        ("13_mosi_gradcam", {"videos_shown": 0}, "videos_shown must be at least 1, got 0"),
+        ("14_mosi_clusters", {"videos": 1}, "videos must be at least 2, got 1"),
+        ("30_timebalance_teachers", {"fractions": []}, "fractions must name at least 1, got \\[]"),
+        ("50_pace_pretrain", {"paces": [2]}, "paces must name at least 2, got \\[2]"),
+    ],
+)
+def test_pictures_and_lists_of_nothing_are_refused_likewise(page, given, told, tmp_path):
+    with pytest.raises(runs.ParameterError, match=f"{page}: parameter {told}"):
+        runs.execute(page, tmp_path / "run", given)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_stride_of_0_spreads_a_clip_and_a_negative_one_is_refused(tmp_path):
     assert runs.parameters_for(LABELLED, "mini", {"frame_stride": 0})["frame_stride"] == 0
     with pytest.raises(runs.ParameterError, match="frame_stride must be at least 0, got -1"):

@@ -1,4 +1,4 @@
-import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
-from vidssl import models
+from vidssl import inference, models
 from vidssl.core import VideoRecord, normalise
 from vidssl.data import collate, open_dataset
 from vidssl.inference import (
@@ -19,6 +19,7 @@ from vidssl.inference import (
     run_videos,
 )
 from vidssl.methods import supervised
+from vidssl.methods.motionfit import clip_features
 from vidssl.protocol import Clips
 from vidssl.training import TrainConfig, fit
 
@@ -79,6 +80,43 @@ def test_loader_workers_change_no_number(splits):
     assert here.video_ids == there.video_ids
 
 
+def broken_copy(record, folder, name="broken"):
+    path = folder / f"{name}.mp4"
+    path.write_bytes(Path(record.path).read_bytes()[:500])
+    return VideoRecord(str(path), record.label, name)
+
+
+def test_processes_share_the_videos_and_change_no_number(splits, tmp_path, monkeypatch):
+    """One of them reads nothing but broken videos."""
+    monkeypatch.setattr(inference, "WORTH", 1)
+    broken = [broken_copy(splits.train[0], tmp_path, f"broken{i}") for i in range(4)]
+    records = [splits.train[0], broken[0], splits.train[1], *broken[1:]]
+    model, dataset = small_model(), clips_of(records)
+    here, there = (predict(model, dataset, processes=n, progress=False) for n in (1, 2))
+    np.testing.assert_allclose(there.values, here.values, rtol=0, atol=1e-5)
+    assert there.video_ids == here.video_ids == [r.video_id for r in splits.train[:2]]
+    assert there.failed == here.failed
+    assert there.labels.tolist() == here.labels.tolist()
+    assert there.failed_labels.tolist() == here.failed_labels.tolist()
+    (table, failed), (other, others) = (
+        clip_features(model, dataset, processes=n, progress=False) for n in (1, 2)
+    )
+    np.testing.assert_allclose(other.values, table.values, rtol=0, atol=1e-5)
+    for column in ("video_id", "start", "stop"):
+        assert np.array_equal(getattr(other, column), getattr(table, column))
+    assert others == failed == here.failed
+
+
+def test_few_videos_start_no_processes(splits, monkeypatch):
+    monkeypatch.setattr(inference.workers, "run", None)
+    assert len(predict(small_model(), clips_of(splits.test), processes=2, progress=False).labels)
+
+
+def test_features_lie_on_disk(splits):
+    values = run_videos(small_model(), clips_of(splits.test), lambda m, x: m(x), progress=False)
+    assert isinstance(values.values.base, np.memmap)
+
+
 def test_half_precision_is_for_gpus(splits):
     options = {"device": "cpu", "progress": False}
     with pytest.raises(ValueError, match="precision='bf16' needs a GPU"):
@@ -88,10 +126,7 @@ def test_half_precision_is_for_gpus(splits):
 
 
 def test_an_unreadable_video_is_named_and_counts_as_wrong(splits, tmp_path):
-    broken = tmp_path / "broken.mp4"
-    shutil.copy(splits.test[0].path, broken)
-    broken.write_bytes(broken.read_bytes()[:500])
-    record = VideoRecord(str(broken), splits.test[0].label, "broken")
+    record = broken_copy(splits.test[0], tmp_path)
     records = [splits.test[0], record, *splits.test[1:]]
     outputs = predict(small_model(), clips_of(records), batch_videos=2, progress=False)
     assert len(outputs.failed) == 1

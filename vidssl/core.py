@@ -198,6 +198,23 @@ def loaded(loader: Iterable[Item]) -> Iterator[Item]:
         ) from error
 
 
+def check_precision(precision: str, device: torch.device, model: torch.nn.Module) -> None:
+    """ValueError for a ``precision`` other than 'no' and 'bf16', and for bf16 where it is wrong.
+
+    Half-precision 3-D convolutions read memory that nobody wrote, on CPUs with torch 2.15: the same
+    training gave other weights each time, and now and then NaN.
+    """
+    import torch
+
+    half = one_of("precision", precision, ("no", "bf16")) == "bf16"
+    convolves = any(isinstance(module, torch.nn.Conv3d) for module in model.modules())
+    if half and device.type == "cpu" and convolves:
+        raise ValueError(
+            "precision='bf16' needs a GPU: on a CPU 3-D convolutions are not reliable in half "
+            "precision; use precision='no'"
+        )
+
+
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
     """The items (none is None), each made by a thread while the one before it is in use."""
     made = iter(items)

@@ -10,15 +10,21 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
+from vidssl import processes as workers
 from vidssl.core import (
     ahead,
     bring,
+    check_precision,
     compute_device,
     expect_shape,
     keep_freed_memory,
@@ -28,6 +34,7 @@ from vidssl.core import (
     unpack,
 )
 from vidssl.data import collate
+from vidssl.data.clip_table import RowFile
 from vidssl.evaluation import Report, classification_report
 from vidssl.files import read_arrays, told, write_arrays
 from vidssl.models import VideoNetwork
@@ -119,14 +126,15 @@ def place(model: nn.Module, device: str | torch.device | None = None) -> torch.d
     return device
 
 
-def half_precision(precision: str, device: torch.device) -> AbstractContextManager:
-    """A context in which networks compute in bf16, or with ``precision`` 'no' as they are.
+def half_precision(
+    precision: str, device: torch.device, model: nn.Module
+) -> AbstractContextManager:
+    """A context in which ``model`` computes in bf16, or with ``precision`` 'no' as it is.
 
-    ValueError for bf16 on a CPU, where it is neither fast nor reliable.
+    ValueError as in `vidssl.core.check_precision`.
     """
-    half = one_of("precision", precision, ("no", "bf16")) == "bf16"
-    if half and device.type == "cpu":
-        raise ValueError("precision='bf16' needs a GPU: use precision='no' on a CPU")
+    check_precision(precision, device, model)
+    half = precision == "bf16"
     return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
 
 
@@ -150,15 +158,39 @@ def apply(
     def computed(part: Tensor) -> Tensor:
         return forward(model, unpack(part.to(device, non_blocking=True), device)).float()
 
-    with half_precision(precision, device):
+    with half_precision(precision, device, model):
         return torch.cat([computed(part) for part in inputs.split(batch)]).cpu()
 
 
-@torch.inference_mode()
 def run_videos(
     model: nn.Module,
     dataset: Dataset,
     forward: Callable[[nn.Module, Tensor], Tensor],
+    *,
+    processes: int = 1,
+    **options: Any,
+) -> Outputs:
+    """``forward(model, clip)`` (B, D) on every clip of a `ClipDataset`: values (V, N, D).
+
+    ``clip`` is (B, 3, T, H, W) in [0, 1], the distinct clips of ``batch_videos`` videos (8): those
+    of a video shorter than a clip are all the same. Values lie on disk, memory-mapped.
+    ``processes`` as in `shared`; other ``options``: ``num_workers``, ``progress`` and ``desc`` as
+    in `read_ahead`, ``precision`` and ``device`` as in `apply`. Raises RuntimeError when no video
+    can be read.
+    """
+    compute = partial(_outputs_of, model, forward, **options)
+    found = shared(compute, model, dataset, processes)
+    failed = found["failed"].tolist()
+    if not len(found["labels"]):
+        raise RuntimeError(f"none of {len(failed)} videos could be read; first: {failed[0]}")
+    texts = {"video_ids": found["video_ids"].tolist(), "failed": failed}
+    return Outputs(**{**found, **texts, "failed_ids": tuple(found["failed_ids"].tolist())})
+
+
+def _outputs_of(
+    model: nn.Module,
+    forward: Callable[[nn.Module, Tensor], Tensor],
+    dataset: Dataset,
     *,
     batch_videos: int = 8,
     num_workers: int = 0,
@@ -166,14 +198,9 @@ def run_videos(
     device: str | torch.device | None = None,
     progress: bool = True,
     desc: str = "",
-) -> Outputs:
-    """``forward(model, clip)`` (B, D) on every clip of a `ClipDataset`: values (V, N, D).
-
-    ``clip`` is (B, 3, T, H, W) in [0, 1], the distinct clips of ``batch_videos`` videos: those of
-    a video shorter than a clip are all the same. ``precision`` as in `apply`. Raises RuntimeError
-    when no video can be read.
-    """
-    rows, readable, unreadable = [], [], []
+) -> dict[str, np.ndarray]:
+    """The columns of `Outputs`, however few videos can be read."""
+    rows, readable, unreadable = RowFile(), [], []
     shown = {"desc": desc, "unit": "batch", "progress": progress}
     for samples in read_ahead(dataset, batch_videos, num_workers, **shown):
         kept = [sample for sample in samples if not sample["failed"]]
@@ -182,20 +209,17 @@ def run_videos(
             clips = collate([{"clips": sample.pop("clips")} for sample in kept])["clips"]
             clips = clips if isinstance(clips, Tensor) else unpack(clips)
             distinct, places = without_repeats(clips)
-            where = {"precision": precision, "device": device}
-            rows.append(apply(model, distinct, forward, batch=len(distinct), **where)[places])
+            where = {"batch": len(distinct), "precision": precision, "device": device}
+            rows.add(apply(model, distinct, forward, **where)[places].numpy())
             readable += kept
-    if not readable:
-        first = unreadable[0]["failed"][0]
-        raise RuntimeError(f"none of {len(unreadable)} videos could be read; first: {first}")
-    return Outputs(
-        values=torch.cat(rows).numpy(),
-        labels=np.array([sample["label"] for sample in readable]),
-        video_ids=[sample["video_id"] for sample in readable],
-        failed=[sample["failed"][0] for sample in unreadable],
-        failed_labels=np.array([sample["label"] for sample in unreadable], dtype=np.int64),
-        failed_ids=tuple(sample["video_id"] for sample in unreadable),
-    )
+    return {
+        "values": rows.rows(),
+        "labels": np.array([sample["label"] for sample in readable], dtype=np.int64),
+        "video_ids": np.array([sample["video_id"] for sample in readable], dtype=str),
+        "failed": np.array([sample["failed"][0] for sample in unreadable], dtype=str),
+        "failed_labels": np.array([sample["label"] for sample in unreadable], dtype=np.int64),
+        "failed_ids": np.array([sample["video_id"] for sample in unreadable], dtype=str),
+    }
 
 
 def only_of(outputs: Outputs, video_ids: Collection[str], lacking: str) -> Outputs:
@@ -211,6 +235,45 @@ def only_of(outputs: Outputs, video_ids: Collection[str], lacking: str) -> Outpu
         failed_labels=np.concatenate([outputs.failed_labels, outputs.labels[~kept]]),
         failed_ids=outputs.failed_ids + others,
     )
+
+
+WORTH = 256  # videos that a process must have, to be worth the ten seconds in which it starts
+
+
+def shared(
+    compute: Callable[[Dataset], dict[str, np.ndarray]],
+    model: nn.Module,
+    dataset: Dataset,
+    processes: int,
+) -> dict[str, np.ndarray]:
+    """The columns that ``compute(dataset)`` makes of videos with ``model``, which it holds.
+
+    With ``processes``, one GPU each, on this machine, each takes a share of at least `WORTH` videos
+    and the columns are joined in the order of the data set; errors as in `vidssl.processes.run`.
+    """
+    processes = min(processes, len(dataset) // WORTH)
+    if processes <= 1:
+        return compute(dataset)
+    bring(model, torch.device("cpu"))  # else all would meet on the first GPU
+    with TemporaryDirectory() as folder:
+        workers.run(partial(_own_share, compute, dataset, folder), processes)
+        parts = [read_arrays(Path(folder, f"{place}.npz")) for place in range(processes)]
+        values = RowFile()
+        for part in parts:
+            values.add(part["values"])
+        others = [name for name in parts[0] if name != "values"]
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in others}
+        return {**joined, "values": values.rows()}
+
+
+def _own_share(compute: Callable, dataset: Dataset, folder: str, tell: workers.Tell) -> None:
+    from accelerate import PartialState
+
+    state = PartialState(cpu=not torch.cuda.is_available())  # chooses this process's GPU
+    place, of = state.process_index, state.num_processes
+    share = range(place * len(dataset) // of, (place + 1) * len(dataset) // of)
+    columns = compute(Subset(dataset, share))
+    write_arrays(Path(folder, f"{place}.npz"), compressed=False, **columns)
 
 
 def read_ahead(

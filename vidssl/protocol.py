@@ -313,8 +313,10 @@ def fine_tune(
 
 def computing(params: Mapping[str, Any]) -> dict[str, Any]:
     """How a page's frozen networks compute: the parameters of it that are options of
-    `vidssl.inference.run_videos`."""
-    return {name: params[name] for name in ("num_workers", "precision") if name in params}
+    `vidssl.inference.run_videos`. The processes of a ``launcher`` may lie on other machines: there
+    one computes."""
+    names = ("num_workers", "precision", *(() if params.get("launcher") else ("processes",)))
+    return {name: params[name] for name in names if name in params}
 
 
 @dataclass(frozen=True)

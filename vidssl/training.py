@@ -34,7 +34,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidssl import processes as workers
-from vidssl.core import ahead, bring, derive_seed, keep_freed_memory, loaded, one_of, unpack
+from vidssl.core import (
+    ahead,
+    bring,
+    check_precision,
+    derive_seed,
+    keep_freed_memory,
+    loaded,
+    one_of,
+    unpack,
+)
 from vidssl.files import cannot_write
 from vidssl.progress import Lines
 
@@ -320,7 +329,7 @@ def _train(
     """The training itself, in this process: alone, or as one of several."""
     keep_freed_memory()
     accelerator = _make_accelerator(config, trackers, folder)
-    _check_precision(config, accelerator.device, model)
+    check_precision(config.precision, accelerator.device, model)
     if config.sync_batch_norm and workers.count() > 1:
         model = workers.synchronise_batch_norm(model, accelerator.device)
     optimizer = make_optimizer(model, config)
@@ -425,17 +434,6 @@ def _make_accelerator(config: TrainConfig, trackers: Sequence[Any], folder: str 
         log_with=list(trackers) or None,
         project_dir=folder,
     )
-
-
-def _check_precision(config: TrainConfig, device: torch.device, model: nn.Module) -> None:
-    """Half-precision 3-D convolutions read memory that nobody wrote, on CPUs with torch 2.15: the
-    same training gave other weights each time, and now and then NaN."""
-    convolves = any(isinstance(module, nn.Conv3d) for module in model.modules())
-    if config.precision == "bf16" and device.type == "cpu" and convolves:
-        raise ValueError(
-            "precision='bf16' needs a GPU: on a CPU 3-D convolutions are not reliable in half "
-            "precision; use precision='no'"
-        )
 
 
 def _check_trackers(trackers: Sequence[Any], folder: str | Path | None) -> None:
@@ -778,10 +776,12 @@ def plain_lines(total: int) -> Report:
 
 
 def host_to_device(batch: Batch, times: int = 20) -> tuple[int, float]:
-    """Bytes of a batch, and how many a second reach the GPU from pinned memory; 0.0 without one."""
-    from accelerate.utils import send_to_device
+    """Bytes of a batch that cross to the device, and how many a second reach the GPU from pinned
+    memory; 0.0 without one. A packed batch counts as it travels, whatever holds its tensors."""
+    from accelerate.utils import recursively_apply, send_to_device
 
-    tensors = [value for value in batch.values() if isinstance(value, Tensor)]
+    tensors: list[Tensor] = []
+    recursively_apply(tensors.append, {name: batch[name] for name in batch.keys() - {*ON_THE_CPU}})
     size = sum(tensor.nbytes for tensor in tensors)
     if not torch.cuda.is_available():
         return size, 0.0

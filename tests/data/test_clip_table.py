@@ -1,7 +1,10 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
 from vidssl import files
+from vidssl.data import clip_table
 from vidssl.data.clip_table import ClipTable, RowFile, load_clip_table
 
 
@@ -95,3 +98,10 @@ def test_rows_are_gathered_on_disk():
     assert lies_on_disk(gathered.rows())
     assert gathered.rows().dtype == np.float32
     np.testing.assert_array_equal(gathered.rows(), np.concatenate(parts))
+
+
+def test_a_full_disk_is_said_where_rows_are_gathered(monkeypatch):
+    monkeypatch.setattr(clip_table, "TemporaryFile", partial(open, "/dev/full", "wb"))
+    with pytest.raises(OSError, match=r"rows of features cannot be kept below .*TMPDIR"):
+        RowFile().add(np.ones((2, 3)))
+    assert RowFile().rows().shape == (0,)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import Any
 
 import numpy as np
@@ -109,19 +109,32 @@ class RowFile:
 
     def __init__(self) -> None:
         self._file = TemporaryFile()  # noqa: SIM115
-        self._count = 0
+        self._count, self._shape = 0, ()
 
     def add(self, rows: np.ndarray) -> None:
         """Append rows (N, ...), as often as there are some; all of one shape (...)."""
-        self._shape = rows.shape[1:]
-        self._count += len(rows)
-        np.ascontiguousarray(rows, dtype=np.float32).tofile(self._file)
+        if len(rows):
+            self._shape = rows.shape[1:]
+            self._count += len(rows)
+            self._write(np.ascontiguousarray(rows, dtype=np.float32))
+
+    def _write(self, rows: np.ndarray) -> None:
+        try:
+            self._file.write(rows.data)
+            self._file.flush()
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"rows of features cannot be kept below {gettempdir()} ({error.strerror}): make "
+                "room, or let TMPDIR name a larger folder",
+            ) from error
 
     def __len__(self) -> int:
         return self._count
 
     def rows(self) -> np.ndarray:
-        """All of them, memory-mapped; at least one must have been added."""
-        self._file.flush()
+        """All of them, memory-mapped; (0,) where none was added."""
+        if not self._count:
+            return np.zeros(0, np.float32)
         shape = (self._count, *self._shape)
         return np.memmap(self._file, np.float32, "c", shape=shape).view(np.ndarray)

@@ -40,7 +40,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ from vidssl.core import derive_seed, expect_shape, normalise, one_of
 from vidssl.data.clip_table import ClipTable, RowFile
 from vidssl.evaluation import Clusters, kmeans, retrieval_recall, retrieval_rows
 from vidssl.files import MAPPED
-from vidssl.inference import Outputs, apply, read_ahead, run_videos
+from vidssl.inference import Outputs, apply, read_ahead, run_videos, shared
 from vidssl.losses import clip_order_loss, multi_clip_loss, shuffle_clips
 from vidssl.models.heads import ClipOrderHead
 from vidssl.processes import mean_of_some
@@ -247,22 +248,20 @@ OUTPUTS = {
 }
 
 
-@torch.inference_mode()
 def clip_features(
     model: nn.Module,
     dataset: Dataset,
     *,
     prepare: Prepare = normalise,
     output: str = "mean",
-    batch_clips: int = 64,
-    num_workers: int = 0,
-    precision: str = "no",
-    device: str | torch.device | None = None,
-    progress: bool = True,
+    processes: int = 1,
+    **options: Any,
 ) -> tuple[ClipTable, list[str]]:
     """Features (N, D) of every clip of a `vidssl.data.ClipDataset`, and what could not be read.
 
-    ``output`` "mean" gives what the classifier sees, "logits" what it says. ``precision`` as in
+    ``output`` "mean" gives what the classifier sees, "logits" what it says. ``processes`` as in
+    `vidssl.inference.shared`; other ``options``: ``batch_clips`` (64), ``num_workers`` and
+    ``progress`` as in `vidssl.inference.read_ahead`, ``precision`` and ``device`` as in
     `vidssl.inference.apply`. RuntimeError when no video can be read.
     """
     one_of("output", output, tuple(OUTPUTS))
@@ -270,7 +269,27 @@ def clip_features(
     def pooled(network: nn.Module, clips: Tensor) -> Tensor:
         return OUTPUTS[output](network, network.forward_features(prepare(clips)))
 
-    rows, times, names, failed = RowFile(), [], [], []
+    found = shared(partial(_clip_columns, model, pooled, **options), model, dataset, processes)
+    failed = found.pop("failed").tolist()
+    if not len(found["values"]):
+        raise RuntimeError(f"none of {len(failed)} videos could be read; first: {failed[0]}")
+    return ClipTable(**found), failed
+
+
+def _clip_columns(
+    model: nn.Module,
+    pooled: Callable[[nn.Module, Tensor], Tensor],
+    dataset: Dataset,
+    *,
+    batch_clips: int = 64,
+    num_workers: int = 0,
+    precision: str = "no",
+    device: str | torch.device | None = None,
+    progress: bool = True,
+) -> dict[str, np.ndarray]:
+    """The columns of a `ClipTable`, and ``failed``, however few videos can be read."""
+    rows, names, failed = RowFile(), [], []
+    times = [torch.zeros(0, 2, dtype=torch.int64)]
     where = {"batch": batch_clips, "precision": precision, "device": device}
     shown = {"desc": "clip features", "progress": progress}
     for [sample] in read_ahead(dataset, num_workers=num_workers, **shown):
@@ -279,10 +298,9 @@ def clip_features(
         times.append(sample["times"])
         if len(sample["times"]):
             rows.add(apply(model, sample["clips"], pooled, **where).numpy())
-    if not rows:
-        raise RuntimeError(f"none of {len(failed)} videos could be read; first: {failed[0]}")
     start, stop = torch.cat(times).numpy().T
-    return ClipTable(np.array(names), start, stop, rows.rows()), failed
+    columns = {"video_id": np.array(names, dtype=str), "start": start, "stop": stop}
+    return {**columns, "values": rows.rows(), "failed": np.array(failed, dtype=str)}
 
 
 def segment_features(

@@ -446,13 +446,15 @@ def load_similarities(path: str | Path) -> Similarities:
         raise ValueError(f"{path} is no file of temporal similarities: {told(error)}") from error
 
 
-def clip_embeddings(teacher: Teacher, clips: Tensor) -> Tensor:
-    """Embeddings (B, N, P) of clips (B, N, 3, T, H, W) in [0, 1], on the CPU."""
+def clip_embeddings(teacher: Teacher, clips: Tensor, precision: str = "no") -> Tensor:
+    """Embeddings (B, N, P) of clips (B, N, 3, T, H, W) in [0, 1], on the CPU; ``precision`` as in
+    `vidssl.inference.apply`."""
 
     def pooled(network: Teacher, clip: Tensor) -> Tensor:
         return network(normalise(clip)).pooled
 
-    return apply(teacher, clips.flatten(0, 1), pooled).unflatten(0, clips.shape[:2])
+    found = apply(teacher, clips.flatten(0, 1), pooled, precision=precision)
+    return found.unflatten(0, clips.shape[:2])
 
 
 def measure_similarities(
@@ -559,7 +561,7 @@ class FrozenTeachers:
         `vidssl.inference.apply`."""
         device = place(self.networks)
         clip = clip.to(device)
-        with torch.no_grad(), half_precision(precision, device):
+        with torch.no_grad(), half_precision(precision, device, self.networks):
             invariant, distinctive = (network(clip).softmax(dim=1) for network in self.networks)
         return invariant, distinctive
 

@@ -58,12 +58,18 @@ ENTRIES |= {f"{kind}_augmentation": ENTRIES["augmentation"] for kind in ("view",
 
 AT_LEAST_ONE = (  # numbers of things: with none of them a run ends in an error, perhaps after hours
     *("accumulate", "batch_images", "batch_size", "batch_videos", "clips", "clips_per_video"),
-    *("clusters", "dense_step", "flow_side", "frames", "global_stride", "k"),
-    *("local_stride", "locals_count", "num_clusters", "probe_clips", "processes"),
-    *("retrieval_clips", "short_side", "size", "test_clips", "train_clips", "tuning_frames"),
-    "window_step",
+    *("clusters", "compared_pairs", "dense_step", "flow_side", "frames", "global_stride"),
+    *("held_out_images", "held_out_videos", "k", "local_stride", "locals_count", "neighbours"),
+    *("num_clusters", "perplexity", "probe_clips", "processes", "retrieval_clips", "short_side"),
+    *("size", "strips", "test_clips", "train_clips", "tuning_frames", "videos_shown"),
+    *("window_step", "zoom"),
 )
-LEAST = {**dict.fromkeys(AT_LEAST_ONE, 1), "frame_stride": 0}  # 0: over the whole video
+LEAST = {
+    **dict.fromkeys(AT_LEAST_ONE, 1),
+    "frame_stride": 0,  # over the whole video
+    **dict.fromkeys(["tsne_clips", "videos"], 2),  # points of a map
+    **{"fractions": 1, "paces": 2},  # entries of a list
+}
 
 
 class ParameterError(PlainError, ValueError):
@@ -120,12 +126,20 @@ def check_parameters(
         if isinstance(value, str):
             _require_utf8(value, f"{where}: parameter {name}")
         value = _checked_value(name, value, default, where)
-        if type(value) is int and value < (least := LEAST.get(name, value)):
-            raise ParameterError(f"{where}: parameter {name} must be at least {least}, got {value}")
+        _require_enough(name, value, where)
         if name in ENTRIES and isinstance(value, dict):
             value = check_entries(name, value, where)
         checked[name] = value
     return checked
+
+
+def _require_enough(name: str, value: Any, where: str) -> None:
+    """ParameterError for a number, or a list, that is less than is needed of it."""
+    least, about = LEAST.get(name, -math.inf), f"{where}: parameter {name} must"
+    if isinstance(value, list) and len(value) < least:
+        raise ParameterError(f"{about} name at least {least}, got {value}")
+    if type(value) in (int, float) and value < least:
+        raise ParameterError(f"{about} be at least {least}, got {value}")
 
 
 def require_declared(

@@ -125,17 +125,21 @@ def _conditioned(
 
 
 @cache
-def _compiled(node: ast.expr) -> CodeType:
+def _compiled(node: ast.expr) -> CodeType | None:
+    """An expression's code; None where it would go through an attribute that begins with _."""
+    if any(getattr(part, "attr", "").startswith("_") for part in ast.walk(node)):
+        return None
     return compile(ast.fix_missing_locations(ast.Expression(node)), "<notebook>", "eval")
 
 
 def _value(node: ast.expr, known: Mapping[str, Any]) -> Any:
     """The value of an expression of known names and literals; None for any other, such as a call
     of a function: there are none here, and no way to one through an attribute."""
-    if any(getattr(part, "attr", "").startswith("_") for part in ast.walk(node)):
+    code = _compiled(node)
+    if code is None:
         return None
     try:
-        return eval(_compiled(node), {"__builtins__": {}}, dict(known))
+        return eval(code, {"__builtins__": {}}, dict(known))
     except Exception:
         return None
 

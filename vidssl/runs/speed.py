@@ -140,7 +140,7 @@ def _timed(model, dataset, training_step, config, *, collate=None, **_: Any) -> 
     from vidssl.training import EpochBatches, host_to_device
 
     batches = EpochBatches(len(dataset), config.batch_size, config.epochs, config.seed)
-    samples = [dataset[key] for key in next(iter(batches))]
+    samples = _as_loaded(dataset, next(iter(batches)))
     endless = replace(config, epochs=10**6)
     alone = replace(endless, num_workers=0)
     nothing = torch.nn.Linear(1, 1)
@@ -161,6 +161,13 @@ def _timed(model, dataset, training_step, config, *, collate=None, **_: Any) -> 
         "megabytes": bytes_ / clips / 1e6,
         "workers": config.num_workers,
     }
+
+
+def _as_loaded(dataset, keys: list[tuple[int, int]]) -> list[Any]:
+    """The samples that a training's loader joins to a batch: packed, see `vidssl.data`."""
+    from torch.utils.data import DataLoader
+
+    return next(iter(DataLoader(dataset, batch_sampler=[keys], collate_fn=list)))
 
 
 class _Held:
