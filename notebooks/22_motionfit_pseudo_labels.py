@@ -307,7 +307,8 @@ from vidssl.visualize.pipeline import motionfit_pipeline
 long = [rows for rows in table.rows_of.values() if len(rows) >= 4] or [np.arange(4)]
 varied = sorted(long[:60], key=lambda rows: len(set(labels.values[rows].tolist())), reverse=True)
 its = {str(table.video_id[rows[0]]): rows for rows in varied}
-rows = its[next(readable_videos(records[name] for name in its)).video_id]
+asked = [records[name] for name in its]
+rows = its[next(readable_videos(asked), asked[0]).video_id]
 rows = np.asarray(rows)[np.linspace(0, len(rows) - 1, 4).round().astype(int)]
 
 

@@ -159,8 +159,8 @@ by_id = {record.video_id: record for record in splits.test}
 in_order = {name for name, group in zip(splits.class_names, class_groups) if group == "ordered"}
 ordered = [r.video_id for r in splits.test if r.class_name in in_order]
 weighed_ids = set(video_ids)
-asked = (by_id[name] for name in (*ordered, *by_id) if name in weighed_ids)
-video = video or next(readable_videos(asked)).video_id
+asked = [by_id[name] for name in (*ordered, *by_id) if name in weighed_ids]
+video = video or next(readable_videos(asked), asked[0]).video_id
 record = by_id[one_of("video", video, video_ids)]
 whole = read_clip(record.path, np.arange)
 its, place = kept.of([video]), video_ids.index(video)
