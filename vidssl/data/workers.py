@@ -28,7 +28,7 @@ def writing(folder: Path, what: str) -> Iterator[None]:
             raise  # our own line
         raise OSError(error.errno, f"{folder} is a file, not a folder") from error
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = os.strerror(error.errno) if error.errno else error  # its own words may advise, too
         raise OSError(
             error.errno,
             f"cannot write {what} below {folder}: {reason}; "
