@@ -132,6 +132,8 @@ def _settings_of_runs(root: Path, scale: str, settings: dict[str, Any]) -> dict[
     of this scale have others."""
     settings = json.loads(json.dumps(settings))
     kept = _config(root).get("settings", {})
+    if not isinstance(kept, dict):
+        raise ValueError(f"{root / CONFIG}: settings={kept!r}: delete it and start again")
     before = kept.get(scale, settings)
     if before != settings and any(root.glob(f"records/{scale}-*.json")):
         raise ValueError(

@@ -395,7 +395,9 @@ def _read_scale_file(path: Path, project: Path) -> dict[str, dict[str, Any]]:
         raise ParameterError(f"{path}: not YAML: {error}") from None
     _require_names(sections, f"{path}")
     sections = {section: values or {} for section, values in sections.items()}
-    for section, values in [*sections.items(), *(sections.get("targets") or {}).items()]:
+    targets = sections.get("targets", {})
+    _require_names(targets, f"{path}, targets")
+    for section, values in [*sections.items(), *targets.items()]:
         _require_names(values, f"{path}, {section}")
     known = {
         name: declared_parameters(notebook_path(name, project)) for name in notebook_names(project)

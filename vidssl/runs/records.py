@@ -454,6 +454,7 @@ BLANK = {  # what older versions, or other programs, may have left out
     "figures": {},
     "seconds": 0.0,
     "finished": "",
+    "only_in_run_json": [],
 }
 
 
@@ -482,14 +483,14 @@ def read_whole(path: Path) -> dict[str, Any]:
     record = read_record(path)
     name = record["run"].removeprefix(f"{record['scale']}-")
     told = path.parents[1] / record["scale"] / name / "run.json"
-    left_out = record.get("only_in_run_json")
+    left_out = record["only_in_run_json"]
     if not left_out or {"..", "/"} & {*told.parts[-4:-1]} or not told.exists():
         return record
     full = read_json(told)
     if any(full.get(key) != record[key] for key in ("run", "seconds", "commit")):
         return record
     metrics = full.get("metrics")
-    long = {k: metrics[k] for k in record["only_in_run_json"] if k in metrics} if metrics else {}
+    long = {k: metrics[k] for k in left_out if k in metrics} if metrics else {}
     return {**record, "metrics": {**record["metrics"], **long}}
 
 
@@ -503,6 +504,8 @@ def _check_record(found: Any, name: str) -> None:
         kind = (int, float) if isinstance(blank, float) else type(blank)
         if not isinstance(found.get(field_name, blank), kind):
             raise ValueError(f"{field_name}={found[field_name]!r}")
+    if not all(isinstance(name, str) for name in found.get("only_in_run_json", [])):
+        raise ValueError(f"only_in_run_json={found['only_in_run_json']!r}")
     if found["run"] != name:
         raise ValueError(f"it is that of {found['run']!r}")
 

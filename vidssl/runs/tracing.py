@@ -37,7 +37,9 @@ def read_origin(figure: str | Path, project: Path | None = None) -> tuple[Path, 
 def _checked_origin(file: Path) -> dict[str, Any]:
     try:
         origin = json.loads(file.read_bytes())
-        lacking = [name for name, kind in ORIGIN.items() if not isinstance(origin[name], kind)]
+        kinds = [(name, origin[name], kind) for name, kind in ORIGIN.items()]
+        kinds += [("commit", origin.get("commit") or "", str)]  # older ones have none
+        lacking = [name for name, value, kind in kinds if not isinstance(value, kind)]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{file}: not the origin of a figure ({error!r})") from None
     if lacking:
