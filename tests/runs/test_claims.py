@@ -120,7 +120,7 @@ def test_what_no_table_of_that_question_has_is_empty(column):
          "motionfit_retrieval --scale paper-motionfit"),
         ("motionfit_transfer", "supervised on the source", "ucf101",
          "motionfit_transfer --scale paper-motionfit"),
-        ("motionfit_comparison", "MotionFit (32 frames)", "hmdb51",
+        ("motionfit_comparison", "MotionFit (32 f.)", "hmdb51",
          "motionfit_comparison_hmdb51 --scale paper-motionfit"),
     ],
 )  # fmt: skip
