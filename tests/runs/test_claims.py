@@ -7,7 +7,7 @@ import pytest
 from tiny_project import REPOSITORY
 
 from vidssl.runs import tables
-from vidssl.runs.claims import NO_TARGET, OTHER_METHOD, SHOWN, _cells, claims
+from vidssl.runs.claims import NO_TARGET, OTHER_METHOD, SHOWN, Place, _cells, _ours, claims
 from vidssl.runs.graph import load
 
 OWN = ("MoSI", "MotionFit", "TimeBalance")
@@ -127,6 +127,16 @@ def test_what_no_table_of_that_question_has_is_empty(column):
 def test_lines_that_our_tables_call_otherwise(key, row, dataset, answer):
     at = (key, dataset, row)
     assert {c.answer for c in found() if (c.key, *c.place[:2]) == at} == {f"vidssl run {answer}"}
+
+
+def test_numbers_of_printed_data_stand_beside_no_other_data():
+    here = Place("ucf101", "MoSI", "5", "top1_accuracy")
+    measured = {("mosi_speeds", here): "71.0 (1)"}
+    assert _ours(measured, "mosi_speeds", here) == "71.0 (1)"
+    assert _ours(measured, "mosi_speeds", here._replace(dataset="hmdb51")) == ""
+    assert _ours(measured, "mosi_lowshot", here) == ""
+    embedded = {("mosi_speeds", here._replace(dataset="")): "53.3 (3)"}
+    assert _ours(embedded, "mosi_speeds", here._replace(dataset="hmdb51")) == "53.3 (3)"
 
 
 def test_a_papers_scale_has_no_number_yet_and_the_same_answers():
