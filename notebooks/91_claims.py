@@ -37,7 +37,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vidssl.runs.claims import SHOWN, claims
+from vidssl.runs.claims import claims
 
 found = claims(scale, Path(records) if records else None)
 table = pd.DataFrame(
@@ -101,7 +101,10 @@ of_paper("TimeBalance")
 # What the papers show or say beside numbers, and the target that makes ours: `vidssl run TARGET`.
 
 # %%
-pd.DataFrame({"paper": SHOWN.keys(), "ours": SHOWN.values()}).style.hide(axis="index")
+from vidssl.runs.claims import SHOWN
+
+beside = pd.DataFrame({"paper": SHOWN.keys(), "ours": SHOWN.values()})
+HTML(beside.to_html(index=False, border=0))
 
 # %% [markdown]
 # ## What each number needs
