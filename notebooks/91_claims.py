@@ -29,7 +29,8 @@ run = runs.start("91_claims", globals())
 #
 # From one file of the project, `vidssl/runs/papers.yaml`, with the paper and the table of each. *answer*
 # is the command that makes the cell at the papers' scale; alone, `vidssl run TARGET --scale S -n` shows
-# what it would run. A row of another method is quoted, and says so.
+# what it would run. Ours stand only beside tables that quote the number, in the column of that name.
+# A row of another method is quoted, and says so.
 
 # %%
 from pathlib import Path
@@ -95,6 +96,17 @@ of_paper("TimeBalance")
 # Most lines are rivals'. Of ours, whether the weighting by temporal similarity beats a plain average is
 # open at mini scale (`34_timebalance_tables`).
 #
+# ## Figures and sentences
+#
+# What the papers show or say beside numbers, and the target that makes ours: `vidssl run TARGET`.
+
+# %%
+from vidssl.runs.claims import SHOWN
+
+beside = pd.DataFrame({"paper": SHOWN.keys(), "ours": SHOWN.values()})
+HTML(beside.to_html(index=False, border=0))
+
+# %% [markdown]
 # ## What each number needs
 
 # %%

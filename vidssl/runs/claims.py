@@ -10,13 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vidssl.evaluation.statistics import mean_ci95
+from vidssl.runs.cells import Question
 from vidssl.runs.graph import Graph, load
 from vidssl.runs.parameters import PAPER_SCALES, NoSchedule, scale_names
-from vidssl.runs.tables import Results, papers, printed_rows, records_of
+from vidssl.runs.tables import Results, papers, printed_rows, readable, records_of
 
 OTHER_METHOD = "another method: quoted only"
 NO_TARGET = "no target at this setting yet"
+Lookup = dict[tuple[str, "Place"], str]  # by the key of papers.yaml and a place in our tables
+
+SHOWN = {  # what the papers show or say beside numbers: the target that makes ours, or why none
+    "MoSI, figures 1 to 3: pseudo motions and masks": "mosi_pseudo_motion",
+    "MoSI, figures 4 and 8: where networks look": "mosi_attention",
+    "MoSI, figure 5: clusters of features": "mosi_clusters",
+    "MoSI, figure 6: frozen stages": "mosi_frozen",
+    "MoSI, figure 7: side of the mask": "mosi_mask",
+    "MotionFit, figures 1 and 2: the method, clusters of motion": "motionfit_clusters_seen",
+    "MotionFit, section 4.4: lambda of each level": "motionfit_order",
+    "TimeBalance, framework": "timebalance_classwise",
+    "TimeBalance, accuracy class by class": "timebalance_classwise",
+    "TimeBalance, 13.5 M parameters": "fits no network of the public code; page 34 tells ours",
+    "TimeBalance, ablations": "not on its page; timebalance_ablation is our own",
+}
 
 
 class Place(NamedTuple):
@@ -31,11 +46,13 @@ class Place(NamedTuple):
 @dataclass(frozen=True)
 class Claim:
     """A printed number (a fraction), ours of the same row and column at the scale that was asked
-    for ("" where no record has it), and ``answer``: a command, or why there is none."""
+    for ("" where no record has it), and ``answer``: a command, or why there is none. ``place`` is
+    the paper's, ``here`` that of our tables that quote it."""
 
     source: str
     key: str
     place: Place
+    here: Place
     printed: float
     ours: str
     answer: str
@@ -46,78 +63,89 @@ def claims(
 ) -> list[Claim]:
     """All of them, in the order of papers.yaml, see `Claim`. ``records``: the folder of records."""
     graph = load(scale, project=project)
-    folder = records or graph.project / "papermill_runs" / "records"
-    measured = _measured(graph, folder)
-    answers = dict(_answers(graph.project))
-    methods = {place.row for place in [*answers, *measured]}
+    measured = _measured(graph, records or graph.project / "papermill_runs" / "records")
+    answers = _answers(graph.project)
+    methods = {place.row for _, place in [*answers, *measured]}
     return [
         Claim(
             papers()[key]["source"],
             key,
             place,
+            here,
             row["paper"],
-            measured.get(place._replace(dataset=""), ""),
-            answers.get(place) or _answered(key, place.row, methods),
+            _ours(measured, key, here) if here.metric == place.metric else "",
+            answers.get((key, here)) or _unanswered(key, here.row, methods),
         )
         for key in papers()
         for row in printed_rows(key)
         for place in [_place(row["dataset"], row)]
+        for here in [_here(key, place)]
     ]
-
-
-def _answered(key: str, row: str, methods: set[str]) -> str:
-    """What papers.yaml says of numbers that our tables call otherwise, or why there is no run."""
-    told = papers()[key].get("answered", "")
-    told = told.get(row, "") if isinstance(told, Mapping) else told
-    return told or (OTHER_METHOD if row not in methods else NO_TARGET)
 
 
 def _place(dataset: str, row: Mapping[str, Any]) -> Place:
     return Place(dataset, row["row"], str(row["column"]), row["metric"])
 
 
-def _measured(graph: Graph, records: Path) -> dict[Place, str]:
-    """Mean, interval and seeds of every cell that a record answers; of whatever data they are."""
-    found = {}
-    for name in graph.questions:
-        question = graph.question(name)
-        results = Results(question, records_of(question, records))
-        for cell in question.cells:
-            for metric in cell.metrics:
-                values = [*results.values(cell.row, cell.column, metric).values()]
-                if values and isinstance(values[0], float):
-                    found[Place("", cell.row, str(cell.column), metric)] = _told(values)
+def _here(key: str, place: Place) -> Place:
+    """Where our tables have the number of a printed place."""
+    told = papers()[key].get("ours", {})
+    renamed = told.get(place.row) or told.get(place.column) or {}
+    return place._replace(**renamed)
+
+
+def _unanswered(key: str, row: str, methods: set[str]) -> str:
+    told = papers()[key].get("unanswered", {}).get(row)
+    return told or (OTHER_METHOD if row not in methods else NO_TARGET)
+
+
+def _ours(measured: Lookup, key: str, here: Place) -> str:
+    """Of the printed data, or of such as no paper prints."""
+    return measured.get((key, here)) or measured.get((key, here._replace(dataset="")), "")
+
+
+def _measured(graph: Graph, records: Path) -> Lookup:
+    """Mean, interval and seeds of what records answer, in the tables that quote an entry; of
+    several tables that with most seeds. The data is "" where it is none that a paper prints."""
+    printed = {row["dataset"] for key in papers() for row in printed_rows(key)}
+    most: dict[tuple[str, Place], Mapping[str, Any]] = {}
+    for question in _questions(graph).values():
+        for row in Results(question, records_of(question, records)).rows:
+            place = _place(row["dataset"] if row["dataset"] in printed else "", row)
+            for key in question.printed if row["seeds"] else ():
+                if row["seeds"] > most.get((key, place), {}).get("seeds", 0):
+                    most[key, place] = row
+    return {at: readable(row).replace("\xa0", " ") for at, row in most.items()}
+
+
+def _answers(project: Path) -> Lookup:
+    """The cells of every table at every paper scale, and the command that makes them; of several
+    scales that of the table's own paper, else the first."""
+    found: Lookup = {}
+    for scale in scale_names(project):
+        if scale.startswith(PAPER_SCALES):
+            for at, table in _cells(load(scale, project=project)):
+                if at not in found or scale == f"{PAPER_SCALES}-{table.partition('_')[0]}":
+                    found[at] = f"vidssl run {table} --scale {scale}"
     return found
 
 
-def _told(values: list[float]) -> str:
-    """In per cent, with the interval over seeds and their number."""
-    mean, half = mean_ci95(values) if len(values) > 1 else (values[0], None)
-    width = f" ± {100 * half:.1f}" if half is not None else ""
-    return f"{100 * mean:.1f}{width} ({len(values)})"
-
-
-def _answers(project: Path) -> Iterator[tuple[Place, str]]:
-    """The cells of every table at every paper scale, and the command that makes them; of several
-    scales that of the table's own paper, else the first."""
-    found: dict[Place, str] = {}
-    for scale in scale_names(project):
-        if scale.startswith(PAPER_SCALES):
-            for place, table in _cells(load(scale, project=project)):
-                if place not in found or scale == f"{PAPER_SCALES}-{table.partition('_')[0]}":
-                    found[place] = f"vidssl run {table} --scale {scale}"
-    yield from found.items()
-
-
-def _cells(graph: Graph) -> Iterator[tuple[Place, str]]:
+def _questions(graph: Graph) -> dict[str, Question]:
+    """The tables that a scale has, by their names; asking fills the graph's jobs."""
     questions = {}
     for table in graph.questions:
         with suppress(NoSchedule):  # another paper's table
-            questions[table] = graph.question(table)  # fills the jobs
+            questions[table] = graph.question(table)
+    return questions
+
+
+def _cells(graph: Graph) -> Iterator[tuple[tuple[str, Place], str]]:
+    """What each table quotes and has, and the table's name."""
+    questions = _questions(graph)
     told = {graph.run_id(job): job.params for job in graph.jobs.values()}
     for table, question in questions.items():
-        for cell in question.cells:
-            first = json.loads(told[cell.runs[0]]) if cell.runs else {}
-            dataset = cell.dataset or first.get("dataset", "")
+        for cell in (cell for cell in question.cells if cell.runs):
+            dataset = cell.dataset or json.loads(told[cell.runs[0]]).get("dataset", "")
             for metric in cell.metrics:
-                yield Place(dataset, cell.row, str(cell.column), metric), table
+                place = Place(dataset, cell.row, str(cell.column), metric)
+                yield from (((key, place), table) for key in question.printed)

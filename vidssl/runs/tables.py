@@ -252,7 +252,7 @@ class Results:
     def shown(self) -> pd.DataFrame:
         """Our own rows, in per cent: "36.8 ± 5.6 (5)" is the mean, the half-width of its 95 %
         interval, the number of seeds."""
-        cells = {_place(row): _readable(row) for row in self.rows if self._is_own(row)}
+        cells = {_place(row): readable(row) for row in self.rows if self._is_own(row)}
         for cell in self.question.cells:
             if cell.runs and not self.found(cell):
                 metric = next(iter(cell.metrics))
@@ -266,7 +266,7 @@ class Results:
         cells = {}
         for row in rows:
             column = dict.fromkeys([row["dataset"], str(row["column"])])
-            cells[row["metric"], row["row"], ", ".join(column)] = _readable(row)
+            cells[row["metric"], row["row"], ", ".join(column)] = readable(row)
         return _as_table(cells)
 
     def differences(self, *names: str) -> pd.DataFrame:
@@ -505,7 +505,8 @@ def _place(row: Mapping[str, Any]) -> tuple[str, str, Any]:
     return row["metric"], row["row"], row["column"]
 
 
-def _readable(row: Mapping[str, Any]) -> str:
+def readable(row: Mapping[str, Any]) -> str:
+    """A row's number in per cent: what a paper prints, else mean, interval and seeds."""
     if row["paper"] is not None:
         return f"{100 * row['paper']:.1f}"
     words = [f"{100 * row['mean']:.1f}"]
