@@ -206,9 +206,8 @@ def check_precision(precision: str, device: torch.device, model: torch.nn.Module
     """
     import torch
 
-    half = one_of("precision", precision, ("no", "bf16")) == "bf16"
-    convolves = any(isinstance(module, torch.nn.Conv3d) for module in model.modules())
-    if half and device.type == "cpu" and convolves:
+    half_on_cpu = one_of("precision", precision, ("no", "bf16")) == "bf16" and device.type == "cpu"
+    if half_on_cpu and any(isinstance(module, torch.nn.Conv3d) for module in model.modules()):
         raise ValueError(
             "precision='bf16' needs a GPU: on a CPU 3-D convolutions are not reliable in half "
             "precision; use precision='no'"

@@ -42,10 +42,18 @@ def names_full(path: Path) -> Iterator[None]:
     """Where a disk is full, which alone does not say what was written, the error names ``path``."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in FULL:
+    except (OSError, RuntimeError) as error:
+        cause = os_error(error)
+        if cause is None or cause.errno not in FULL:
             raise
-        raise cannot_write(path, error) from error
+        raise cannot_write(path, cause) from error
+
+
+def os_error(error: BaseException | None) -> OSError | None:
+    """The OSError behind an error, if there is one: torch hides a full disk in a RuntimeError."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def cannot_write(

@@ -178,13 +178,9 @@ def run_videos(
     in `read_ahead`, ``precision`` and ``device`` as in `apply`. Raises RuntimeError when no video
     can be read.
     """
-    compute = partial(_outputs_of, model, forward, **options)
-    found = shared(compute, model, dataset, processes)
-    failed = found["failed"].tolist()
-    if not len(found["labels"]):
-        raise RuntimeError(f"none of {len(failed)} videos could be read; first: {failed[0]}")
-    texts = {"video_ids": found["video_ids"].tolist(), "failed": failed}
-    return Outputs(**{**found, **texts, "failed_ids": tuple(found["failed_ids"].tolist())})
+    found = shared(partial(_outputs_of, model, forward, **options), model, dataset, processes)
+    texts = {name: found[name].tolist() for name in ("video_ids", "failed", "failed_ids")}
+    return Outputs(**{**found, **texts, "failed_ids": tuple(texts["failed_ids"])})
 
 
 def _outputs_of(
@@ -250,10 +246,19 @@ def shared(
 
     With ``processes``, one GPU each, on this machine, each takes a share of at least `WORTH` videos
     and the columns are joined in the order of the data set; errors as in `vidssl.processes.run`.
+    RuntimeError where there are no ``values``, naming the first of ``failed``.
     """
     processes = min(processes, len(dataset) // WORTH)
-    if processes <= 1:
-        return compute(dataset)
+    found = compute(dataset) if processes <= 1 else _joined(compute, model, dataset, processes)
+    if not len(found["values"]):
+        failed = found["failed"].tolist()
+        raise RuntimeError(f"none of {len(failed)} videos could be read; first: {failed[0]}")
+    return found
+
+
+def _joined(
+    compute: Callable, model: nn.Module, dataset: Dataset, processes: int
+) -> dict[str, np.ndarray]:
     bring(model, torch.device("cpu"))  # else all would meet on the first GPU
     with TemporaryDirectory() as folder:
         workers.run(partial(_own_share, compute, dataset, folder), processes)

@@ -44,7 +44,7 @@ from vidssl.core import (
     one_of,
     unpack,
 )
-from vidssl.files import cannot_write
+from vidssl.files import cannot_write, os_error
 from vidssl.progress import Lines
 
 Batch = dict[str, Any]
@@ -609,8 +609,8 @@ class Checkpoints:
             if self.newest.exists():
                 os.replace(self.newest, self.previous)
             os.replace(partial, self.newest)
-        except (OSError, RuntimeError) as error:  # torch hides a full disk in a RuntimeError
-            cause = _os_error(error)
+        except (OSError, RuntimeError) as error:
+            cause = os_error(error)
             if cause is None:
                 raise
             raise cannot_write(self.newest, cause, KEPT) from error
@@ -669,13 +669,6 @@ class Checkpoints:
         except Exception as error:  # a damaged archive fails in many ways
             print(f"{path} cannot be read ({type(error).__name__}); trying the one before it")
             return None
-
-
-def _os_error(error: BaseException | None) -> OSError | None:
-    """The OSError behind an error, if there is one."""
-    while error is not None and not isinstance(error, OSError):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 class _Meter:

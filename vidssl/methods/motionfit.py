@@ -271,8 +271,6 @@ def clip_features(
 
     found = shared(partial(_clip_columns, model, pooled, **options), model, dataset, processes)
     failed = found.pop("failed").tolist()
-    if not len(found["values"]):
-        raise RuntimeError(f"none of {len(failed)} videos could be read; first: {failed[0]}")
     return ClipTable(**found), failed
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -28,10 +27,8 @@ CLASSIFIER = "classifier."
 def save_pretrained(model: nn.Module, path: str | Path, **about) -> Path:
     """Write the weights of ``model`` with what one must know to build it again (``about``)."""
     state = {name: value.cpu() for name, value in model.state_dict().items()}
-    content = BytesIO()  # torch hides a full disk in an error of its own
-    torch.save({"weights": state, "about": about}, content)
-    with whole(Path(path)) as partial:
-        partial.write_bytes(content.getbuffer())
+    with whole(Path(path)) as partial, open(partial, "wb") as file:  # of a path, torch hides why
+        torch.save({"weights": state, "about": about}, file)
     return Path(path)
 
 
