@@ -65,7 +65,7 @@ def project(tmp_path_factory):
     (made / "my_runs").mkdir()
     kept = shutil.ignore_patterns(".snakemake", "data", "explore", "smoke", "mini", "variants")
     shutil.copytree(REPOSITORY / "papermill_runs", made / "papermill_runs", ignore=kept)
-    for scale in ("folds", "mini", "real-utd"):
+    for scale in ("demo", "folds", "mini", "real-utd"):
         sections = cut(scale)
         if scale == "real-utd":
             sections["targets"]["mosi_lowshot"]["seeds"] = [0]
@@ -118,6 +118,16 @@ def test_the_targets_of_make_are_there():
         words = command.partition("#")[0].split()
         done = subprocess.run([*words, "-n"], cwd=REPOSITORY, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_demo_makes_all_that_it_needs(project):
+    wanted = ["make", "-n", "demo", f"VENV={Path(sys.prefix)}"]
+    said = subprocess.run(wanted, cwd=REPOSITORY, capture_output=True, text=True).stdout
+    [command] = [line for line in said.splitlines() if "vidssl run" in line]
+    shell(command, project)
+    assert (project / "figures" / "demo_mosi_lowshot.png").exists()
 
 
 def test_copies_and_flow_of_own_videos(videos, project, tmp_path):

@@ -146,6 +146,24 @@ def test_runs_at_once_get_a_card_each_and_share_the_cores(project, own_locks, mo
     assert [(folder / "workers").read_text() for folder in folders] == ["3", "3"]
 
 
+def test_each_job_is_told_its_own(project, capfd):
+    """Snakemake works a command out when its job runs, after all rules have been read."""
+    (project / "papermill_runs" / "smoke.yaml").write_text("data: {train: 1, test: 1}\n")
+
+    def made(seeds):
+        (project / "papermill_runs" / "tiny.smk").write_text(
+            f"@graph.target\ndef all():\n    return [graph.data('smoke', 3), "
+            f"*(graph.run('90_tiny', f'run{{i}}', seed={seeds}[i]) for i in range(2))]\n"
+        )
+        assert cli.main(["run", "all"]) == 0, capfd.readouterr().err
+        homes = [project / "papermill_runs" / "mini" / f"run{i}" for i in range(2)]
+        runs = [json.loads((home / "run.json").read_text()) for home in homes]
+        return [run["parameters"]["seed"] for run in runs]
+
+    assert made([1, 1]) == [1, 1]
+    assert made([2, 1]) == [2, 1], "though what the last one is made of is the same"
+
+
 def test_what_a_job_is_given_follows_from_its_page(project):
     graph = runs.load_graph(config={"gpus": "slurm"}, project=project)
     [second] = graph.behind("pair")[:1]

@@ -64,9 +64,9 @@ def test_methods_beside_the_reference(scenes, ratio):
         )
     print(f"{'no motion':12} {np.linalg.norm(true, axis=-1).mean():44.4f}")
     assert found["torch"][1] < 1.05 * found["reference"][1]
+    assert found["fast"][1] < 1.2 * found["reference"][1]
     if true.shape[1] == SIZES[0][0]:
         assert found["fast"][0] < found["reference"][0] / 3
-        assert found["fast"][1] < found["reference"][1] + 0.02
 
 
 @pytest.mark.bench

@@ -49,7 +49,7 @@ def step_seconds(backbone, clips, plain):
 
 @pytest.mark.bench
 @pytest.mark.parametrize(("backbone", "clips"), [(b, n) for b in CLIPS for n in CLIPS[b]])
-def test_step_beside_torchs_own(backbone, clips):
+def test_step_beside_torchs_own(backbone, clips, ratio):
     taken = {True: [], False: []}
     for _ in range(ROUNDS):
         for plain, found in taken.items():
@@ -57,4 +57,5 @@ def test_step_beside_torchs_own(backbone, clips):
                 found.append(process.submit(step_seconds, backbone, clips, plain).result())
     plain, ours = median(taken[True]), median(taken[False])
     print(f"\n{backbone}, {clips} clips: {1e3 * ours:.0f} ms, {plain / ours:.2f} times as fast")
+    ratio(f"a step of {backbone}, {clips} clips", plain / ours, "times as fast as", "torch's own")
     assert ours < 1.1 * plain

@@ -8,6 +8,7 @@ import torch
 from vidssl import models
 from vidssl.losses import global_local, local_local
 from vidssl.methods import timebalance
+from vidssl.training import StepContext
 
 pytestmark = pytest.mark.bench
 VIDEOS, TIMES, TAU = 8, 4, 0.1
@@ -96,7 +97,7 @@ def test_frozen_teachers_add_their_forward_pass_alone(ratio):
         return student(both).logsumexp(1).mean()
 
     def taught():
-        return step(student, batch, None)[0]
+        return step(student, batch, StepContext(0, 0.0, torch.default_generator))[0]
 
     alone = seconds(lambda: student_alone().backward(), 2)
     together = seconds(lambda: taught().backward(), 2)
