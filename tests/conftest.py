@@ -1,6 +1,7 @@
 import csv
 import os
 import time
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -15,7 +16,7 @@ RATIOS = pytest.StashKey[list[dict]]()
 
 
 def pytest_addoption(parser):
-    parser.addoption("--ratios", help="CSV file for what the benchmarks report")
+    parser.addoption("--ratios", help="CSV file that the benchmarks' lines go into")
 
 
 @pytest.fixture(scope="session")
@@ -51,10 +52,23 @@ def _tell_ratios(terminalreporter, config):
             f"{row['what']:{width}}  {row['ratio']:>7} {row['relation']} {row['against']}"
         )
     if path := config.getoption("--ratios"):
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            lines = csv.DictWriter(file, [*rows[0], *machine], lineterminator="\n")
-            lines.writeheader()
-            lines.writerows({**row, **machine} for row in rows)
+        _write_ratios(Path(path), [{**row, **machine} for row in rows])
+
+
+def _write_ratios(path, rows):
+    """Lines of what was not measured now stay, with their machine and date."""
+    lines = {(row["what"], row["against"]): row for row in _earlier_ratios(path) + rows}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines.values())
+
+
+def _earlier_ratios(path):
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _tell_faults(terminalreporter):

@@ -12,14 +12,16 @@ import sys
 import pytest
 from tiny_project import REPOSITORY, leave_record
 
+from vidssl import runs
+
 TRIES = 3
 MANY = 10_000
 
 
-def cpu_seconds(*words):
+def cpu_seconds(*words, tries=TRIES):
     """User and system time of a Python process, the least of a few: fair on a busy machine."""
     found = []
-    for _ in range(TRIES):
+    for _ in range(tries):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         command = [sys.executable, *words]
@@ -59,3 +61,37 @@ def test_commands_that_read_text_against_importing_torch(many_records, ratio):
     assert start < 0.3 * torch
     assert listed < 0.5 * torch
     assert many - start < torch
+
+
+@pytest.fixture(scope="module")
+def all_made(tmp_path_factory):
+    """A folder in which every run of `reproduce` counts as made, and how many these are."""
+    root = tmp_path_factory.mktemp("made") / "runs"
+    jobs = runs.load_graph("mini", {"runs_root": str(root)}, REPOSITORY).behind("reproduce")
+    for job in jobs:
+        (root / job.marker).parent.mkdir(parents=True, exist_ok=True)
+        (root / job.marker).write_text('{"figures": []}')
+    profile = root.parent / "profile"
+    profile.mkdir()
+    local = REPOSITORY / "papermill_runs" / "profiles" / "local" / "config.yaml"
+    (profile / "config.yaml").write_text(f"{local.read_text()}\ntouch: true\nforceall: true\n")
+    cpu_seconds(*reproduce(root), "--profile", str(profile), tries=1)
+    return root, len(jobs)
+
+
+def reproduce(root):
+    return "-m", "vidssl.cli", "run", "reproduce", "--runs-root", str(root)
+
+
+@pytest.mark.bench
+def test_a_batch_with_nothing_to_do(all_made, ratio):
+    root, count = all_made
+    torch = cpu_seconds("-c", "import torch")
+    graph = "from vidssl import runs; runs.load_graph('mini').behind('reproduce')"
+    read, asked = cpu_seconds("-c", graph), cpu_seconds(*reproduce(root))
+    assert not list(root.glob("records/*"))
+    print(f"\n{count} runs: {read:.2f} s to read the graph, {asked:.2f} s to find all made")
+    ratio(f"reading a graph of {count} runs", read / torch, "times as long as", "import torch")
+    ratio(f"finding {count} runs made", asked / torch, "times as long as", "import torch")
+    assert read < torch
+    assert asked < 4 * torch
