@@ -69,6 +69,9 @@ def project(tmp_path_factory):
         sections = cut(scale)
         if scale == "real-utd":
             sections["targets"]["mosi_lowshot"]["seeds"] = [0]
+        if scale == "demo":
+            sections["data"] |= {"train": 6, "test": 2}
+            sections["03_transfer"]["steps"] = 4
         text = yaml.safe_dump(sections, sort_keys=False)
         (made / "papermill_runs" / f"{scale}.yaml").write_text(text)
     return made
