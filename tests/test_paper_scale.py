@@ -136,6 +136,34 @@ def test_motionfit_fine_tunes_by_the_schedule_of_its_first_step():
     assert (given["dataset"], given["videos_per_class"]) == ("ucf101", 0)
 
 
+@pytest.mark.parametrize("scale", ["paper", "paper-hmdb51", "paper-kinetics"])
+def test_timebalance_trains_as_its_release(scale):
+    """By its files and loaders, see `vidssl.methods.timebalance`; the page prints 8 frames."""
+    teacher = settings_of("30_timebalance_teachers", scale)
+    assert (teacher["frames"], teacher["global_stride"], teacher["locals_count"]) == (16, 4, 4)
+    assert (teacher["batch_videos"], teacher["lr"], teacher["weight_decay"]) == (40, 0.001, 1e-9)
+    assert (teacher["instance_locals"], teacher["local_weight"]) == (14.0, 2.5)
+    views = teacher["view_augmentation"]
+    assert (views["color"], views["color_probability"]) == ([0.25, 0.25, 0.25, 0.1], 0.3)
+    student = settings_of("32_timebalance_student", scale)
+    assert (student["epoch_of"], student["distance"]) == ("labelled", "mse")
+    assert (student["labelled_weight"], student["unlabelled_weight"]) == (50.0, 100.0)
+    for given, prefix in ((teacher, "tuning_"), (student, "")):
+        tuning = Tuning.of(given, prefix=prefix)
+        assert (tuning.epochs, tuning.lr, tuning.weight_decay) == (150, 1e-4, 0.0)
+        assert (tuning.optimizer, tuning.batch_size) == ("adam", 16)
+        assert (given[f"{prefix}frames"], given["frame_stride"]) == (8, 2)
+        mild = given["augmentation"]
+        assert (mild["color"], mild["color_probability"]) == ([0.1, 0.1, 0.1, 0.05], 0.15)
+        assert mild["erasings"] == 2
+        assert (given["backbone"], given["width"], given["size"]) == ("r3d_18_dilated", 1.0, 112)
+    graph = runs.load_graph(scale, project=REPOSITORY)
+    shares = {"paper": [1, 5, 10, 20, 50], "paper-hmdb51": [40, 50, 60], "paper-kinetics": [1, 10]}
+    columns = {int(cell.column) for cell in graph.question("timebalance_main").cells}
+    assert sorted(columns) == shares[scale]
+    assert [round(100 * share) for share in teacher["fractions"]] == shares[scale]
+
+
 # --- the sweeps of MoSI's tables ------------------------------------------------------------------
 
 
@@ -324,7 +352,7 @@ def test_nothing_is_cut_but_the_schedule_the_videos_and_what_a_gpu_does(home, pl
 @pytest.fixture(scope="module")
 def first_steps(home, cut_graphs):
     """Execute a job of a paper's cut graph after those that it follows from; its record."""
-    size = {"train": 2, "test": 1, "frames": 64, "height": 240, "width": 320}
+    size = {"train": 2, "test": 2, "frames": 64, "height": 240, "width": 320}
     about = {"classes": ["Shuttle", "RightThenDown"], "workers": 1, "progress": False}
     synthetic.make_dataset(home / "few", scale="smoke", **about, **size)
 
@@ -355,4 +383,4 @@ def test_first_steps_at_the_paper_s_size(scale, job, first_steps):
     numbers = [n for n in done["metrics"].values() if isinstance(n, float)]
     assert numbers or job == "mosi_pseudo_motion"
     assert all(math.isfinite(number) for number in numbers)
-    assert done["metrics"].get("test_videos", 2) == 2
+    assert done["metrics"].get("test_videos", 4) == 4
