@@ -261,7 +261,7 @@ class Results:
 
     def shown(self) -> pd.DataFrame:
         """Our own rows, in per cent: "36.8 ± 5.6 (5)" is the mean, the half-width of its 95 %
-        interval, the number of seeds."""
+        interval, the number of seeds; "6.6 (3)" a deviation over them."""
         rows = [*(row for row in self.rows if self._is_own(row)), *self.deviations]
         cells = {_place(row): readable(row) for row in rows}
         for cell in self.question.cells:
