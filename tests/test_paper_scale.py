@@ -266,6 +266,7 @@ CUT = {  # all that is changed beside the place: schedules, numbers of videos, p
     **{"held_out_images": 1, "held_out_videos": 1, "videos_shown": 1, "videos_measured": 1},
     **{"test_clips": 1, "train_clips": 1, "retrieval_clips": 1, "probe_clips": 1},
     **{"num_clusters": 2, "clusters": 2, "tsne_clips": 4, "compared_pairs": 1},
+    "recall_at": [1],  # of few videos
     **{"precision": "no", "num_workers": 0},  # bf16 wants a GPU
 }
 STUDENTS = ["timebalance", "supervised", "fixmatch", "tg_fixmatch", "mean_teacher", "pseudo_label"]
