@@ -41,7 +41,8 @@ results.power()
 # %% [markdown]
 # ## The table
 #
-# In per cent: the mean, the half-width of Student's 95 % interval over seeds, the number of seeds.
+# In per cent: the mean, the half-width of Student's 95 % interval over seeds, the number of seeds. Where
+# the paper prints a standard deviation over splits (its table 4), *deviation* rows hold ours over seeds.
 # Under our rows stands what linear classifiers of one frame and of frame differences reach on the same
 # labels (for retrieval, these pictures as they are), and chance.
 

@@ -502,8 +502,7 @@ def motionfit_order():
 
 @on_each_target
 def motionfit_cliplength(target):
-    """Longer clips in fine-tuning (table 4). Half an interval over three splits is 2.48 standard
-    deviations."""
+    """Longer clips in fine-tuning (table 4)."""
     wanted = graph.settings("motionfit_cliplength", seeds=[0, 1, 2], frames=16)
     seeds, usual = main_seeds(wanted["seeds"]), graph.parameter(TARGET_PAGE, "frames")
     long, on = wanted["frames"], {"target": target}

@@ -1,8 +1,10 @@
-"""3D rotation prediction (3DRotNet), a row of TimeBalance's table: the same network and labels."""
+"""3D rotation prediction (3DRotNet), a row of TimeBalance's table: the same network and labels. So it
+is of MoSI's comparison, where that has rows of other sources, as the paper's own row is of Kinetics.
+"""
 
 import functools
 
-from vidssl.runs.cells import Cell, Question, in_each
+from vidssl.runs.cells import Cell, Question, compare, in_each
 
 SEEN = ("backbone", "width", "frames", "frame_stride", "size", "short_side", "whole_frame")
 DATA = ("dataset", "root", "dataset_options")
@@ -73,6 +75,31 @@ def rows():
 def beside_timebalance():
     cells = [Cell("3DRotNet", share, runs, "rotation_") for share, runs in rows().items()]
     return Question(cells, in_each(rows(), "TimeBalance", "3DRotNet", unit=" %"))
+
+
+def as_mosi(seed, source):
+    """Pretrained on a source of MoSI's comparison, and fine-tuned as its rows are."""
+    told = mosi.SWEPT["mosi_comparison"]["sources"][source]
+    first = graph.run("60_rotation_pretrain", f"rotation_pretrain-{source}-s{seed}", seed=seed, **told)
+    return graph.run(
+        "03_transfer",
+        f"rotation_transfer-{source}-s{seed}",
+        after=[first],
+        starts={"rotation": graph.path(first.file("backbone.pt"))},
+        videos_per_class=mosi.LABELS,
+        baselines=False,
+        seed=seed,
+    )
+
+
+@graph.adds_to("mosi_comparison")
+def beside_mosi():
+    column, cells, claims = mosi.LABELS or "all", [], []
+    for source in mosi.SWEPT["mosi_comparison"]["sources"]:
+        row, runs = f"3DRotNet, {source}", [as_mosi(s, source) for s in mosi.headline_seeds()]
+        cells.append(Cell(row, column, runs, "rotation_"))
+        claims.append(compare((f"MoSI, {source}", column), (row, column)))
+    return Question(cells, claims)
 
 
 @graph.target

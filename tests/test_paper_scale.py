@@ -1,6 +1,9 @@
 """The papers' own scale: every parameter file is accepted, and only data and time are missing."""
 
 import json
+import math
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from tiny_project import REPOSITORY
@@ -10,7 +13,7 @@ from vidssl.data import ColorJitter, synthetic
 from vidssl.methods import mosi
 from vidssl.motion.extract import extract_flow
 from vidssl.protocol import Clips, Tuning
-from vidssl.runs.parameters import parameters_to_run
+from vidssl.runs.parameters import NoSchedule, parameters_to_run
 
 PAPER_SCALES = [name for name in runs.scale_names() if name.startswith("paper")]
 
@@ -100,41 +103,6 @@ def test_fine_tuning_is_that_of_the_paper(scale, page):
     assert clips.augmentation.jitter == ColorJitter(), "that of the pretraining, a draw a clip"
 
 
-@pytest.fixture(scope="module")
-def official(tmp_path_factory):
-    """A few real videos under UCF101's names and lists."""
-    folder = tmp_path_factory.mktemp("official")
-    return synthetic.make_dataset(folder, scale="smoke", workers=1, progress=False)
-
-
-def execute_short(notebook, folder, **parameters):
-    """A run with the paper's parameters but for these, under smoke's name: nothing is learned."""
-    given = {**runs.parameters_for(notebook, "paper", parameters), "scale": "smoke"}
-    runs.execute(notebook, folder, given, scale="smoke")
-    return json.loads((folder / "run.json").read_text())
-
-
-@pytest.mark.slow
-def test_a_first_step_at_the_paper_s_size(official, tmp_path):
-    """Only the schedule is cut: network, clip size, lists and augmentation are as in the paper."""
-    place = {
-        "root": str(official / "UCF-101"),
-        "dataset_options": {"annotations": str(official / "ucfTrainTestlist")},
-        "precision": "no",  # bf16 wants a GPU
-        "num_workers": 0,
-        "accumulate": 1,
-    }
-    few = {"epochs": 1, "max_images": 1, "batch_images": 1, "held_out_images": 1}
-    first = tmp_path / "smoke" / "first"
-    execute_short("11_mosi_pretrain", first, **place, **few)
-    few = {"epochs": 1, "batch_size": 2, "test_clips": 1, "train_clips": 1, "videos_per_class": 1}
-    few |= {"baselines": False, "starts": {"mosi": str(first / "backbone.pt")}}
-    second = tmp_path / "smoke" / "second"
-    done = execute_short("03_transfer", second, **place, **few)
-    assert done["parameters"]["size"] == 112
-    assert done["metrics"]["test_videos"] == 8
-
-
 MOTIONFIT_TRAINING = {  # section 4.2; epochs, batch and milestones of self-training apart
     "optimizer": "sgd",
     "schedule": "step",
@@ -169,58 +137,32 @@ def test_motionfit_fine_tunes_by_the_schedule_of_its_first_step():
     assert (given["dataset"], given["videos_per_class"]) == ("ucf101", 0)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(3600)  # full-size networks on one core
-def test_first_steps_of_motionfit_at_its_paper_s_size(official, tmp_path):
-    """Of each page; data, flow method and schedule apart, all is as in paper-motionfit.yaml."""
-    place = {
-        "dataset": "ucf101",
-        "root": str(official / "UCF-101"),
-        "dataset_options": {"annotations": str(official / "ucfTrainTestlist")},
-        "precision": "no",  # bf16 wants a GPU
-        "num_workers": 0,
-    }
-    flow = {"flow": str(tmp_path / "flow"), "flow_method": "farneback"}
-    once = {"epochs": 1, "batch_size": 2, "test_clips": 1}
-    few = {**once, "train_clips": 1, "videos_per_class": 1}
-
-    def first_steps(page, name, **given):
-        declared = runs.declared_parameters(runs.notebook_path(page))
-        told = {key: value for key, value in {**place, **given}.items() if key in declared}
-        folder = tmp_path / "smoke" / name
-        asked = {**runs.parameters_for(page, "paper-motionfit", told), "scale": "smoke"}
-        runs.execute(page, folder, asked, scale="smoke")
-        return folder
-
-    extract_flow(place["root"], flow["flow"], method="farneback", short_side=128, workers=1)
-    model = first_steps("21_motionfit_motion_model", "model", **flow, **few, held_out=0.0)
-    labels = first_steps(
-        "22_motionfit_pseudo_labels",
-        "labels",
-        **flow,
-        motion_model=str(model / "motion_model.pt"),
-        num_clusters=4,
-        tsne_clips=8,
-    )
-    taught = {"pseudo_labels": str(labels / "pseudo_labels.npz"), "validation": 0.25}
-    student = first_steps("23_motionfit_self_training", "student", **once, **taught)
-    starts = {"motionfit": str(student / "backbone.pt")}
-    graph = runs.load_graph("paper-motionfit", project=REPOSITORY)
-    jobs = {job.name: json.loads(job.params) for job in graph.behind("motionfit_transfer")}
-    tuned = {**jobs["motionfit_transfer_motionfit-s0"], **place, **few, "starts": starts}
-    transfer = first_steps("03_transfer", "transfer", **tuned)
-    known = first_steps(
-        "24_motionfit_retrieval",
-        "known",
-        **{**tuned, "retrieval_clips": 1, "recall_at": [1]},
-        teacher_features=str(labels / "features.npz"),
-        rgb_predictions=str(transfer / "predictions.npz"),
-        motion_predictions=str(model / "predictions.npz"),
-    )
-    done = json.loads((known / "run.json").read_text())
-    assert done["parameters"]["size"] == 112
-    assert done["metrics"]["test_videos"] == 8
-    assert {"mars_top1_accuracy", "motionfit_two_stream_top1_accuracy"} <= set(done["metrics"])
+@pytest.mark.parametrize("scale", ["paper", "paper-hmdb51", "paper-kinetics"])
+def test_timebalance_trains_as_its_release(scale):
+    """By its files and loaders, see `vidssl.methods.timebalance`; the page prints 8 frames."""
+    teacher = settings_of("30_timebalance_teachers", scale)
+    assert (teacher["frames"], teacher["global_stride"], teacher["locals_count"]) == (16, 4, 4)
+    assert (teacher["batch_videos"], teacher["lr"], teacher["weight_decay"]) == (40, 0.001, 1e-9)
+    assert (teacher["instance_locals"], teacher["local_weight"]) == (14.0, 2.5)
+    views = teacher["view_augmentation"]
+    assert (views["color"], views["color_probability"]) == ([0.25, 0.25, 0.25, 0.1], 0.3)
+    student = settings_of("32_timebalance_student", scale)
+    assert (student["epoch_of"], student["distance"]) == ("labelled", "mse")
+    assert (student["labelled_weight"], student["unlabelled_weight"]) == (50.0, 100.0)
+    for given, prefix in ((teacher, "tuning_"), (student, "")):
+        tuning = Tuning.of(given, prefix=prefix)
+        assert (tuning.epochs, tuning.lr, tuning.weight_decay) == (150, 1e-4, 0.0)
+        assert (tuning.optimizer, tuning.batch_size) == ("adam", 16)
+        assert (given[f"{prefix}frames"], given["frame_stride"]) == (8, 2)
+        mild = given["augmentation"]
+        assert (mild["color"], mild["color_probability"]) == ([0.1, 0.1, 0.1, 0.05], 0.15)
+        assert mild["erasings"] == 2
+        assert (given["backbone"], given["width"], given["size"]) == ("r3d_18_dilated", 1.0, 112)
+    graph = runs.load_graph(scale, project=REPOSITORY)
+    shares = {"paper": [1, 5, 10, 20, 50], "paper-hmdb51": [40, 50, 60], "paper-kinetics": [1, 10]}
+    columns = {int(cell.column) for cell in graph.question("timebalance_main").cells}
+    assert sorted(columns) == shares[scale]
+    assert [round(100 * share) for share in teacher["fractions"]] == shares[scale]
 
 
 # --- the sweeps of MoSI's tables ------------------------------------------------------------------
@@ -291,9 +233,11 @@ def test_the_comparison_has_both_backbones_and_kinetics(graphs, scale):
     assert tuned["MoSI", "all"]["backbone"] == "r2d3d_18"
     assert tuned["MoSI, r2plus1d_10", "all"]["backbone"] == "r2plus1d_10"
     jobs = {job.name: json.loads(job.params) for job in graphs[scale].jobs.values()}
-    kinetics = jobs["mosi_pretrain-kinetics-s0"]
-    assert (kinetics["dataset"], kinetics["epochs"]) == ("kinetics", 20)
-    assert "kinetics" in tuned["MoSI, kinetics", "all"]["starts"]["mosi"]
+    for row, method in {"MoSI, kinetics": "mosi", "3DRotNet, kinetics": "rotation"}.items():
+        kinetics = jobs[f"{method}_pretrain-kinetics-s0"]
+        assert (kinetics["dataset"], kinetics["epochs"]) == ("kinetics", 20)
+        assert kinetics.get("backbone", "r2d3d_18") == tuned[row, "all"]["backbone"] == "r2d3d_18"
+        assert "kinetics" in tuned[row, "all"]["starts"][method]
     assert jobs["mosi_pretrain-r2plus1d_10-s0"]["backbone"] == "r2plus1d_10"
 
 
@@ -312,3 +256,134 @@ def test_3drotnet_is_pretrained_on_the_students_videos_as_long_as_they(scale, da
     assert {told["dataset"] for told in given.values()} == {dataset}
     first = given["rotation_pretrain-s0"]
     assert (first["epochs"], first["batch_size"], first["lr"]) == (epochs, 40, 0.001)
+
+
+# --- first steps of every page --------------------------------------------------------------------
+
+CUT = {  # all that is changed beside the place: schedules, numbers of videos, precision, workers
+    **{"epochs": 1, "tuning_epochs": 1, "fractions": [0.1], "accumulate": 1},
+    **{"batch_size": 2, "batch_images": 1, "batch_videos": 2, "max_images": 1},
+    **{"held_out_images": 1, "held_out_videos": 1, "videos_shown": 1, "videos_measured": 1},
+    **{"test_clips": 1, "train_clips": 1, "retrieval_clips": 1, "probe_clips": 1},
+    **{"num_clusters": 2, "clusters": 2, "tsne_clips": 4, "compared_pairs": 1},
+    "recall_at": [1],  # of few videos
+    **{"precision": "no", "num_workers": 0},  # bf16 wants a GPU
+}
+STUDENTS = ["timebalance", "supervised", "fixmatch", "tg_fixmatch", "mean_teacher", "pseudo_label"]
+STUDENTS += ["s4l", "motionfit", "timebalance-R3D-50", "supervised-R3D-50"]
+FIRST_STEPS = {  # jobs whose first steps are taken, with those of all before them; tables last
+    "paper": [
+        "mosi_pseudo_motion",
+        "mosi_transfer-xy-nall-s0",
+        "mosi_transfer-r2plus1d_10-nall-s0",
+        "mosi_gradcam-s0",
+        "mosi_clusters",
+        "pace_transfer-nall-s0",
+        "rotation_transfer-kinetics-s0",
+        *(f"timebalance_student-{student}-f10-s0" for student in STUDENTS),
+        "timebalance_weights-f10-s0",
+        "rotation_transfer-f10-s0",
+        "one_features-timebalance-s0",
+        *("mosi_comparison", "timebalance_main", "one_protocol"),
+    ],
+    "paper-motionfit": [
+        "motionfit_flow",
+        "motionfit_transfer_motionfit-s0",
+        "motionfit_together-s0",
+        "motionfit_transfer_mars-s0",
+        "motionfit_retrieval_motionfit-s0",
+        "motionfit_transfer",
+    ],
+}
+
+
+def whole(scale, home, given=None):
+    """A paper's graph in the folder ``home``, with the jobs of all its targets."""
+    graph = runs.load_graph(scale, {"runs_root": home, "overrides": given or {}}, REPOSITORY)
+    for target in graph.targets:
+        with suppress(NoSchedule):  # another paper's
+            graph.behind(target)
+    return graph
+
+
+def taken(graph):
+    """The jobs of `FIRST_STEPS` and those before them; tables are made of what there is."""
+    named = [graph.jobs[name] for name in FIRST_STEPS[graph.scale]]
+    before = [first for job in named if not job.asked for first in graph.before(job)]
+    return dict.fromkeys([*named, *before])
+
+
+def page_of(job):
+    return Path(job.log[0]).stem
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("papers")
+
+
+@pytest.fixture(scope="module")
+def place(home):
+    """What says where few videos lie under UCF101's names and lists, and their flow."""
+    lists = {"annotations": str(home / "few/ucfTrainTestlist")}
+    videos = {"dataset": "ucf101", "root": str(home / "few/UCF-101"), "dataset_options": lists}
+    return {**videos, "flow": str(home / "flow"), "flow_method": "farneback"}  # TV-L1 takes minutes
+
+
+@pytest.fixture(scope="module")
+def cut_graphs(home, place):
+    return {scale: whole(scale, home, {**place, **CUT}) for scale in FIRST_STEPS}
+
+
+@pytest.mark.parametrize("scale", PAPER_SCALES)
+def test_every_page_that_a_paper_s_target_runs_takes_its_first_steps(scale, home, cut_graphs):
+    here = {page_of(job) for graph in cut_graphs.values() for job in taken(graph)}
+    assert {page_of(job) for job in whole(scale, home).jobs.values() if job.log} <= here
+
+
+def test_nothing_is_cut_but_the_schedule_the_videos_and_what_a_gpu_does(home, place, cut_graphs):
+    for scale, graph in cut_graphs.items():
+        uncut = whole(scale, home).jobs
+        for job in taken(graph):
+            cut = json.loads(job.params)
+            asked = json.loads(uncut[job.name].params)
+            changed = {name for name, value in asked.items() if cut[name] != value}
+            assert changed <= {*CUT, *place}, job.name
+
+
+@pytest.fixture(scope="module")
+def first_steps(home, place, cut_graphs):
+    """Execute a job of a paper's cut graph after those that it follows from; its record."""
+    size = {"train": 2, "test": 2, "frames": 64, "height": 240, "width": 320}
+    about = {"classes": ["Shuttle", "RightThenDown"], "workers": 1, "progress": False}
+    synthetic.make_dataset(home / "few", scale="smoke", **about, **size)
+    extract_flow(place["root"], place["flow"], method="farneback", short_side=128, workers=1)
+
+    def make(graph, job):
+        marker = home / job.marker
+        if not marker.exists():
+            given = json.loads(job.params)
+            if given.get("frames", 0) > 8 and given.get("size") == 224:
+                given["frames"] = 4  # of 16: twenty clips a step of 224 px would take 32 GB
+            if job.asked:
+                graph.note_results(job.name)
+            for first in graph.jobs.values():
+                if first.marker in job.inputs and not job.asked:
+                    make(graph, first)
+            runs.execute(page_of(job), marker.parent, given, scale=graph.scale)
+        return json.loads(marker.read_text())
+
+    return lambda scale, name: make(cut_graphs[scale], cut_graphs[scale].jobs[name])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)  # full-size networks on one core
+@pytest.mark.parametrize(
+    ("scale", "job"), [(s, job) for s, jobs in FIRST_STEPS.items() for job in jobs]
+)
+def test_first_steps_at_the_paper_s_size(scale, job, first_steps):
+    done = first_steps(scale, job)
+    numbers = [n for n in done["metrics"].values() if isinstance(n, float)]
+    assert numbers or job == "mosi_pseudo_motion"
+    assert all(math.isfinite(number) for number in numbers)
+    assert done["metrics"].get("test_videos", 4) == 4

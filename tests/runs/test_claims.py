@@ -116,6 +116,7 @@ def test_what_no_table_of_that_question_has_is_empty(column):
         ("motionfit_cliplength_deviation", "MotionFit", "hmdb51",
          "motionfit_cliplength_hmdb51 --scale paper-motionfit"),
         ("mosi_comparison", "MoSI, R(2+1)D", "ucf101", "mosi_comparison --scale paper"),
+        ("mosi_comparison", "3D-RotNet", "hmdb51", "mosi_comparison --scale paper-hmdb51"),
         ("motionfit_retrieval", "MotionFit, s3dg (clip)", "ucf101",
          "motionfit_retrieval --scale paper-motionfit"),
         ("motionfit_transfer", "supervised on the source", "ucf101",
@@ -127,6 +128,13 @@ def test_what_no_table_of_that_question_has_is_empty(column):
 def test_lines_that_our_tables_call_otherwise(key, row, dataset, answer):
     at = (key, dataset, row)
     assert {c.answer for c in found() if (c.key, *c.place[:2]) == at} == {f"vidssl run {answer}"}
+
+
+def test_a_deviation_has_ours_of_its_own_kind():
+    at = "MotionFit", "16"
+    deviation = ours("motionfit_cliplength_deviation", *at, "top1_accuracy_deviation")
+    assert "±" not in deviation
+    assert float(deviation.split()[0]) < float(ours("motionfit_cliplength", *at).split()[0])
 
 
 def test_numbers_of_printed_data_stand_beside_no_other_data():

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -142,6 +143,18 @@ def test_rows_have_mean_interval_seeds_and_exact_chance():
     assert (difference["row"], difference["metric"]) == ("a - b, 5", "accuracy_difference")
     assert results.shown().loc["a", "5"].replace("\xa0", " ") == "60.0 ± 127.1 (2)"
     assert str(results) == "small: Is it?\n3 runs, 3 min in all"
+
+
+def test_a_standard_deviation_stands_where_a_paper_prints_one():
+    """It follows from interval and seeds, so that the table's file needs no row of it."""
+    question, found = small({"a": [0.5, 0.62, 0.7], "b": [0.25]})
+    assert not list(Results(question, found).deviations)
+    results = Results(replace(question, printed=["motionfit_cliplength_deviation"]), found)
+    [row] = results.deviations
+    assert row["mean"] == pytest.approx(statistics.stdev([0.5, 0.62, 0.7]))
+    assert row not in results.rows
+    shown = results.shown().loc[("top1 accuracy deviation", "a"), "5"]
+    assert shown.replace("\xa0", " ") == "10.1 (3)"
 
 
 @pytest.mark.parametrize(

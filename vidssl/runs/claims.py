@@ -73,7 +73,7 @@ def claims(
             place,
             here,
             row["paper"],
-            _ours(measured, key, here) if here.metric == place.metric else "",
+            _ours(measured, key, here._replace(metric=place.metric)),
             answers.get((key, here)) or _unanswered(key, here.row, methods),
         )
         for key in papers()
@@ -110,7 +110,8 @@ def _measured(graph: Graph, records: Path) -> Lookup:
     printed = {row["dataset"] for key in papers() for row in printed_rows(key)}
     most: dict[tuple[str, Place], Mapping[str, Any]] = {}
     for question in _questions(graph).values():
-        for row in Results(question, records_of(question, records)).rows:
+        results = Results(question, records_of(question, records))
+        for row in [*results.rows, *results.deviations]:
             place = _place(row["dataset"] if row["dataset"] in printed else "", row)
             for key in question.printed if row["seeds"] else ():
                 if row["seeds"] > most.get((key, place), {}).get("seeds", 0):

@@ -188,6 +188,16 @@ class Results:
     def seeds(self) -> list[int]:
         return sorted({seed for record in self.records.values() for seed in record["seeds"]})
 
+    @property
+    def deviations(self) -> Iterator[dict[str, Any]]:
+        """Rows of the standard deviation over seeds, of a metric of which a paper prints it, too;
+        the table's file holds it as an interval and a number of seeds."""
+        printed = {row["metric"] for row in self.rows if row["paper"] is not None}
+        for row in self.rows:
+            if f"{row['metric']}_deviation" in printed and row["ci95"] is not None:
+                spread = spread_of(Difference(row["mean"], row["ci95"], row["seeds"]))
+                yield {**row, "metric": f"{row['metric']}_deviation", "mean": spread, "ci95": None}
+
     def at(self, row: str, column: Any) -> list[Cell]:
         """The cells of a place: several where its metrics come from several kinds of runs."""
         cells = self.question.cells
@@ -251,8 +261,9 @@ class Results:
 
     def shown(self) -> pd.DataFrame:
         """Our own rows, in per cent: "36.8 ± 5.6 (5)" is the mean, the half-width of its 95 %
-        interval, the number of seeds."""
-        cells = {_place(row): readable(row) for row in self.rows if self._is_own(row)}
+        interval, the number of seeds; "6.6 (3)" a deviation over them."""
+        rows = [*(row for row in self.rows if self._is_own(row)), *self.deviations]
+        cells = {_place(row): readable(row) for row in rows}
         for cell in self.question.cells:
             if cell.runs and not self.found(cell):
                 metric = next(iter(cell.metrics))
