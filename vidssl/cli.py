@@ -244,16 +244,17 @@ def _lift_parameters(arguments: Sequence[str]) -> tuple[list[str], dict[str, str
 
 def _run(args: argparse.Namespace) -> int:
     project = runs.find_project()
-    known = runs.load_graph(project=project).targets
+    own_scale = args.target if args.target in runs.scale_names(project) else "mini"
+    scale = args.scale or own_scale
+    known = runs.load_graph(scale, project=project).targets  # a scale's data sets add some
     if args.target is None:
         print(*(f"{name:22} {target.about}" for name, target in known.items()), sep="\n")
         return 0
     one_of("target", args.target, list(known))
-    own_scale = args.target if args.target in runs.scale_names(project) else "mini"
     return runs.run_target(
         args.target,
         project,
-        scale=args.scale or own_scale,
+        scale=scale,
         given=args.parameters,
         machine=runs.Machine(**{f.name: getattr(args, f.name) for f in fields(runs.Machine)}),
         runs_root=args.runs_root,
