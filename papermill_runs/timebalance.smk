@@ -283,7 +283,8 @@ STUDENTS = {  # rows of students and baselines: what their runs are called
     "TimeBalance": "timebalance",
 }
 TEACHERS = {"TCLR": "tclr", "invariant": "invariant", "distinctive": "distinctive"}
-HEADLINE = ("supervised", "TCLR", "invariant", "distinctive", "average", "TimeBalance", "chance")
+HEADLINE = ("supervised", "TCLR", "invariant", "distinctive", "average", "TimeBalance")
+HEADLINE += ("frame difference", "static frame", "chance")
 GROUPS = {"ordered": 1, "repetitive": -1, "appearance": -1, "both": 0}  # expected: f_D minus f_I
 
 
