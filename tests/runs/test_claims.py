@@ -21,8 +21,11 @@ from vidssl.runs.claims import (
 from vidssl.runs.graph import load
 
 OWN = ("MoSI", "MotionFit", "TimeBalance")
-TOLD = {OTHER_METHOD} | {
-    told for entry in tables.papers().values() for told in entry.get("unanswered", {}).values()
+TOLD = {
+    OTHER_METHOD,
+    "needs a network trained on ImageNet's labels: not run here",
+    "no SlowFast here; FixMatch on the students' network: timebalance_main",
+    "3DRotNet on R3D-18 with 64 frames; here on MoSI's network: mosi_comparison",
 }
 
 
@@ -195,7 +198,11 @@ def test_a_papers_scale_has_no_number_yet_and_the_same_answers():
 def test_figures_and_sentences_name_targets_that_there_are():
     targets = load("mini", project=REPOSITORY).targets
     reasons = {what: told for what, told in SHOWN.items() if " " in told}
-    assert len(reasons) == 3
+    assert set(reasons) == {
+        "MotionFit, 5.7 % ahead of Jing with half the labels",
+        "TimeBalance, 13.5 M parameters",
+        "TimeBalance, ablations",
+    }
     assert set(SHOWN.values()) - set(reasons.values()) <= set(targets)
     assert "timebalance_ablation" in targets
     assert {what.partition(",")[0] for what in SHOWN} == set(OWN)
