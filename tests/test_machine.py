@@ -5,13 +5,14 @@ import multiprocessing
 import os
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 from tiny_project import NOTEBOOK, REPOSITORY, make_project
 
 from vidssl import cli, runs
 from vidssl.runs import cards, machine
-from vidssl.runs.cards import VISIBLE, loader_workers, own_cards
+from vidssl.runs.cards import VISIBLE, _taken, _took, loader_workers, own_cards
 from vidssl.runs.execute import locked
 
 USES = "from vidssl import runs\n\nif publish is None:\n    from vidssl import motion\n"
@@ -77,6 +78,19 @@ def test_no_two_runs_hold_the_same_card(tmp_path):
     assert sorted(len(mine) for _, mine, visible in events if visible) == sorted(asked)
 
 
+def test_a_shared_card_has_as_many_places_as_asked_and_is_nobodys_alone(own_locks, tmp_path):
+    names = ["a", "b"]
+    with ExitStack() as held:
+        taken = [_taken(names, 1, 2, held) for _ in range(4)]
+        assert taken == [["a"], ["b"], ["a"], ["b"]], "not one card filled before the next"
+        folder = tmp_path / f"vidssl-cards-{os.getuid()}"
+        for place, is_shared in ((0, True), (1, True), (0, False)):
+            assert not _took(folder, "a", place, is_shared, held)
+    assert _took(folder, "a", 0, False, held)
+    assert not _took(folder, "a", 0, True, held)
+    held.close()
+
+
 def test_a_run_sees_what_it_was_given_and_then_what_there_was(own_locks, monkeypatch):
     monkeypatch.setenv(VISIBLE, "GPU-a,GPU-b")
     with own_cards(1) as mine:
@@ -106,6 +120,7 @@ def test_a_run_sees_what_it_was_given_and_then_what_there_was(own_locks, monkeyp
         (0, ["--gpus-per-run", "4"], "asks for 4 GPUs"),
         (8, ["--gpus", "2", "-p", "processes", "3"], "asks for 3 GPUs"),
         (8, ["--gpus-per-run", "0"], "gpus_per_run=0 must be at least 1"),
+        (8, ["--runs-per-gpu", "0"], "runs_per_gpu=0 must be at least 1"),
         (8, ["-j", "0"], "jobs=0 must be at least 1"),
         (8, ["--gpus", "-1"], "gpus=-1 must be at least 0"),
         (8, ["--profile", "slum"], "profile='slum' is unknown; did you mean 'slurm'"),
@@ -122,7 +137,11 @@ def test_what_there_is_not_is_refused_in_one_line(there, words, told, project, m
     assert not (project / "papermill_runs" / "mini").exists()
 
 
-def test_runs_at_once_get_a_card_each_and_share_the_cores(project, own_locks, monkeypatch, capfd):
+@pytest.mark.parametrize(
+    ("words", "cards"),
+    [(["--gpus", "2"], ["0", "1"]), (["--gpus", "1", "--runs-per-gpu", "2"], ["0", "0"])],
+)
+def test_runs_at_once_share_cards_and_cores(words, cards, project, own_locks, monkeypatch, capfd):
     """Snakemake counts the cards, the locks hand them out; two runs meet to prove it."""
     meet = """\
         import os, time
@@ -140,9 +159,9 @@ def test_runs_at_once_get_a_card_each_and_share_the_cores(project, own_locks, mo
     )
     pretend(monkeypatch, 3)
     monkeypatch.setattr(machine, "cores_here", lambda: 6)
-    assert cli.main(["run", "both", "-j", "2", "--gpus", "2"]) == 0, capfd.readouterr().err
+    assert cli.main(["run", "both", "-j", "2", *words]) == 0, capfd.readouterr().err
     folders = [project / "papermill_runs" / "mini" / f"run{i}" for i in range(2)]
-    assert sorted((folder / "card").read_text() for folder in folders) == ["0", "1"]
+    assert sorted((folder / "card").read_text() for folder in folders) == cards
     assert [(folder / "workers").read_text() for folder in folders] == ["3", "3"]
 
 

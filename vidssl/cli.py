@@ -116,6 +116,13 @@ def _notebook_commands(commands) -> None:
         help="of one training: -p processes N",
     )
     run.add_argument(
+        "--runs-per-gpu",
+        type=int,
+        default=1,
+        metavar="N",
+        help="that share a GPU at a time, where one leaves most of it idle (with -j N)",
+    )
+    run.add_argument(
         "--profile",
         default="local",
         help="where runs work: local, slurm, or a folder of Snakemake's settings",
@@ -133,6 +140,7 @@ def _notebook_commands(commands) -> None:
     execute.add_argument("--scale", default="mini", help="parameter file (default mini)")
     execute.add_argument("--after", nargs="*", default=[], help="files whose change starts it anew")
     execute.add_argument("--gpus", type=int, help="GPUs for it alone (default: what there is)")
+    execute.add_argument("--runs-per-gpu", type=int, default=1, help="that may share such a GPU")
     execute.add_argument("--cores", type=int, help="its share of the cores (default: all)")
     execute.add_argument("--once", default="", help="a name of what it makes, which is made once")
     for command in (run, execute):
@@ -266,7 +274,16 @@ def _run(args: argparse.Namespace) -> int:
 def _execute(args: argparse.Namespace) -> int:
     notebook = runs.notebook_path(args.notebook).stem
     given = runs.Given(args.parameters, [notebook]).of(notebook)
-    options = ("scale", "after", "gpus", "cores", "once", "cell_limit", "stall_limit")
+    options = (
+        "scale",
+        "after",
+        "gpus",
+        "runs_per_gpu",
+        "cores",
+        "once",
+        "cell_limit",
+        "stall_limit",
+    )
     runs.execute(notebook, args.folder, given, **{name: getattr(args, name) for name in options})
     return 0
 

@@ -1,4 +1,4 @@
-"""The GPUs of this machine, shared among runs: no card is given to two at once."""
+"""The GPUs of this machine, shared among runs: a card has one at a time, or as many as asked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import product
 from pathlib import Path
 
 from vidssl.core import counted
@@ -37,9 +38,10 @@ def chosen_cards(asked: int | None) -> list[str]:
 
 
 @contextmanager
-def own_cards(count: int) -> Iterator[list[str]]:
+def own_cards(count: int, runs_per_gpu: int = 1) -> Iterator[list[str]]:
     """Let this process and what it starts see ``count`` GPUs that no other run holds; with 0, none.
 
+    With ``runs_per_gpu`` above 1, GPUs that fewer than so many others hold, who share them alike.
     Chosen among those that `VISIBLE` names, or all. Waits while too few are free. The locks belong
     to this machine and user, so that several engines share its cards, too; they go with the
     process.
@@ -49,7 +51,7 @@ def own_cards(count: int) -> Iterator[list[str]]:
     if count > len(names):
         raise ValueError(f"gpus={count}, but this run may use {counted(len(names), 'GPU')}")
     with ExitStack() as held:
-        mine = _taken(names, count, held) if count else []
+        mine = _taken(names, count, runs_per_gpu, held) if count else []
         os.environ[VISIBLE] = ",".join(mine)
         try:
             yield mine
@@ -58,7 +60,7 @@ def own_cards(count: int) -> Iterator[list[str]]:
             os.environ |= {VISIBLE: before} if before is not None else {}
 
 
-def _taken(names: Sequence[str], count: int, held: ExitStack) -> list[str]:
+def _taken(names: Sequence[str], count: int, runs_per_gpu: int, held: ExitStack) -> list[str]:
     """``count`` of the cards, locked as long as ``held``; who came first is served first."""
     folder = Path(tempfile.gettempdir(), f"vidssl-cards-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -67,9 +69,8 @@ def _taken(names: Sequence[str], count: int, held: ExitStack) -> list[str]:
         while True:
             with ExitStack() as tried:
                 mine: list[str] = []
-                for name in names:
-                    with suppress(BlockingIOError):
-                        tried.enter_context(_locked(folder / name.replace("/", "_")))
+                for place, name in product(range(runs_per_gpu), names):
+                    if name not in mine and _took(folder, name, place, runs_per_gpu > 1, tried):
                         mine.append(name)
                     if len(mine) == count:
                         held.enter_context(tried.pop_all())
@@ -80,6 +81,20 @@ def _taken(names: Sequence[str], count: int, held: ExitStack) -> list[str]:
                 )
             told = True
             time.sleep(0.5)
+
+
+def _took(folder: Path, name: str, place: int, is_shared: bool, held: ExitStack) -> bool:
+    """Whether a place on the card was free. Its own lock keeps those apart who share a card from
+    one who wants it alone."""
+    path = folder / name.replace("/", "_")
+    with suppress(BlockingIOError), ExitStack() as tried:
+        kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+        tried.enter_context(_locked(path, kind | fcntl.LOCK_NB))
+        if is_shared:
+            tried.enter_context(_locked(path.with_name(f"{path.name}-{place}")))
+        held.enter_context(tried.pop_all())
+        return True
+    return False
 
 
 @contextmanager

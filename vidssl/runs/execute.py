@@ -49,6 +49,7 @@ def execute(
     scale: str = "mini",
     after: Sequence[str | Path] = (),
     gpus: int | None = None,
+    runs_per_gpu: int = 1,
     cores: int | None = None,
     once: str = "",
     cell_limit: float = 0.0,
@@ -66,6 +67,7 @@ def execute(
     Args:
         gpus: how many cards it gets for itself, see `own_cards`; None: what there is. With some,
             a page that leaves ``num_workers`` at 0 gets as many as its share of ``cores`` allows.
+        runs_per_gpu: how many runs at a time may share such a card.
         once: what decides the run beside ``after``. Then a folder in use is waited for, and a run
             that is finished with the same ``once`` and ``after`` is not made again: two engines may
             ask for it.
@@ -79,7 +81,8 @@ def execute(
     own = {"run_folder": provenance.short(folder, project)}
     given = parameters_to_run(path.stem, scale, {**(parameters or {}), **own}, project)
     output = folder / f"{path.stem}.ipynb"
-    with locked(folder, wait=bool(once)), own_cards(gpus) if gpus is not None else nullcontext():
+    cards = nullcontext() if gpus is None else own_cards(gpus, runs_per_gpu)
+    with locked(folder, wait=bool(once)), cards:
         made = _made_key(once, after)
         if once and _is_made(folder, made):
             print(f"[{folder.name}] is finished already", flush=True)

@@ -38,6 +38,8 @@ class Machine:
         jobs: runs at once; None: one here, as many as the profile says on a cluster.
         gpus: cards that all runs together may use; None: all that torch sees here, as many as it
             gives on a cluster. 0: none.
+        runs_per_gpu: runs that share a card of this machine at a time, for networks that leave
+            most of it idle.
         gpus_per_run: cards of a training, whose page's ``processes`` becomes this number.
         cell_limit, stall_limit: minutes, see `vidssl.runs.execute`.
 
@@ -48,11 +50,13 @@ class Machine:
     jobs: int | None = None
     gpus: int | None = None
     gpus_per_run: int | None = None
+    runs_per_gpu: int = 1
     cell_limit: float = 0.0
     stall_limit: float = STALL_LIMIT
 
     def __post_init__(self) -> None:
-        least = {"jobs": 1, "gpus_per_run": 1, "gpus": 0, "cell_limit": 0, "stall_limit": 0}
+        least = {"jobs": 1, "gpus_per_run": 1, "runs_per_gpu": 1}
+        least |= {"gpus": 0, "cell_limit": 0, "stall_limit": 0}
         for name, least_of in least.items():
             if (value := getattr(self, name)) is not None and not value >= least_of:
                 raise ValueError(f"{name}={value} must be at least {least_of}")
@@ -67,6 +71,11 @@ class Machine:
                 f"profile={self.profile!r} sends runs to Slurm, but there is no sbatch here: type "
                 "this where your cluster takes jobs, or leave --profile out"
             )
+        if is_remote and self.runs_per_gpu > 1:
+            raise ValueError(
+                f"runs_per_gpu={self.runs_per_gpu} shares the GPUs of this machine; a cluster "
+                "shares its own as its administrators set it up"
+            )
         options = ["--workflow-profile", str(folder)]
         limits = f"--cell-limit {self.cell_limit:g} --stall-limit {self.stall_limit:g}"
         if is_remote:
@@ -79,8 +88,9 @@ class Machine:
             threads = max(1, cores // at_once)
             options += ["--cores", str(max(cores, at_once))]
             cards = self._cards(jobs)
-            options += ["--resources", f"cards={len(cards)}"] if cards else []
+            options += ["--resources", f"cards={len(cards) * self.runs_per_gpu}"] if cards else []
             gpus = "own" if cards else ""
+            limits += f" --runs-per-gpu {self.runs_per_gpu}" if self.runs_per_gpu > 1 else ""
             environment = {VISIBLE: ",".join(cards)} if cards or self.gpus == 0 else {}
         config = {"threads": threads, "limits": limits, "gpus": gpus}
         return Share(config, options, environment, is_remote)
