@@ -402,6 +402,11 @@ def test_a_plot_s_code_counts_only_where_figures_are_published():
     assert "visualize" in json.loads(table.code)
     assert "tables" in json.loads(table.code), "their engine is a room of its own"
     assert [figure.name for figure in table.figures] == ["../figures/smoke_mosi_lowshot"]
+    student = graph.run("32_timebalance_student", "s", publish=True, method="supervised")
+    assert "visualize" not in json.loads(student.code), "its weights would be trained again"
+    assert [figure.name for figure in student.figures] == [
+        "../figures/smoke_timebalance_student_curves"
+    ]
 
 
 def test_own_videos_replace_the_embedded_data(tmp_path):

@@ -33,7 +33,7 @@ def drawn(project, root):
     return code
 
 
-def draw(root, code):
+def draw(root, code, from_runs=("mini-a-s0", "mini-a-s1", "mini-a-s2")):
     runs.save_figure(
         None,
         "sum",
@@ -41,7 +41,7 @@ def draw(root, code):
         alt="a sum",
         scale="mini",
         dataset="embedded",
-        from_runs=[f"mini-a-s{seed}" for seed in range(3)],
+        from_runs=from_runs,
         folder=root.parent / "figures",
         origin={"made_by": "mini-sum", "code": code, "commit": "0123456789abcdef", "dirty": False},
         records=root / "records",
@@ -113,6 +113,14 @@ def edit_plots(project, root, code):
     draw(root, {**code, "visualize": "0"})
 
 
+def edit_plots_of_a_picture(project, root, code):
+    draw(root, {**code, "visualize": "0"}, from_runs=())
+
+
+def edit_plots_and_data(project, root, code):
+    draw(root, {**code, "visualize": "0", "data": "0"})
+
+
 def edit_plots_of_the_runs(project, root, code):
     for seed in range(3):
         leave_record(root, f"mini-a-s{seed}", code={**code, "visualize": "0"})
@@ -132,7 +140,9 @@ def edit_plots_of_the_runs(project, root, code):
         (delete_records, "stale: 2 of 3 runs: no record"),
         (delete_record_of_the_drawing, "stale: no record of mini-sum"),
         (break_record, "stale: 1 of 3 runs: broken record"),
-        (edit_plots, "stale: other code draws it now (visualize)"),
+        (edit_plots, "current; other code plots its numbers now"),
+        (edit_plots_of_a_picture, "stale: other code draws it now (visualize)"),
+        (edit_plots_and_data, "stale: other code draws it now (data)"),
         (edit_plots_of_the_runs, "current"),
     ],
 )

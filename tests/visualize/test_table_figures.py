@@ -1,6 +1,8 @@
 import numpy as np
 import pandas
 import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
 
 from vidssl.visualize import (
     COLORS,
@@ -103,6 +105,34 @@ def test_settings_in_panels_share_colours_and_names():
     assert [text.get_text() for text in left.texts] == ["a", "b c"]
     assert [text.get_text() for text in right.texts] == ["b c"]
     assert left.texts[1].get_color() == right.texts[0].get_color()
+
+
+@pytest.mark.parametrize(
+    ("means", "limits"),
+    [([0.998, 1.0], (79, 101)), ([0.49, 0.51], (39, 61)), ([0.0, 0.002], (-1, 21))],
+)
+def test_a_tenth_of_a_point_does_not_fill_a_panel(means, limits):
+    rows = [{"row": f"r{i}", "column": "all", "mean": mean} for i, mean in enumerate(means)]
+    low, high = accuracy_by_setting(rows).axes[0].get_ylim()
+    assert (low, high) == pytest.approx(limits)
+
+
+def test_no_two_of_twenty_rows_look_alike_and_each_name_bears_its_marker():
+    rows = [
+        {"row": f"r{i}", "column": k, "mean": 0.3 + 0.02 * i + 0.01 * k}
+        for i in range(20)
+        for k in (1, 5)
+    ]
+    figure = accuracy_by_setting(rows)
+    axis = figure.axes[0]
+    lines = [container.lines[0] for container in axis.containers]
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == 20
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 20
+    beside = [c for c in axis.collections if isinstance(c, PathCollection)]
+    colors = [to_hex(marker.get_facecolor()[0]) for marker in beside[:20]]
+    assert colors == [to_hex(line.get_color()) for line in lines]
+    heights = np.sort([text.get_window_extent().y0 for text in axis.texts])
+    assert np.diff(heights).min() > 7.5 / 72 * figure.dpi, "names that touch cannot be read"
 
 
 def test_a_loss_of_one_term_is_one_line():

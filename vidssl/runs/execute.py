@@ -21,7 +21,7 @@ from vidssl.progress import in_words
 from vidssl.runs import provenance
 from vidssl.runs.cards import loader_workers, own_cards, visible_cards
 from vidssl.runs.earlier import MissingInput
-from vidssl.runs.notebooks import notebook_code, notebook_path, pair_text
+from vidssl.runs.notebooks import PLOTS, notebook_code, notebook_path, pair_text
 from vidssl.runs.parameters import declared_parameters, parameters_to_run
 from vidssl.runs.records import CHECKPOINTS, let_threads_sleep
 from vidssl.runs.watch import Watch, watching
@@ -169,7 +169,7 @@ def holder_of(folder: Path, lock: str = LOCK) -> str:
 
 
 def _attempt_key(path: Path, given: Mapping[str, Any], after: Sequence[str | Path]) -> str:
-    code = notebook_code(path, without=("runs", "cli", "visualize"))
+    code = notebook_code(path, without=("runs", "cli", *PLOTS))
     inputs = [provenance.file_hash(Path(file)) for file in after]
     return sha256(json.dumps([given, code, inputs], sort_keys=True).encode()).hexdigest()
 

@@ -4,7 +4,8 @@ The files ``papermill_runs/*.smk``, one a method, are plain Python: functions th
 ``graph``, targets among them (`Graph.target`, `Graph.table`). `load` reads them, with Snakemake or
 without. Snakemake works in the folder of all runs, with paths relative to it. A job reruns when its
 parameters, the code of its notebook, the rooms of vidssl that this uses, or the jobs before it
-changed; the visualize room counts for jobs that publish figures only.
+changed; the visualize room counts only for jobs that publish figures and give no files to others:
+nobody trains again for a plot.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from vidssl.runs import provenance
 from vidssl.runs.cells import Question
 from vidssl.runs.figures import figure_files
 from vidssl.runs.given import Given
-from vidssl.runs.notebooks import notebook_code, notebook_path
+from vidssl.runs.notebooks import PLOTS, notebook_code, notebook_path
 from vidssl.runs.parameters import (
     ParameterError,
     check_parameters,
@@ -275,7 +276,8 @@ class Graph:
             chosen["root"] = given["root"] = self.path(os.path.dirname(job.marker))
         folder = f"{self.scale}/{name}"
         figures = [f for f in figures_of(path, given) if f.made is not False and f.published]
-        without = ("runs", "cli") if figures else ("runs", "cli", "visualize")
+        files = tuple(files_of(path, given))
+        without = ("runs", "cli", *(() if figures and not files else PLOTS))
         return Job(
             name=name,
             arguments=self._execute(path.stem, folder, chosen, after),
@@ -286,7 +288,7 @@ class Graph:
             hashes=functools.partial(self._hashes, path, without),
             priority=priority,
             figures=tuple(replace(f, name=self._figure(f.name)) for f in figures),
-            files=tuple(files_of(path, given)),
+            files=files,
         )
 
     def data(self, scale: str, data_seed: int, priority: int = 0) -> Job:

@@ -13,7 +13,7 @@ from typing import Any
 
 from vidssl.core import one_of
 from vidssl.runs.execute import is_held
-from vidssl.runs.notebooks import CodeNow
+from vidssl.runs.notebooks import PLOTS, CodeNow
 from vidssl.runs.records import read_record, record_files
 
 STATES = {
@@ -163,7 +163,7 @@ def with_states(runs: Iterable[Listed], project: Path) -> list[Listed]:
     code = CodeNow(project)
 
     def state(run: Listed) -> str:
-        changed = code.differs(run.notebook, run.record["code"], without=("visualize",))
+        changed = code.differs(run.notebook, run.record["code"], without=PLOTS)
         return "stale" if changed else "finished"
 
     return [run if run.state else replace(run, state=state(run)) for run in runs]

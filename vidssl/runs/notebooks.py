@@ -16,6 +16,7 @@ from vidssl.runs.clean_page import METADATA, cleaned
 from vidssl.runs.provenance import code_hashes, find_project, meaning, write_atomic
 
 CELL_MARK = re.compile(r"^# %%(.*)$")
+PLOTS = ("visualize",)  # rooms that no number depends on
 TAGS = re.compile(r"tags=(\[[^\]]*\])")
 
 

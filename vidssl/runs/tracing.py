@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vidssl.core import did_you_mean
 from vidssl.runs import provenance
-from vidssl.runs.notebooks import CodeNow
+from vidssl.runs.notebooks import PLOTS, CodeNow
 from vidssl.runs.records import read_record
 
 ORIGIN = {"figure": str, "alt": str, "scale": str, "dataset": str, "files": dict, "from_runs": dict}
@@ -51,9 +51,11 @@ def trace(figure: str | Path, records: Path | None = None) -> list[str]:
     """What made a figure, as lines of text.
 
     The first says ``current``, or ``stale`` and what changed: its files, its runs, or the code of
-    either (of the runs behind it, that of their numbers: plots do not count). Then come the run
-    that drew it and those it was made from: what is common to all of a notebook once, and of each
-    run only what differs.
+    either. Code of plots makes no number stale: of the runs behind a figure it does not count, and
+    where it alone changed since the plot of their numbers was drawn, the first line says so beside
+    ``current``. A figure of no other run's numbers is a picture, which it does make stale. Then
+    come the run that drew it and those it was made from: what is common to all of a notebook once,
+    and of each run only what differs.
     """
     project = provenance.find_project()
     folder, origin = read_origin(figure, project)
@@ -65,7 +67,7 @@ def trace(figure: str | Path, records: Path | None = None) -> list[str]:
     changed = [*_changed_files(files), *_changed_drawing(origin, drawn, code)]
     changed += _changed_runs(behind)
     return [
-        f"{origin['figure']}: {'stale: ' + '; '.join(changed) if changed else 'current'}",
+        f"{origin['figure']}: {_state(changed, origin, drawn, code)}",
         f"  {origin['alt']}",
         f"  scale {origin['scale']}, data {origin['dataset']}, commit {_commit(origin)}",
         f"  files: {', '.join(files) or 'none'}",
@@ -113,8 +115,19 @@ def _changed_files(files: Mapping[str, str]) -> list[str]:
 def _changed_drawing(origin: Mapping, drawn: Mapping, code: CodeNow) -> list[str]:
     if "trouble" in drawn:
         return [f"{drawn['trouble']} of {origin.get('made_by', 'what drew it')}"]
-    rooms = code.differs(drawn["notebook"], origin.get("code") or drawn["code"])
+    rooms = _other_rooms(origin, drawn, code, without=PLOTS if origin["from_runs"] else ())
     return [f"other code draws it now ({', '.join(rooms)})"] if rooms else []
+
+
+def _other_rooms(origin: Mapping, drawn: Mapping, code: CodeNow, without=()) -> list[str]:
+    return code.differs(drawn["notebook"], origin.get("code") or drawn["code"], without)
+
+
+def _state(changed: Sequence[str], origin: Mapping, drawn: Mapping, code: CodeNow) -> str:
+    if changed:
+        return f"stale: {'; '.join(changed)}"
+    only_plots = _other_rooms(origin, drawn, code)  # the other rooms are told in `changed`
+    return "current; other code plots its numbers now" if only_plots else "current"
 
 
 def _facts(run: str, wanted: str, records: Path, code: CodeNow) -> dict[str, Any]:
@@ -122,7 +135,7 @@ def _facts(run: str, wanted: str, records: Path, code: CodeNow) -> dict[str, Any
     record = _read(run, records)
     if "trouble" in record:
         return record
-    rooms = code.differs(record["notebook"], record["code"], without=("visualize",))
+    rooms = code.differs(record["notebook"], record["code"], without=PLOTS)
     again = wanted and provenance.file_hash(records / f"{run}.json")[:12] != wanted
     parameters = {k: v for k, v in record["parameters"].items() if k != "run_folder"}
     return {

@@ -20,6 +20,7 @@ PAGE_WIDTH = 6.9  # inches: both columns
 # on white paper a line of it cannot be seen.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # a second cue beside colour
+DASHES = ("-", "--", ":", "-.")  # of lines, where colours come round again
 _DRAWING = RLock()
 FAINT = "0.35"  # grey of notes and reference lines
 PROPER = {  # how names of methods are written

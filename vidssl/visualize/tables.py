@@ -10,11 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from vidssl.core import did_you_mean
 from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
+    DASHES,
     FAINT,
     PAGE_WIDTH,
     add_note,
@@ -28,6 +30,7 @@ from vidssl.visualize.style import (
 PLOTTED = ("loss", "error", "accuracy", "score")  # last words of the names of plotted metrics
 CHANCE_ROW = "chance"  # the row of a table that is drawn as a dashed line
 LABEL_HEIGHT = 0.125  # inches a line of 7.5 pt letters takes
+LEAST_SPAN = 22  # points on a panel's y axis: below that, noise would look like a difference
 
 
 def learning_curves(
@@ -91,7 +94,7 @@ def accuracy_by_setting(
         setting: label of the x axis.
         metric: label of the y axis.
         panel: name of a further column; its values stand in panels side by side, each with its
-            own y axis.
+            own y axis, of 22 points or more.
         note: the grey line at the bottom right; by default the table's scale and data set.
         width: of the figure, in inches.
 
@@ -106,8 +109,9 @@ def accuracy_by_setting(
     note = _data_and_scale(rows) if note is None else note
     kinds = _in_order(row.get(panel) for row in rows) if panel else [None]
     letters = int(11 * width / (len(kinds) * len(columns)))  # 7.5 pt ones that stand side by side
+    height = max(2.2, LABEL_HEIGHT * (len(names) + 1) + 0.8)  # all names have room at the edge
     with paper_style():
-        figure = new_figure(width, 2.2 + 0.15 * bool(note))
+        figure = new_figure(width, height + 0.15 * bool(note))
         axes = figure.subplots(1, len(kinds), squeeze=False)[0]
         ends = []
         for axis, kind in zip(axes, kinds):
@@ -115,7 +119,7 @@ def accuracy_by_setting(
             ends.append(_draw_settings(axis, part, names, columns, ordered))
             axis.set_xticks(range(len(columns)), [_wrapped(column, letters) for column in columns])
             axis.set(xlabel=setting, title=kind or "", xlim=(-0.35, len(columns) - 0.65))
-            axis.set_ylim(*np.clip(axis.get_ylim(), -3, 103))  # of few seeds, an interval can leave
+            axis.set_ylim(*_honest_span(*axis.get_ylim()))
             axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes[0].set_ylabel(metric)
         add_note(figure, note)
@@ -310,7 +314,7 @@ def _draw_curves(axis: Axes, rows: list[Mapping], names: list[str], by: str) -> 
         unit = 100.0 if name.split("_")[-1] == "accuracy" else 1.0
         values = [np.nan if (v := _number(row[name])) is None else unit * v for row in part]
         color, dash = (groups.index(group), names.index(name)) if by else (line, 0)
-        style = {"color": COLORS[color % 7], "ls": ("-", "--", ":", "-.")[dash % 4]}
+        style = {"color": COLORS[color % 7], "ls": DASHES[(dash + color // 7) % len(DASHES)]}
         axis.plot(
             steps,
             values,
@@ -336,7 +340,7 @@ def _draw_series(axis: Axes, series: np.ndarray, index: int, shift: float, joine
         mean,
         yerr=np.nan_to_num(half),
         **series_style(index),
-        ls="-" if joined else "",
+        ls=DASHES[index // len(COLORS) % len(DASHES)] if joined else "",
         capsize=2,
         elinewidth=0.9,
         capthick=0.9,
@@ -363,33 +367,51 @@ def _mark_chance(axis: Axes, level: float) -> None:
 def _draw_settings(axis: Axes, rows, names, columns, ordered: bool) -> list:
     """One panel: the methods, each a little beside the others, and the chance level.
 
-    Returns (name, height, colour) of each line's last point.
+    Returns (name, height, colour and marker) of each line's last point.
     """
-    lines = [(name, _series(rows, name, columns), COLORS[k % 7]) for k, name in enumerate(names)]
+    lines = [(name, _series(rows, name, columns), series_style(k)) for k, name in enumerate(names)]
     for index, (_, series, _) in enumerate(lines):
-        shift = 0.045 * (index - (len(names) - 1) / 2)
+        shift = min(0.045, 0.6 / len(names)) * (index - (len(names) - 1) / 2)
         _draw_series(axis, series, index, shift, ordered)
     level = _series(rows, CHANCE_ROW, columns)
     _draw_chance(axis, level[0])
     return [
-        (method_name(name), mean[np.isfinite(mean)][-1], color)
-        for name, (mean, _), color in [*lines, (CHANCE_ROW, level, FAINT)]
+        (method_name(name), mean[np.isfinite(mean)][-1], look)
+        for name, (mean, _), look in [
+            *lines,
+            (CHANCE_ROW, level, {"color": FAINT, "marker": "none"}),
+        ]
         if np.isfinite(mean).any()
     ]
 
 
-def _name_at_edge(figure: Figure, axis: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
-    """Write each (name, height, colour) at the right edge, moved apart where two would touch."""
+def _honest_span(low: float, high: float) -> tuple[float, float]:
+    """Limits in per cent about both, `LEAST_SPAN` apart or more, and a narrow one ends at 100.
+
+    >>> _honest_span(97.4, 100.1), _honest_span(49.0, 51.0), _honest_span(-9.0, 120.0)
+    ((79.0, 101.0), (39.0, 61.0), (-3.0, 103.0))
+    """
+    low, high = max(low, -3.0), min(high, 103.0)  # of few seeds, an interval can leave
+    if high - low >= LEAST_SPAN:
+        return low, high
+    middle = min(max((low + high) / 2, LEAST_SPAN / 2 - 1), 101 - LEAST_SPAN / 2)
+    return middle - LEAST_SPAN / 2, middle + LEAST_SPAN / 2
+
+
+def _name_at_edge(figure: Figure, axis: Axes, ends: Sequence[tuple[str, float, dict]]) -> None:
+    """Write each (name, height, look) at the right edge, moved apart where two would touch."""
     figure.draw_without_rendering()  # only now the axes' height and limits are known
     low, high = axis.get_ylim()
     axis.set_ylim(low, high)
     inch = (high - low) / (axis.get_window_extent().height / figure.dpi)
     places = _spread([end for _, end, _ in ends], LABEL_HEIGHT * inch, low, high)
     edge = axis.get_yaxis_transform()
-    for (name, _, color), place in zip(ends, places):
-        axis.text(
-            1.02, place, name, color=_darker(color), va="center", fontsize=7.5, transform=edge
-        )
+    beside = edge + ScaledTranslation(5 / 72, 0, figure.dpi_scale_trans)
+    after = edge + ScaledTranslation(10 / 72, 0, figure.dpi_scale_trans)
+    for (name, _, look), place in zip(ends, places):
+        color = _darker(look["color"])
+        axis.scatter(1, place, s=10, clip_on=False, transform=beside, **look)
+        axis.text(1, place, name, color=color, va="center", fontsize=7.5, transform=after)
 
 
 def _spread(values: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
