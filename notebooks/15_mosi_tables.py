@@ -58,7 +58,8 @@ results.shown()
 # ## What papers print
 #
 # Other networks and other data, from one file of the project (`vidssl/runs/papers.yaml`), which names
-# the table of each number. They are for the order of the rows, not for their size.
+# the table of each number. They are for the order of the rows, not for their size. Columns that a paper
+# prints beside its numbers stand first, and in our table above as ours ran; notes are last.
 
 # %%
 results.printed() if results.question.printed else None

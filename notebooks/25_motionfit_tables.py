@@ -57,7 +57,9 @@ results.shown()
 # ## What papers print
 #
 # On UCF101 and HMDB51, with other networks, from one file of the project (`vidssl/runs/papers.yaml`),
-# which names the table of each number. They are for the order of the rows, not for their size.
+# which names the table of each number. They are for the order of the rows, not for their size. Columns
+# that the paper prints beside its numbers stand first, and in our table above as ours ran (*input*: V,
+# RGB; F, flow; T, text; A, audio); the meaning of its marks, † and ‡, is last.
 
 # %%
 results.printed()

@@ -58,8 +58,10 @@ results.shown()
 # ## What the page prints
 #
 # Other data, another network, another scale: for the order of the methods and the shape of the curves
-# only. The numbers stand in one file of the project (`vidssl/runs/papers.yaml`). The page's
-# "13.5 M parameters" fits no network of the released code; ours has so many:
+# only. The numbers stand in one file of the project (`vidssl/runs/papers.yaml`). Network, *input* (V: RGB,
+# F: flow, G: differences over time) and *frames* of each row stand beside them, and in our table above as
+# ours ran: rivals see what the student sees, where the page has 16 frames or flow for some of them. The
+# page's "13.5 M parameters" fits no network of the released code; ours has so many:
 
 # %%
 kept = (record["metrics"].get("parameters_count") for record in results.records.values())

@@ -261,24 +261,38 @@ class Results:
 
     def shown(self) -> pd.DataFrame:
         """Our own rows, in per cent: "36.8 ± 5.6 (5)" is the mean, the half-width of its 95 %
-        interval, the number of seeds; "6.6 (3)" a deviation over them."""
+        interval, the number of seeds; "6.6 (3)" a deviation over them. Where papers print columns
+        beside their numbers, these say what ours ran with."""
         rows = [*(row for row in self.rows if self._is_own(row)), *self.deviations]
         cells = {_place(row): readable(row) for row in rows}
         for cell in self.question.cells:
             if cell.runs and not self.found(cell):
                 metric = next(iter(cell.metrics))
                 cells.setdefault((metric, cell.row, cell.column), "not run")
-        return _as_table(cells)
+        return _beside(_as_table(cells), self.ran_with())
+
+    def ran_with(self) -> dict[str, dict[str, str]]:
+        """Row -> what its networks ran with, in those columns that a quoted paper prints, too."""
+        columns = _columns(printed_about(self.question.printed))
+        cells = [cell for cell in self.question.cells if columns and cell.row not in YARDSTICKS]
+        runs: dict[str, list[dict[str, Any]]] = {}
+        for cell in cells:
+            found = [ran_with(record["parameters"]) for record in self.found(cell)]
+            runs.setdefault(cell.row, []).extend(found)
+        return {
+            row: {name: _several(run.get(name, "") for run in its) for name in columns}
+            for row, its in runs.items()
+        }
 
     def printed(self) -> pd.DataFrame:
         """What the papers print, in per cent, of their own networks and data."""
         rows = [row for row in self.rows if row["paper"] is not None]
         print("; ".join(dict.fromkeys(paper(key)["source"] for key in self.question.printed)))
-        cells = {}
-        for row in rows:
-            column = dict.fromkeys([row["dataset"], str(row["column"])])
-            cells[row["metric"], row["row"], ", ".join(column)] = readable(row)
-        return _as_table(cells)
+        cells = {(row["metric"], row["row"], _column_of(row)): readable(row) for row in rows}
+        order = [_column_of(r) for key in self.question.printed for r, _ in _printed_places(key)]
+        table = _as_table(cells)
+        table = table[sorted(table.columns, key=order.index)]
+        return _beside(table, printed_about(self.question.printed))
 
     def differences(self, *names: str) -> pd.DataFrame:
         """Paired differences on the same seeds, in points, beside what was expected of each.
@@ -497,16 +511,45 @@ def paper(key: str) -> dict[str, Any]:
 
 def printed_rows(key: str) -> Iterator[dict[str, Any]]:
     """The rows of a table's file that quote an entry: fractions under ``paper``, all else empty."""
+    empty = {"mean": None, "ci95": None, "seeds": None, "scale": "paper"}
+    for place, number in _printed_places(key):
+        if number is not None:
+            yield {**place, **empty, "paper": number / 100}
+
+
+def _printed_places(key: str) -> Iterator[tuple[dict[str, Any], float | None]]:
+    """Row, column, metric and data set of each number of an entry, and the number."""
     entry = paper(key)
     [(across, names)] = entry["across"].items()
     for line, numbers in entry["numbers"].items():
         for name, number in zip(names, numbers, strict=True):
             told = {"metric": "top1_accuracy", **entry, entry["down"]: line, across: name}
-            about = {"row": told["row"], "column": told.get("column", told["dataset"])}
-            about["metric"] = told["metric"]
-            empty = {"mean": None, "ci95": None, "seeds": None, "scale": "paper"}
-            if number is not None:
-                yield {**about, **empty, "dataset": told["dataset"], "paper": number / 100}
+            told.setdefault("column", told["dataset"])
+            yield {axis: told[axis] for axis in ("row", "column", "metric", "dataset")}, number
+
+
+def printed_about(keys: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Line -> what the papers print beside its numbers, by column; last a note, if there is one."""
+    lines: dict[str, dict[str, str]] = {}
+    for entry in map(paper, keys):
+        about = entry.get("about", {"columns": [], "lines": {}})
+        for line, values in about["lines"].items():
+            told = zip(about["columns"], values, strict=True)
+            lines.setdefault(line, {}).update({n: "-" if v is None else str(v) for n, v in told})
+        for line, note in entry.get("notes", {}).items():
+            lines.setdefault(line, {})["note"] = note
+    return lines
+
+
+def ran_with(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's parameters, called as the columns that papers print beside their numbers: what the
+    network sees that is judged. Input is V, RGB, or F, flow."""
+    return {
+        "backbone": told.get("backbone", ""),
+        "input": "F" if told.get("modality") == "flow" else "V",
+        "frames": told.get("tuning_frames") or told.get("frames", ""),
+        "pixels": told.get("size", ""),
+    }
 
 
 # --- text ----------------------------------------------------------------------------------------
@@ -539,6 +582,30 @@ def _as_table(cells: Mapping[tuple[str, str, Any], str]) -> pd.DataFrame:
     index = pd.MultiIndex.from_tuples([(m.replace("_", " "), row) for m, row in keys])
     shown = pd.DataFrame(lines, index=index, columns=list(map(str, columns)))
     return shown if len(metrics) > 1 else shown.droplevel(0)
+
+
+def _column_of(row: Mapping[str, Any]) -> str:
+    """What a printed number's column is called: its data set, and the column where that is more."""
+    return ", ".join(dict.fromkeys([row["dataset"], str(row["column"])]))
+
+
+def _columns(about: Mapping[str, Mapping[str, str]]) -> list[str]:
+    return list(dict.fromkeys(name for told in about.values() for name in told))
+
+
+def _several(values: Iterable[Any]) -> str:
+    """Values that differ between runs, each once."""
+    return " / ".join(dict.fromkeys(map(str, values)))
+
+
+def _beside(table: pd.DataFrame, about: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
+    """A table with what is to be told of its rows as first columns, and notes as the last one."""
+    rows = table.index.get_level_values(-1)
+    told = {n: [about.get(row, {}).get(n, "") for row in rows] for n in _columns(about)}
+    filled = [name for name, values in told.items() if any(values)]
+    for name in reversed(filled):
+        table.insert(len(table.columns) if name == "note" else 0, name, told[name])
+    return table
 
 
 def _told(compared: Comparison | None, expected: int) -> list[str]:
