@@ -28,7 +28,7 @@ class Frames(torch.utils.data.Dataset):
     """Decoded frames, coloured and cropped for each step as pages do it."""
 
     def __init__(self):
-        self.transform = TrainTransform(SHORT_SIDE, SIZE, Augmentation(color=(0.4, 0.4, 0.4, 0.1)))
+        self.transform = TrainTransform(SIZE, SHORT_SIDE, Augmentation(color=(0.4, 0.4, 0.4, 0.1)))
         shape = (8, FRAMES, SHORT_SIDE, 172, 3)
         self.frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
