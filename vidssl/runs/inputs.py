@@ -38,7 +38,7 @@ def embedded_data(
     from vidssl.data.synthetic import make_dataset
 
     root = Path(runs_root) if runs_root else find_project() / "papermill_runs"
-    numbers = {"scale": scale, **scale_file(scale).get("data", {})}
+    numbers = {"scale": scale, "workers": cores_here(), **scale_file(scale).get("data", {})}
     folder = root / "data" / f"{scale}-seed{data_seed}"
     return make_dataset(folder, data_seed=data_seed, videos=videos, **numbers)
 
