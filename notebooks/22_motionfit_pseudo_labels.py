@@ -215,6 +215,7 @@ figure if known else None
 from functools import lru_cache
 from itertools import islice
 
+from vidssl.core import UnreadableVideo
 from vidssl.data import read_clip, readable_videos, resize_short_side
 
 
@@ -230,13 +231,21 @@ def class_of(row):
     return records[str(table.video_id[row])].class_name or "?"
 
 
+def is_shown(row):
+    """Whether the frames of a clip can be read; one that cannot is named."""
+    try:
+        return shown_clip(row) is not None
+    except UnreadableVideo as error:
+        print(f"not shown: {error}")
+        return False
+
+
 def members(found, made, wanted, count):
-    """The clips of cluster ``wanted``, one a readable video, nearest to its centre first."""
+    """The clips of cluster ``wanted`` that can be read, one a video, nearest to its centre first."""
     rows = np.flatnonzero(found.values == wanted)
     away = np.linalg.norm(table.values[rows] - made.centroids[wanted], axis=1)
     nearest = {str(table.video_id[row]): row for row in rows[np.argsort(away)][::-1]}
-    readable = readable_videos(records[name] for name in reversed(nearest))
-    return [nearest[record.video_id] for record in islice(readable, count)]
+    return list(islice(filter(is_shown, reversed(nearest.values())), count))
 
 
 # %%

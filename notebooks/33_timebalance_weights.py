@@ -281,16 +281,19 @@ figure
 # Dashed lines are where one sub-action of the scene ends and the next begins.
 
 # %%
+import torch
+
 from vidssl.data import clip_span
 
 span = clip_span(clips * frames, local_stride)
 starts = np.arange(0, max(1, len(whole) - span + 1), window_step)
 places = [consecutive_clips(len(whole), frames, local_stride, clips, start) for start in starts]
-windows = judged_clips.plain(whole[np.concatenate(places)])
-windows = windows.unflatten(0, (len(starts), clips))
-z = {
-    name: timebalance.clip_embeddings(teacher, windows) for name, teacher in pretrained.items()
-}  # (W, clips, P) each
+z = {name: [] for name in pretrained}
+for indices in places:  # one window at a time: a long video has thousands
+    window = judged_clips.plain(whole[indices])[None]
+    for name, teacher in pretrained.items():
+        z[name].append(timebalance.clip_embeddings(teacher, window))
+z = {name: torch.cat(each) for name, each in z.items()}  # (W, clips, P) each
 pairs = {"both": ("invariant", "distinctive"), **{name: (name, name) for name in z}}
 lines = {
     name: timebalance.temporal_similarity(z[a], z[b]).numpy() for name, (a, b) in pairs.items()

@@ -254,11 +254,10 @@ def _run(args: argparse.Namespace) -> int:
     project = runs.find_project()
     own_scale = args.target if args.target in runs.scale_names(project) else "mini"
     scale = args.scale or own_scale
-    known = runs.load_graph(scale, project=project).targets  # a scale's data sets add some
     if args.target is None:
+        known = runs.load_graph(scale, project=project).targets  # a scale's data sets add some
         print(*(f"{name:22} {target.about}" for name, target in known.items()), sep="\n")
         return 0
-    one_of("target", args.target, list(known))
     return runs.run_target(
         args.target,
         project,

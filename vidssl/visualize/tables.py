@@ -29,6 +29,7 @@ from vidssl.visualize.style import (
 
 PLOTTED = ("loss", "error", "accuracy", "score")  # last words of the names of plotted metrics
 CHANCE_ROW = "chance"  # the row of a table that is drawn as a dashed line
+CHANCE_LOOK = {"color": FAINT, "marker": "none"}
 LABEL_HEIGHT = 0.125  # inches a line of 7.5 pt letters takes
 LEAST_SPAN = 22  # points on a panel's y axis: below that, noise would look like a difference
 
@@ -377,10 +378,7 @@ def _draw_settings(axis: Axes, rows, names, columns, ordered: bool) -> list:
     _draw_chance(axis, level[0])
     return [
         (method_name(name), mean[np.isfinite(mean)][-1], look)
-        for name, (mean, _), look in [
-            *lines,
-            (CHANCE_ROW, level, {"color": FAINT, "marker": "none"}),
-        ]
+        for name, (mean, _), look in [*lines, (CHANCE_ROW, level, CHANCE_LOOK)]
         if np.isfinite(mean).any()
     ]
 
