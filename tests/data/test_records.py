@@ -404,7 +404,7 @@ def test_images_are_drawn_from_each_folder_and_stay_unlabelled(tmp_path):
     folders = Counter(record.video_id.partition("/")[0] for record in drawn)
     assert folders == {"n00": 4, "n01": 4, "n02": 4}
     assert set(images_per_class(stills, 2, seed=0)) < set(drawn), "sets of one seed are nested"
-    with pytest.raises(ValueError, match="class 'n00' has 6 videos, per_class=7 asks for more"):
+    with pytest.raises(ValueError, match="'n00' holds 6 images, images_per_class=7 asks for more"):
         images_per_class(stills, 7, seed=0)
     flat = open_dataset("folder", touch(tmp_path / "flat", "a.jpg", "b.jpg")).train
     with pytest.raises(ValueError, match="so many of each class need classes"):

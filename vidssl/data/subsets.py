@@ -70,6 +70,11 @@ def images_per_class(records: Sequence[VideoRecord], count: int, seed: int) -> l
     if any(record.label >= 0 for record in records):
         return labelled_subset(records, count, seed)
     folders = [record.video_id.rpartition("/")[0].partition("/")[0] for record in records]
+    for folder, number in sorted(Counter(filter(None, folders)).items()):
+        if number < count:
+            raise ValueError(
+                f"{folder!r} holds {number} images, images_per_class={count} asks for more"
+            )
     labels = {name: label for label, name in enumerate(sorted({*folders} - {""}))}
     named = [replace(r, label=labels.get(f, -1), class_name=f) for r, f in zip(records, folders)]
     drawn = {record.video_id for record in labelled_subset(named, count, seed)}
