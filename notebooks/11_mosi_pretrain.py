@@ -68,18 +68,25 @@ print(f"{len(splits.train)} source videos or images, of {config.source_side} px"
 # ## Held-out images
 #
 # Pretext accuracy is measured on source images that training never sees: frames of the test
-# videos, or, where a data set has none, the last tenth of the images.
+# videos, or, where a data set has none, the last tenth of the images; with `images_per_class`, images
+# that are not drawn.
 
 # %%
 import numpy as np
 
 from vidssl.core import derive_seed
-from vidssl.data import ImageDataset, collate, labelled_subset
+from vidssl.data import ImageDataset, collate, subsets
 
 kept = splits.test or splits.train[-max(1, len(splits.train) // 10) :]
 training = splits.train if splits.test else splits.train[: -len(kept)]
 if images_per_class:
-    training = labelled_subset(training, images_per_class, seed)
+    training = subsets.images_per_class(splits.train, images_per_class, seed)
+    taken = {record.video_id for record in training}
+    kept = splits.test or [record for record in splits.train if record.video_id not in taken]
+    if not kept:
+        raise ValueError(
+            f"images_per_class={images_per_class} leaves no image to hold out: lower it"
+        )
 if max_images:
     drawn = np.random.default_rng(derive_seed(seed, "source images")).permutation(len(training))
     training = [training[i] for i in sorted(drawn[:max_images])]

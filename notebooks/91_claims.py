@@ -29,8 +29,10 @@ run = runs.start("91_claims", globals())
 #
 # From one file of the project, `vidssl/runs/papers.yaml`, with the paper and the table of each. *answer*
 # is the command that makes the cell at the papers' scale; alone, `vidssl run TARGET --scale S -n` shows
-# what it would run. Ours stand only beside tables that quote the number, in the column of that name.
-# A row of another method is quoted, and says so.
+# what it would run, and *ours at that scale* which network is judged on which clips: V is RGB, F flow.
+# Columns before *printed* are the paper's own; its marks and what else must be known stand under *note*.
+# Ours stand only beside tables that quote the number, in the column of that name. A row of another method
+# is quoted, and says so.
 
 # %%
 from pathlib import Path
@@ -40,6 +42,17 @@ import pandas as pd
 from vidssl.runs.claims import claims
 
 found = claims(scale, Path(records) if records else None)
+
+
+def in_words(ran):
+    """What a command's networks see: "r3d_18, V, 8 frames, 112 px"."""
+    told = [ran.get("backbone", ""), ran.get("input", "")]
+    told += [
+        f"{ran[name]} {unit}" for name, unit in (("frames", "frames"), ("pixels", "px")) if ran
+    ]
+    return ", ".join(filter(None, told))
+
+
 table = pd.DataFrame(
     {
         "source": claim.source,
@@ -47,12 +60,15 @@ table = pd.DataFrame(
         "row": claim.place.row,
         "column": claim.place.column,
         "metric": claim.place.metric.replace("_", " "),
+        **{name: told for name, told in claim.about.items() if name != "note"},
         "printed": round(100 * claim.printed, 2),
         f"ours, {scale}": claim.ours,
         "answer": claim.answer,
+        "ours at that scale": in_words(claim.ran_with),
+        "note": claim.about.get("note", ""),
     }
     for claim in found
-)
+).fillna("")
 table.to_csv(run.folder / "claims.csv", index=False)
 print(
     f"{len(table)} printed numbers; {(table[f'ours, {scale}'] != '').sum()} have ours beside them"
@@ -68,6 +84,7 @@ from IPython.display import HTML
 def of_paper(name):
     """The lines of one paper, all of them, on a page that scrolls."""
     shown = table[table["source"].str.startswith(name)]
+    shown = shown.loc[:, (shown != "").any()]
     html = shown.to_html(index=False, border=0)
     return HTML(f'<div style="max-height: 30em; overflow: auto">{html}</div>')
 
@@ -99,7 +116,8 @@ of_paper("TimeBalance")
 #
 # ## Figures and sentences
 #
-# What the papers show or say beside numbers, and the target that makes ours: `vidssl run TARGET`.
+# What the papers show or say beside numbers, and the command that makes ours. Pictures of videos that
+# the project did not make stay in the run's folder.
 
 # %%
 from vidssl.runs.claims import SHOWN

@@ -2,14 +2,16 @@
 
 import json
 import math
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tiny_project import REPOSITORY
 
 from vidssl import runs
-from vidssl.data import ColorJitter, synthetic
+from vidssl.data import ColorJitter, open_dataset, read_frames, synthetic
 from vidssl.methods import mosi
 from vidssl.motion.extract import extract_flow
 from vidssl.protocol import Clips, Tuning
@@ -271,6 +273,12 @@ CUT = {  # all that is changed beside the place: schedules, numbers of videos, p
     **{"num_clusters": 2, "clusters": 2, "tsne_clips": 4, "compared_pairs": 1},
     "recall_at": [1],  # of few videos
     **{"precision": "no", "num_workers": 0},  # bf16 wants a GPU
+    "flow_method": "farneback",  # TV-L1 takes minutes
+}
+SMALLER = {  # of networks on 224 px, beside it, so that a step fits 8 GB
+    "30_timebalance_teachers": {"frames": 4},  # of 16: a step has twenty clips
+    "31_timebalance_similarity": {"frames": 4},  # as the teachers
+    "23_motionfit_self_training": {"batch_size": 1},  # three clips of 64 frames
 }
 STUDENTS = ["timebalance", "supervised", "fixmatch", "tg_fixmatch", "mean_teacher", "pseudo_label"]
 STUDENTS += ["s4l", "motionfit", "timebalance-R3D-50", "supervised-R3D-50"]
@@ -283,6 +291,7 @@ FIRST_STEPS = {  # jobs whose first steps are taken, with those of all before th
         "mosi_clusters",
         "pace_transfer-nall-s0",
         "rotation_transfer-kinetics-s0",
+        "mosi_transfer-images5-nall-hmdb51-s0",
         *(f"timebalance_student-{student}-f10-s0" for student in STUDENTS),
         "timebalance_weights-f10-s0",
         "rotation_transfer-f10-s0",
@@ -295,8 +304,13 @@ FIRST_STEPS = {  # jobs whose first steps are taken, with those of all before th
         "motionfit_together-s0",
         "motionfit_transfer_mars-s0",
         "motionfit_retrieval_motionfit-s0",
+        "motionfit_transfer_motionfit-hmdb51-s0",
+        "motionfit_student_motion-s3dg-f64-s0",
         "motionfit_transfer",
     ],
+    "paper-hmdb51": ["mosi_transfer-xy-nall-s0", "timebalance_student-supervised-f50-s0"],
+    "paper-kinetics": ["mosi_pretrain-xy-s0", "timebalance_student-supervised-f10-s0"],
+    "paper-imagenet": ["mosi_gradcam-s0"],
 }
 
 
@@ -326,16 +340,14 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def place(home):
-    """What says where few videos lie under UCF101's names and lists, and their flow."""
-    lists = {"annotations": str(home / "few/ucfTrainTestlist")}
-    videos = {"dataset": "ucf101", "root": str(home / "few/UCF-101"), "dataset_options": lists}
-    return {**videos, "flow": str(home / "flow"), "flow_method": "farneback"}  # TV-L1 takes minutes
+def cut_graphs(home):
+    return {scale: whole(scale, home, CUT) for scale in FIRST_STEPS}
 
 
-@pytest.fixture(scope="module")
-def cut_graphs(home, place):
-    return {scale: whole(scale, home, {**place, **CUT}) for scale in FIRST_STEPS}
+def first_step(job, home):
+    """What a job's page is told for its first step: the same places, below ``home``."""
+    given = json.loads(job.params.replace('"data/', f'"{home}/data/'))
+    return given | (SMALLER.get(page_of(job), {}) if given.get("size") == 224 else {})
 
 
 @pytest.mark.parametrize("scale", PAPER_SCALES)
@@ -344,36 +356,95 @@ def test_every_page_that_a_paper_s_target_runs_takes_its_first_steps(scale, home
     assert {page_of(job) for job in whole(scale, home).jobs.values() if job.log} <= here
 
 
-def test_nothing_is_cut_but_the_schedule_the_videos_and_what_a_gpu_does(home, place, cut_graphs):
+def test_nothing_is_cut_but_the_schedule_the_videos_and_what_a_gpu_does(home, cut_graphs):
     for scale, graph in cut_graphs.items():
         uncut = whole(scale, home).jobs
         for job in taken(graph):
-            cut = json.loads(job.params)
-            asked = json.loads(uncut[job.name].params)
+            cut = first_step(job, "")
+            asked = json.loads(uncut[job.name].params.replace('"data/', '"/data/'))
             changed = {name for name, value in asked.items() if cut[name] != value}
-            assert changed <= {*CUT, *place}, job.name
+            smaller = SMALLER.get(page_of(job), {}) if asked.get("size") == 224 else {}
+            assert changed <= {*CUT, *smaller}, job.name
+
+
+def test_every_official_layout_is_among_the_first_steps(cut_graphs):
+    roots = {json.loads(j.params).get("root") for g in cut_graphs.values() for j in taken(g)}
+    layouts = {"data/ucf101/UCF-101", "data/hmdb51/videos", "data/kinetics400"}
+    assert layouts | {"data/imagenet/train"} <= roots
+
+
+EMBEDDED = "data/paper-motionfit-seed0"  # what page 20 looks at, whose true flow is known
+
+
+def few_videos(home):
+    """Two classes of two training and two test videos each, under the names and lists of UCF101,
+    HMDB51 and Kinetics, their flow, and as many classes of frames as ImageNet's images."""
+    size = {"train": 2, "test": 2, "frames": 64, "height": 240, "width": 320}
+    about = {"classes": ["Shuttle", "RightThenDown"], "workers": 1, "progress": False}
+    made = synthetic.make_dataset(home / EMBEDDED, scale="smoke", **about, **size)
+    shutil.copytree(made, home / "data/ucf101")
+    splits = open_dataset("ucf101", made / "UCF-101", annotations=made / "ucfTrainTestlist")
+    paths = {
+        side: [[r.path for r in records if r.label == k] for k in range(splits.num_classes)]
+        for side, records in (("train", splits.train), ("test", splits.test))
+    }
+    as_hmdb51(home / "data/hmdb51", paths)
+    as_kinetics(home / "data/kinetics400", paths)
+    as_imagenet(home / "data/imagenet/train", paths["train"])
+    for root in ("ucf101/UCF-101", "hmdb51/videos", "kinetics400"):
+        flow = home / "data" / f"{root.partition('/')[0]}-flow"
+        extract_flow(home / "data" / root, flow, method="farneback", short_side=128, workers=1)
+
+
+def linked(path, video):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.hardlink_to(video)
+
+
+def as_hmdb51(folder, paths):
+    (folder / "splits").mkdir(parents=True)
+    for k, name in enumerate(("shake_hands", "wave")):
+        lines = []
+        for mark, side in enumerate(("train", "test"), 1):
+            for i, video in enumerate(paths[side][k]):
+                file = f"{side}{i}_{name}_u_nm_np1_fr_goo_{i}.avi"
+                linked(folder / "videos" / name / file, video)
+                lines.append(f"{file} {mark} \n")
+        (folder / "splits" / f"{name}_test_split1.txt").write_text("".join(lines))
+
+
+def as_kinetics(folder, paths):
+    for side, kind in {"train": "train", "test": "val"}.items():
+        lines = ["label,youtube_id,time_start,time_end,split\n"]
+        for k, name in enumerate(("abseiling", "air drumming")):
+            for i, video in enumerate(paths[side][k]):
+                lines.append(f"{name},-{k}wR5jVB-W{kind[0]}{i},7,17,{kind}\n")
+                file = f"-{k}wR5jVB-W{kind[0]}{i}_000007_000017.mp4"
+                linked(folder / kind / name / file, video)
+        (folder / f"{kind}.csv").write_text("".join(lines))
+
+
+def as_imagenet(folder, paths):
+    for name, videos in zip(("n01440764", "n01443537"), paths):
+        (folder / name).mkdir(parents=True)
+        for i, frame in enumerate(read_frames(videos[0], range(32))):
+            Image.fromarray(frame).save(folder / name / f"{name}_{i}.JPEG")
 
 
 @pytest.fixture(scope="module")
-def first_steps(home, place, cut_graphs):
+def first_steps(home, cut_graphs):
     """Execute a job of a paper's cut graph after those that it follows from; its record."""
-    size = {"train": 2, "test": 2, "frames": 64, "height": 240, "width": 320}
-    about = {"classes": ["Shuttle", "RightThenDown"], "workers": 1, "progress": False}
-    synthetic.make_dataset(home / "few", scale="smoke", **about, **size)
-    extract_flow(place["root"], place["flow"], method="farneback", short_side=128, workers=1)
+    few_videos(home)
 
     def make(graph, job):
         marker = home / job.marker
         if not marker.exists():
-            given = json.loads(job.params)
-            if given.get("frames", 0) > 8 and given.get("size") == 224:
-                given["frames"] = 4  # of 16: twenty clips a step of 224 px would take 32 GB
             if job.asked:
                 graph.note_results(job.name)
             for first in graph.jobs.values():
-                if first.marker in job.inputs and not job.asked:
+                if first.marker in job.inputs and first.log and not job.asked:
                     make(graph, first)
-            runs.execute(page_of(job), marker.parent, given, scale=graph.scale)
+            runs.execute(page_of(job), marker.parent, first_step(job, home), scale=graph.scale)
         return json.loads(marker.read_text())
 
     return lambda scale, name: make(cut_graphs[scale], cut_graphs[scale].jobs[name])

@@ -27,6 +27,7 @@ from vidssl.data import (
     require_files,
     validation_split,
 )
+from vidssl.data.subsets import images_per_class
 
 # --- videos of which something is known ---------------------------------------------------------
 
@@ -393,6 +394,22 @@ def test_subsets_refuse():
 
 def hmdb_splits(folder: Path) -> Splits:
     return open_dataset("hmdb51", folder, annotations=hmdb_lists(folder / "lists"))
+
+
+def test_images_are_drawn_from_each_folder_and_stay_unlabelled(tmp_path):
+    names = [f"n{k:02}/n{k:02}_{i}.JPEG" for k in range(3) for i in range(6)]
+    stills = open_dataset("folder", touch(tmp_path / "train", *names)).train
+    drawn = images_per_class(stills, 4, seed=0)
+    assert {record.label for record in drawn} == {-1}
+    folders = Counter(record.video_id.partition("/")[0] for record in drawn)
+    assert folders == {"n00": 4, "n01": 4, "n02": 4}
+    assert set(images_per_class(stills, 2, seed=0)) < set(drawn), "sets of one seed are nested"
+    with pytest.raises(ValueError, match="'n00' holds 6 images, images_per_class=7 asks for more"):
+        images_per_class(stills, 7, seed=0)
+    flat = open_dataset("folder", touch(tmp_path / "flat", "a.jpg", "b.jpg")).train
+    with pytest.raises(ValueError, match="so many of each class need classes"):
+        images_per_class(flat, 1, seed=0)
+    assert images_per_class(grouped_records(), 5, 0) == labelled_subset(grouped_records(), 5, 0)
 
 
 def test_label_list_keeps_its_order_and_may_draw_on_unused_videos(tmp_path):

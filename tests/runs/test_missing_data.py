@@ -30,6 +30,28 @@ def test_a_target_names_every_folder_and_list_that_it_lacks(tmp_path):
         assert folder in both
 
 
+@pytest.mark.parametrize(
+    ("target", "scale", "name", "number"),
+    [
+        ("mosi_stills", "paper", "root", 3),
+        ("mosi_stills", "paper", "dataset_options.annotations", 2),
+        ("mosi_comparison", "paper-hmdb51", "root", 2),
+        ("motionfit_transfer", "paper-motionfit", "flow", 2),
+    ],
+)
+def test_one_place_is_not_taken_for_several_data_sets(target, scale, name, number, tmp_path):
+    told = rf"{target} at {scale} scale reads {name} of {number} data sets, .*: -p {name} would be"
+    with pytest.raises(runs.ParameterError, match=told):
+        runs.run_target(
+            target,
+            REPOSITORY,
+            scale=scale,
+            given={name: str(tmp_path)},
+            runs_root=str(tmp_path / "r"),
+        )
+    assert not (tmp_path / "r").exists()
+
+
 def test_what_is_given_is_looked_for_and_what_a_run_makes_is_not(tmp_path):
     lists = tmp_path / "lists"
     lists.mkdir()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidssl.core import one_of
+from vidssl.runs.cards import cores_here
 from vidssl.runs.earlier import located, not_there
 from vidssl.runs.parameters import ParameterError, scale_file, value_in
 from vidssl.runs.provenance import find_project

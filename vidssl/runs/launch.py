@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -31,11 +31,12 @@ from vidssl.runs.graph import Graph, Job, load, results
 from vidssl.runs.inputs import missing_paths
 from vidssl.runs.machine import Machine, Share
 from vidssl.runs.notebooks import notebook_path
-from vidssl.runs.parameters import declared_parameters
+from vidssl.runs.parameters import ParameterError, declared_parameters, value_in
 from vidssl.runs.provenance import short
 
 CONFIG = ".config.json"  # a file: --config would turn numbers into words
 LOCK = ".snakemake/vidssl.lock"  # held by `vidssl run` and its engine
+PLACES = ("root", "dataset_options.annotations", "flow")  # one each of a data set
 KEPT = "what is done is kept, and the same command goes on"
 READABLE = 60  # characters of a variant's name that say what it changes
 PATIENCE = 15  # seconds for the engine and its runs to end by themselves
@@ -72,6 +73,7 @@ def run_target(
     jobs = graph.behind(target)  # refuses what is unknown, at once
     share = machine.share(project, jobs)
     config |= {**share.config, "settings": _settings_of_runs(root, scale, settings)}
+    _refuse_one_place_for_several(target, scale, given, project)
     if dry_run:
         return _dry_run(_command(target, project, root, share), project, config)
     _refuse_missing_data(graph, target, jobs)
@@ -98,21 +100,48 @@ def _root_of_runs(asked: str, settings: Mapping[str, Any], project: Path) -> Pat
 def _refuse_missing_data(graph: Graph, target: str, jobs: Sequence[Job]) -> None:
     """MissingInput that names all folders and lists that runs to come read and nobody makes, before
     the first one starts."""
-    made = [Path(graph.path(os.path.dirname(job.marker))) for job in jobs]
+    is_made = _made_by(graph, jobs)
     lacking: dict[tuple[str, str], None] = {}
     for job in (job for job in jobs if job.log and not (graph.root / job.marker).exists()):
         [log] = job.log
         declared = declared_parameters(notebook_path(Path(log).stem, graph.project))
         given = {**declared, **json.loads(job.params)}
         for name, path in missing_paths(given, graph.project):
-            if not any(Path(path).is_relative_to(folder) for folder in made):
+            if not is_made(path):
                 lacking[name, path] = None
     if lacking:
+        one_each = len({name for name, _ in lacking}) == len(lacking)
         told = ", ".join(f"{name}={path!r}" for name, path in lacking)
         raise MissingInput(
             f"{target} at {graph.scale} scale reads folders or lists that are not there: {told} "
-            f"(looked in {graph.project}); put or link them there, or say by -p where they are"
+            f"(looked in {graph.project}); put or link them there"
+            f"{', or say by -p where they are' if one_each else ''}"
         )
+
+
+def _made_by(graph: Graph, jobs: Sequence[Job]) -> Callable[[str], bool]:
+    """Whether a path lies in the folder of one of the jobs."""
+    made = [Path(graph.path(os.path.dirname(job.marker))) for job in jobs]
+    return lambda path: any(Path(path).is_relative_to(folder) for folder in made)
+
+
+def _refuse_one_place_for_several(
+    target: str, scale: str, given: Mapping[str, str], project: Path
+) -> None:
+    """ParameterError for a -p that would put one place in place of several data sets'."""
+    asked = [name for name in PLACES if name in given]
+    graph = load(scale, {}, project) if asked else None
+    jobs = graph.behind(target) if graph else []
+    for name in asked:
+        told = dict.fromkeys(value_in(json.loads(job.params), name) for job in jobs if job.log)
+        is_made = _made_by(graph, jobs)
+        places = [path for path in told if path and not is_made(path)]
+        if len(places) > 1:
+            raise ParameterError(
+                f"{target} at {scale} scale reads {name} of {len(places)} data sets, "
+                f"{', '.join(places)}: -p {name} would be that of all; put or link each there, or "
+                f"say them in a copy of papermill_runs/{scale}.yaml"
+            )
 
 
 def variant_name(settings: Mapping[str, Any]) -> str:
