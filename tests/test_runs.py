@@ -448,6 +448,7 @@ def test_a_figure_carries_its_origin_everywhere(executed):
     with Image.open(stem.with_suffix(".png")) as picture:
         assert json.loads(picture.info["Origin"])["made_by"] == "mini-tiny-s7"
         assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+        assert picture.mode == "RGB", "a channel that is all opaque is left out"
     assert b"mini-tiny-s7" in stem.with_suffix(".pdf").read_bytes()
     assert stem.with_suffix(".csv").read_text() == "seed,loss\n7,0.3333333333333333\n"
 

@@ -55,6 +55,16 @@ def test_the_first_page_shows_a_few_videos_and_makes_no_others(project):
     assert runs.overview(project)[0]["page"] == "01_data_and_clips"
 
 
+def test_a_damaged_video_is_named_by_pages_that_show_some(project):
+    root = runs.embedded_data("smoke", 0, str(project / "papermill_runs"))
+    first = min(root.rglob("v_*_g08_c01.mp4"))  # the first video to train on
+    first.write_bytes(first.read_bytes()[:800])
+    for page in ("01_data_and_clips", "20_motionfit_flow"):
+        told = text_of(by_hand(page, project, scale="smoke"), "stdout")
+        [named] = [line for line in told.splitlines() if "left out" in line]
+        assert named.startswith(f"note: {first}: ")
+
+
 def test_a_page_that_lacks_its_input_shows_one_message_and_no_code(project):
     with pytest.raises(papermill.PapermillExecutionError, match="no run of 11_mosi_pretrain"):
         by_hand("03_transfer", project)

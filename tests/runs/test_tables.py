@@ -318,6 +318,17 @@ def test_unknown_tables_and_another_table_s_cells_name_the_nearest(tmp_path):
         tables.read(Asking(tmp_path, cells=str(path)))
 
 
+def test_no_line_of_a_long_table_is_left_out(tmp_path):
+    question, found = small({f"row {i}": [0.5] for i in range(70)})
+    (tmp_path / "cells.json").write_text(question.text(), encoding="utf-8")
+    for name, record in found.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(record))
+    asked = Asking(tmp_path, table="small", cells=str(tmp_path / "cells.json"))
+    asked.params["records"] = str(tmp_path)
+    html = tables.read(asked).shown()._repr_html_()
+    assert all(f">row {i}<" in html for i in range(70))
+
+
 # --- what papers print ---------------------------------------------------------------------------
 
 COUNTED = {  # lines and columns of the papers' own tables

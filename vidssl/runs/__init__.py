@@ -16,16 +16,15 @@ from vidssl.runs.execute import RunFailed, RunLocked, execute
 from vidssl.runs.expectations import Expectation, expectations_table
 from vidssl.runs.figures import figure_files, save_figure
 from vidssl.runs.given import Given
-from vidssl.runs.graph import Graph, Job
+from vidssl.runs.graph import Graph
 from vidssl.runs.graph import load as load_graph
 from vidssl.runs.inputs import embedded_data
 from vidssl.runs.launch import run_target
 from vidssl.runs.machine import Machine
 from vidssl.runs.notebooks import notebook_code, notebook_names, notebook_path, write_pairs
-from vidssl.runs.pages import fill_map, overview, overview_table, page_heads, page_table
+from vidssl.runs.pages import fill_map, overview, overview_table, page_table
 from vidssl.runs.parameters import (
     ParameterError,
-    check_parameters,
     declared_parameters,
     parameters_for,
     scale_file,
@@ -33,13 +32,11 @@ from vidssl.runs.parameters import (
 )
 from vidssl.runs.provenance import code_hashes, find_project
 from vidssl.runs.records import (
-    Pooled,
     Run,
     data_hash,
     labels_said,
     load_records,
     pool_folds,
-    records_folder,
     start,
 )
 from vidssl.runs.tracing import read_origin, trace
@@ -48,16 +45,13 @@ __all__ = [
     "Expectation",
     "Given",
     "Graph",
-    "Job",
     "Machine",
     "MissingInput",
     "Need",
     "ParameterError",
-    "Pooled",
     "Run",
     "RunFailed",
     "RunLocked",
-    "check_parameters",
     "code_hashes",
     "data_hash",
     "declared_parameters",
@@ -75,12 +69,10 @@ __all__ = [
     "notebook_path",
     "overview",
     "overview_table",
-    "page_heads",
     "page_table",
     "parameters_for",
     "pool_folds",
     "read_origin",
-    "records_folder",
     "run_target",
     "save_figure",
     "scale_file",

@@ -52,23 +52,24 @@ def after_saving(os_path: str, **_: Any) -> None:
     """JupyterLab's post-save hook. Without git, or outside a clone, it does nothing."""
     path = Path(os_path)
     program = shlex.join([sys.executable, "vidssl/runs/clean_page.py"])  # from the clone's top
-    if path.suffix != ".ipynb" or _git(path, "config", f"filter.{FILTER}.clean", program) is None:
+    setting = "config", f"filter.{FILTER}.clean"
+    if path.suffix != ".ipynb" or git_says(path.parent, *setting, program) is None:
         return
-    kept = _git(path, "show", f":./{path.name}")
+    kept = git_says(path.parent, "show", f":./{path.name}")
     # git takes another size for another content before it asks the filter; adding the same
     # content anew stages nothing and settles it
     if kept is not None and kept == cleaned(path.read_text(encoding="utf-8")):
-        _git(path, "add", "--", path.name)
+        git_says(path.parent, "add", "--", path.name)
 
 
-def _git(path: Path, *words: str) -> str | None:
-    """What git says beside ``path``; None where it fails."""
-    command = ["git", "-C", str(path.parent), *words]
+def git_says(folder: Path, *words: str) -> str | None:
+    """What git says in ``folder``; None where it fails."""
+    command = ["git", "-C", str(folder), *words]
+    told = {"capture_output": True, "encoding": "utf-8", "errors": "replace"}
     try:
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
-    except (OSError, subprocess.CalledProcessError, UnicodeDecodeError):
+        return subprocess.run(command, check=True, **told).stdout
+    except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout
 
 
 def main() -> None:

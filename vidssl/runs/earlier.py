@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vidssl.core import PlainError, did_you_mean
+from vidssl.files import read_json
 from vidssl.runs.notebooks import notebook_names, notebook_path
 from vidssl.runs.parameters import (
     ParameterError,
@@ -277,10 +278,9 @@ def _marks(notebook: str, roots: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
 
 
 # --- what to do ----------------------------------------------------------------------------------
@@ -405,9 +405,8 @@ def start_needs(params: Mapping[str, Any], project: Path) -> dict[str, Need]:
         if name == FROM_SCRATCH:
             continue
         pages = [p for p in notebook_names(project) if p.partition("_")[2].startswith(f"{name}_")]
-        makers = [
-            p for p in pages if "backbone.pt" in _names(files_of(notebook_path(p, project), {}))
-        ]
+        left = {p: [f.name for f in files_of(notebook_path(p, project), {})] for p in pages}
+        makers = [p for p in pages if "backbone.pt" in left[p]]
         if not path and not makers:
             methods = dict.fromkeys(p.split("_")[1] for p in notebook_names(project))
             hint = did_you_mean(name, [FROM_SCRATCH, *methods])
@@ -418,7 +417,3 @@ def start_needs(params: Mapping[str, Any], project: Path) -> dict[str, Need]:
         built = {"backbone": params["backbone"], "width": params["width"]}
         needs[name] = Need(f"starts.{name}", (makers or [""])[0], ("backbone.pt",), built)
     return needs
-
-
-def _names(promises: Iterable[Any]) -> list[str]:
-    return [promise.name for promise in promises]

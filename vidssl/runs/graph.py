@@ -298,11 +298,11 @@ class Graph:
         name = f"{scale}-seed{data_seed}"
         return self._making(name, arguments, params, "vidssl.data.synthetic", priority)
 
-    def stills(self, source: str, count: int, priority: int = 0) -> Job:
+    def stills(self, source: str, count: int) -> Job:
         """Add the making of a folder of still images (see `vidssl.data.stills`)."""
         arguments = ["stills", source, "--count", str(count)]
         name = f"stills-{source}-{count}"
-        return self._making(name, arguments, {}, "vidssl.data.stills", priority)
+        return self._making(name, arguments, {}, "vidssl.data.stills")
 
     def extraction(
         self, command: str, page: str, folder: str, shards: int, **options: str | int
@@ -331,7 +331,7 @@ class Graph:
         return part("", [part(mark, made, shard) for mark, shard in marks.items()])
 
     def _making(
-        self, name: str, arguments: list[str], params: Mapping, module: str, priority: int
+        self, name: str, arguments: list[str], params: Mapping, module: str, priority: int = 0
     ) -> Job:
         """The job that fills the folder ``name`` among the data."""
         root = provenance.short(self.data_root.parent, self.project)

@@ -14,7 +14,7 @@ from typing import Any
 from vidssl.core import one_of
 from vidssl.runs.execute import is_held
 from vidssl.runs.notebooks import PLOTS, CodeNow
-from vidssl.runs.records import read_record, record_files
+from vidssl.runs.records import read_record, record_files, texts_in
 
 STATES = {
     "finished": "made by the code as it is now",
@@ -213,16 +213,10 @@ def _behind(
     return behind
 
 
-def _named_in(value: Any) -> Iterator[str]:
-    """Ids of the runs whose files a parameter may point at: ``.../<scale>/<name>/backbone.pt``."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list):
-        for part in value:
-            yield from _named_in(part)
-    elif isinstance(value, str):
-        parts = value.split("/")
-        yield from (f"{scale}-{name}" for scale, name in pairwise(parts))
+def _named_in(parameters: Mapping[str, Any]) -> Iterator[str]:
+    """Ids of the runs whose files these may point at: ``.../<scale>/<name>/backbone.pt``."""
+    for text in texts_in(parameters):
+        yield from (f"{scale}-{name}" for scale, name in pairwise(text.split("/")))
 
 
 # --- text ---------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import io
 import os
 import platform
 import resource
-import subprocess
 import sys
 import tokenize
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vidssl.files import write_atomic as write_atomic  # passed on to the rest of this room
+from vidssl.runs.clean_page import git_says
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CODE_PATHS = ("vidssl", "notebooks", "papermill_runs", "pyproject.toml", "constraints.txt")
@@ -49,26 +49,12 @@ def git_state(project: Path) -> tuple[str, bool]:
 
     Figures and records do not count: runs themselves write them. ("", True) without git.
     """
-    commit = _git(project, "rev-parse", "HEAD")
+    commit = git_says(project, "rev-parse", "HEAD")
     if commit is None:
         return "", True
-    changed = _git(project, "status", "--porcelain", "--", *CODE_PATHS) or ""
+    changed = git_says(project, "status", "--porcelain", "--", *CODE_PATHS) or ""
     outputs = "papermill_runs/records/"
-    return commit, any(outputs not in line for line in changed.splitlines())
-
-
-def _git(project: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(project), *arguments],
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+    return commit.strip(), any(outputs not in line for line in changed.splitlines())
 
 
 @cache

@@ -39,7 +39,7 @@ def open_frames(
 
 
 def prepare_frames(
-    root: str | Path, short_side: int, gigabytes: float, *, workers: int = 2, progress: bool = True
+    root: str | Path, short_side: int, gigabytes: float, *, workers: int = 2
 ) -> Stored:
     """Decode all videos below ``root``, or all images where there is none, into the store of runs.
 
@@ -50,7 +50,7 @@ def prepare_frames(
         raise ValueError(f"gb={gigabytes} must be 0 or more, in GB")
     paths = [record.path for record in _all_below(root)]
     store = frame_store(root, short_side)
-    return store.add(paths, gigabytes, workers=workers, progress=progress)
+    return store.add(paths, gigabytes, workers=workers)
 
 
 def _all_below(root: str | Path) -> list[VideoRecord]:

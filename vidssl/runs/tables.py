@@ -66,6 +66,9 @@ def read(run: Run) -> Results:
     opened by hand the project's own graph is asked. Records lie in ``records``, else where the
     page's run lies, else among the project's. MissingInput where none of the runs has one.
     """
+    import pandas as pd
+
+    pd.set_option("display.max_rows", None)  # else pandas leaves out the middle of a long table
     question, records = _asked(run), run.params["records"]
     home = run.runs_root / "records" if run.runs_root else records_folder(run.project)
     results = Results(question, records_of(question, Path(records or home)))
