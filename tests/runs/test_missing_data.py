@@ -25,9 +25,11 @@ def test_a_target_names_every_folder_and_list_that_it_lacks(tmp_path):
     assert told.startswith("mosi_lowshot at paper scale reads folders or lists that are not there:")
     for missing in (f"root='{UCF101}'", f"dataset_options.annotations='{LISTS}'"):
         assert told.count(missing) == 1
+    assert told.endswith("put or link them there, or say by -p where they are")
     both = refused("mosi_stills", "paper", tmp_path / "runs")
     for folder in (UCF101, "data/hmdb51", "data/imagenet"):
         assert folder in both
+    assert both.endswith("put or link them there"), "one -p would be all three"
 
 
 @pytest.mark.parametrize(
