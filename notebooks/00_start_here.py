@@ -71,7 +71,7 @@
 # | [41_one_features](41_one_features.ipynb) | Before another label is spent: what do a network's features tell of a video, and does what they tell come from where something moves? | videos, weights of any page that leaves a `backbone.pt` | 1 min on one core | linear probe, k-NN, R@1, Grad-CAM energy on what moves, cost of a forward pass |
 # | [50_pace_pretrain](50_pace_pretrain.ipynb) | Can a network name how fast a clip is played, and is what it learns about motion? | videos, without labels | 3 min on one core | `backbone.pt`, learning curves, pretext accuracy on held-out videos |
 # | [60_rotation_pretrain](60_rotation_pretrain.ipynb) | Can a network name by how many quarter turns a clip was rotated, and does that teach it motion? | videos, without labels | 3 min on one core | `backbone.pt`, learning curves, pretext accuracy on held-out videos |
-# | [91_claims](91_claims.ipynb) | Of every number that the three papers print, which has a run here, which has a command that would make one, and which is only quoted? | records, as the repository holds them | 15 s | `claims.csv`: a line for each printed number |
+# | [91_claims](91_claims.ipynb) | Of every number that the three papers print, which has a run here, which has a command that would make one, and which is only quoted? | records, as the repository holds them | 20 s | `claims.csv`: a line for each printed number |
 # | [93_performance](93_performance.ipynb) | Of the time of a training step, how much is waiting for clips, how much which kind of computing, and what would make it shorter? | videos (`dataset`, `root`) | 1 min on one core | `operators.csv`: time by operator; a timeline, and the costs of a step |
 #
 # <!-- end of pages -->

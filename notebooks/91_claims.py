@@ -11,7 +11,7 @@
 # | | |
 # | --- | --- |
 # | needs | records, as the repository holds them |
-# | takes | 15 s |
+# | takes | 20 s |
 # | gives | `claims.csv`: a line for each printed number |
 
 # %% tags=["parameters"]
@@ -53,6 +53,7 @@ def in_words(ran):
     return ", ".join(filter(None, told))
 
 
+beside = dict.fromkeys(name for claim in found for name in claim.about if name != "note")
 table = pd.DataFrame(
     {
         "source": claim.source,
@@ -60,7 +61,7 @@ table = pd.DataFrame(
         "row": claim.place.row,
         "column": claim.place.column,
         "metric": claim.place.metric.replace("_", " "),
-        **{name: told for name, told in claim.about.items() if name != "note"},
+        **{name: claim.about.get(name, "") for name in beside},
         "printed": round(100 * claim.printed, 2),
         f"ours, {scale}": claim.ours,
         "answer": claim.answer,
@@ -68,7 +69,7 @@ table = pd.DataFrame(
         "note": claim.about.get("note", ""),
     }
     for claim in found
-).fillna("")
+)
 table.to_csv(run.folder / "claims.csv", index=False)
 print(
     f"{len(table)} printed numbers; {(table[f'ours, {scale}'] != '').sum()} have ours beside them"
@@ -122,8 +123,8 @@ of_paper("TimeBalance")
 # %%
 from vidssl.runs.claims import SHOWN
 
-beside = pd.DataFrame({"paper": SHOWN.keys(), "ours": SHOWN.values()})
-HTML(beside.to_html(index=False, border=0))
+shown = pd.DataFrame({"paper": SHOWN.keys(), "ours": SHOWN.values()})
+HTML(shown.to_html(index=False, border=0))
 
 # %% [markdown]
 # ## What each number needs

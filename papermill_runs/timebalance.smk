@@ -3,6 +3,7 @@
 Names of runs say what they vary. Shares are texts in per cent.
 """
 
+import contextlib
 import itertools
 
 from vidssl.core import one_of
@@ -12,7 +13,7 @@ from vidssl.runs.graph import published
 # start: what teachers and baselines begin with, a variant of MoSI's pretraining; empty: from scratch.
 # percent: the one labelled share of tables and figures that vary something else.
 SETTINGS_OF_ALL = graph.settings("timebalance", start="", percent="5")
-START, PERCENT = SETTINGS_OF_ALL["start"], SETTINGS_OF_ALL["percent"]
+START, PERCENT = SETTINGS_OF_ALL["start"], str(SETTINGS_OF_ALL["percent"])
 TEACHERS_PAGE, STUDENT_PAGE = "30_timebalance_teachers", "32_timebalance_student"
 BASELINES = ["pseudo_label", "mean_teacher", "fixmatch", "tg_fixmatch", "s4l"]
 METHODS = ["average", *BASELINES, "motionfit"]  # of the main table, beside the headline rows
@@ -34,7 +35,7 @@ def main_settings():
     """Seeds of all rows and of the headline rows, the labelled shares teachers learn, files of
     labelled videos (share -> path; none: drawn), the rows beside the headline ones, and the shares
     that baselines among these have, if not all."""
-    return graph.settings(
+    told = graph.settings(
         "timebalance_main",
         seeds=[0, 1, 2],
         headline_seeds=[0, 1, 2, 3, 4],
@@ -43,17 +44,34 @@ def main_settings():
         methods=METHODS,
         baseline_percents=[],
     )
+    lists = {str(share): path for share, path in told["label_lists"].items()}
+    told["baseline_percents"] = [str(share) for share in told["baseline_percents"]]
+    return told | {"percents": shares_of("timebalance_main", told["percents"]), "label_lists": lists}
+
+
+def shares_of(target, percents):
+    """Labelled shares as texts, "1" where a scale's file says 1. ValueError for what is none."""
+    shares = [str(share) for share in percents]
+    for share in shares:
+        with contextlib.suppress(ValueError):
+            if 0 < float(share) <= 100:
+                continue
+        raise ValueError(f"targets: {target}: percents: {share!r} is no share above 0 and up to 100")
+    if not shares:
+        raise ValueError(f"targets: {target}: percents must name one or more")
+    return shares
 
 
 def network_settings():
     """Other networks than the pages' own: name -> parameters of all pages, under "teachers" of the
     pretraining; seeds and shares of their rows."""
-    return graph.settings(
+    told = graph.settings(
         "timebalance_networks",
         seeds=[0],
         percents=[PERCENT],
         networks={"R3D-50": {"backbone": "slow_r50"}},
     )
+    return told | {"percents": shares_of("timebalance_networks", told["percents"])}
 
 
 def label_list(share):

@@ -46,6 +46,32 @@ def test_a_share_without_a_list_is_named(listed):
         listed(*UCF101 - {"50"}).behind("timebalance_main")
 
 
+@pytest.mark.parametrize(
+    ("percents", "said"),
+    [
+        (["one"], "percents: 'one' is no share above 0 and up to 100"),
+        ([5, 0], "percents: '0' is no share"),
+        (["150"], "percents: '150' is no share"),
+        (["nan"], "percents: 'nan' is no share"),
+        ([], "timebalance_main: percents must name one or more"),
+    ],
+)
+@pytest.mark.parametrize("target", ["timebalance_main", "timebalance_networks"])
+def test_a_share_that_is_none_is_refused_before_anything_starts(target, percents, said):
+    graph = load("paper")
+    graph.sections["targets"][target]["percents"] = percents
+    with pytest.raises(ValueError, match=said.replace("timebalance_main", target)):
+        graph.behind(target)
+
+
+def test_shares_may_be_numbers(listed):
+    graph = listed()
+    lists = {1: "lists/one.txt", 5: "lists/five.txt"}
+    graph.sections["targets"]["timebalance_main"].update(percents=[1, 5], label_lists=lists)
+    teacher = given(graph, "timebalance_main", "timebalance_teacher-tclr-s0")
+    assert (teacher["fractions"], teacher["label_lists"]) == ([0.01, 0.05], [*lists.values()])
+
+
 def test_lists_and_a_row_that_takes_none_are_refused(listed):
     with pytest.raises(ValueError, match="leave motionfit out of methods"):
         listed(*UCF101, more=["motionfit"]).behind("timebalance_main")

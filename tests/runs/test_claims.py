@@ -227,6 +227,35 @@ def test_what_is_printed_beside_a_number_and_what_ours_runs_with(key, row):
     assert all((claim.about, claim.ran_with) == COLUMNS[key, row] for claim in lines)
 
 
+NETWORKS = {  # as papers call them -> as they are called here
+    "R-2D3D": "r2d3d_18",
+    "R(2+1)D": "r2plus1d_10",
+    "R(2+1)D-18": "r2plus1d_18",
+    "S3D-G": "s3dg",
+    "3D-ResNet18": "r3d_18_dilated",
+    "3D-ResNet50": "slow_r50",
+}
+OTHERWISE = {  # row -> what is printed beside it and runs otherwise here, and how
+    "3D-RotNet": {"backbone": ("R3D", "r2d3d_18")},  # on MoSI's own network
+    "MotionFit": {
+        "backbone": ("3D-ResNet18", "r3d_18"),
+        "input": ("VF", "V"),
+    },  # flow teaches alone
+    **{row: {"frames": ("16", 8)} for row in ("Pseudo-Label", "Mean Teacher", "S4L", "3DRotNet")},
+    "TCLR": {"frames": ("16", 8)},  # rivals see the student's clips
+}
+
+
+def test_every_command_runs_with_what_is_printed_beside_its_number_or_is_told_apart():
+    seen = {}
+    for claim in (c for c in found() if c.ran_with):
+        for name, ours in claim.ran_with.items():
+            told = claim.about.get(name)
+            if told is not None and NETWORKS.get(told, told) != str(ours):
+                seen.setdefault(claim.place.row, {})[name] = told, ours
+    assert seen == OTHERWISE
+
+
 def test_a_motion_model_sees_flow():
     [line] = [c for c in found() if (c.key, c.place.row) == ("motionfit_lambda_one", "motion")]
     assert line.ran_with["input"] == "F"

@@ -6,6 +6,7 @@ import pytest
 from tiny_project import REPOSITORY
 
 from vidssl import runs
+from vidssl.runs.inputs import check_lists
 
 UCF101 = "data/ucf101/UCF-101"
 LISTS = "data/ucf101/ucfTrainTestlist"
@@ -25,9 +26,11 @@ def test_a_target_names_every_folder_and_list_that_it_lacks(tmp_path):
     assert told.startswith("mosi_lowshot at paper scale reads folders or lists that are not there:")
     for missing in (f"root='{UCF101}'", f"dataset_options.annotations='{LISTS}'"):
         assert told.count(missing) == 1
+    assert told.endswith("put or link them there, or say by -p where they are")
     both = refused("mosi_stills", "paper", tmp_path / "runs")
     for folder in (UCF101, "data/hmdb51", "data/imagenet"):
         assert folder in both
+    assert both.endswith("put or link them there"), "one -p would be all three"
 
 
 @pytest.mark.parametrize(
@@ -60,3 +63,63 @@ def test_what_is_given_is_looked_for_and_what_a_run_makes_is_not(tmp_path):
     assert f"root='{tmp_path}/no'" in told
     assert "annotations" not in told
     assert "cells" not in told
+
+
+# --- lists that are there and cannot be taken ----------------------------------------------------
+
+
+def ucf101(folder, **lists):
+    """The parameters of a run on two classes of UCF101, whose folder of videos is empty."""
+    (folder / "videos").mkdir()
+    texts = {"classInd": "1 A\n2 B\n", "trainlist01": "A/v_A_g01_c01.avi 1\nB/v_B_g01_c01.avi 2\n"}
+    texts |= {"testlist01": "A/v_A_g02_c01.avi\nB/v_B_g02_c01.avi\n", **lists}
+    for name, text in texts.items():
+        (folder / f"{name}.txt").write_text(text)
+    options = {"annotations": str(folder), "missing": "skip"}
+    return {"dataset": "ucf101", "root": str(folder / "videos"), "dataset_options": options}
+
+
+def labelled(folder, text):
+    (folder / "labelled.txt").write_text(text)
+    return {"label_lists": [str(folder / "labelled.txt")]}
+
+
+def test_lists_are_read_before_anything_starts(tmp_path):
+    """Of all runs: the one that needs it may come days after the first."""
+    told = ucf101(tmp_path)
+    (tmp_path / "testlist01.txt").unlink()
+    given = {"root": told["root"], "dataset_options.annotations": str(tmp_path)}
+    said = r"mosi_lowshot at paper scale, before anything starts: .*testlist01\.txt: no such file"
+    with pytest.raises(ValueError, match=said):
+        runs.run_target(
+            "mosi_lowshot", REPOSITORY, scale="paper", given=given, runs_root=str(tmp_path / "r")
+        )
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("lists", "said"),
+    [
+        ({"trainlist01": "A/v_A_g01_c01.avi 1\n"}, "class 'B' has no training video"),
+        ({"testlist01": "A/v_A_g02_c01.avi\n"}, "class 'B' has no test video"),
+        ({"classInd": "1 A\n"}, "class 'B' is not in classInd.txt"),
+    ],
+)
+def test_a_class_that_a_list_lacks_is_named(tmp_path, lists, said):
+    with pytest.raises(ValueError, match=said):
+        check_lists([ucf101(tmp_path, **lists)], REPOSITORY)
+
+
+def test_labels_of_no_video_of_a_class_are_said_and_those_of_test_videos_refused(tmp_path):
+    told = ucf101(tmp_path)
+    [said] = check_lists([told | labelled(tmp_path, "A/v_A_g01_c01 64 0\n")], REPOSITORY)
+    assert said.endswith("labelled.txt: names no video of 1 of 2 classes: B")
+    with pytest.raises(ValueError, match="in the test set"):
+        check_lists([told | labelled(tmp_path, "A/v_A_g02_c01 64 0\n")], REPOSITORY)
+
+
+def test_a_class_to_leave_out_that_there_is_not_is_named(tmp_path):
+    (tmp_path / "out.txt").write_text("C\n")
+    told = {**ucf101(tmp_path), "without_classes": str(tmp_path / "out.txt")}
+    with pytest.raises(ValueError, match="no class 'C'"):
+        check_lists([told], REPOSITORY)

@@ -28,7 +28,7 @@ from vidssl.runs.earlier import MissingInput
 from vidssl.runs.execute import RunFailed, holder_of, is_held, locked, this_process
 from vidssl.runs.given import Given
 from vidssl.runs.graph import Graph, Job, load, results
-from vidssl.runs.inputs import missing_paths
+from vidssl.runs.inputs import check_lists, missing_paths
 from vidssl.runs.machine import Machine, Share
 from vidssl.runs.notebooks import notebook_path
 from vidssl.runs.parameters import ParameterError, declared_parameters, value_in
@@ -77,6 +77,7 @@ def run_target(
     if dry_run:
         return _dry_run(_command(target, project, root, share), project, config)
     _refuse_missing_data(graph, target, jobs)
+    _refuse_wrong_lists(graph, target, jobs)
     with locked(root, LOCK) as lock:
         _go_on_after_a_kill(root, project, unlock, share)
         text = json.dumps({**config, "engine_of": this_process()})
@@ -102,10 +103,7 @@ def _refuse_missing_data(graph: Graph, target: str, jobs: Sequence[Job]) -> None
     the first one starts."""
     is_made = _made_by(graph, jobs)
     lacking: dict[tuple[str, str], None] = {}
-    for job in (job for job in jobs if job.log and not (graph.root / job.marker).exists()):
-        [log] = job.log
-        declared = declared_parameters(notebook_path(Path(log).stem, graph.project))
-        given = {**declared, **json.loads(job.params)}
+    for given in _parameters_to_come(graph, jobs):
         for name, path in missing_paths(given, graph.project):
             if not is_made(path):
                 lacking[name, path] = None
@@ -117,6 +115,30 @@ def _refuse_missing_data(graph: Graph, target: str, jobs: Sequence[Job]) -> None
             f"(looked in {graph.project}); put or link them there"
             f"{', or say by -p where they are' if one_each else ''}"
         )
+
+
+def _refuse_wrong_lists(graph: Graph, target: str, jobs: Sequence[Job]) -> None:
+    """ValueError for a list that a run to come could not take: the first may be days before it."""
+    named = ("dataset", "root", "dataset_options", "label_list", "label_lists", "without_classes")
+    told = (
+        {n: given[n] for n in named if n in given} for given in _parameters_to_come(graph, jobs)
+    )
+    every = {json.dumps(each): each for each in told if each.get("root") and "dataset" in each}
+    try:
+        for warned in check_lists(every.values(), graph.project):
+            print(f"{target}: {warned}", file=sys.stderr)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{target} at {graph.scale} scale, before anything starts: {error}"
+        ) from None
+
+
+def _parameters_to_come(graph: Graph, jobs: Sequence[Job]) -> Iterator[dict[str, Any]]:
+    """All parameters of the pages that have not run yet."""
+    for job in (job for job in jobs if job.log and not (graph.root / job.marker).exists()):
+        [log] = job.log
+        declared = declared_parameters(notebook_path(Path(log).stem, graph.project))
+        yield {**declared, **json.loads(job.params)}
 
 
 def _made_by(graph: Graph, jobs: Sequence[Job]) -> Callable[[str], bool]:
