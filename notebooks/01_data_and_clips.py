@@ -64,7 +64,9 @@ for record in splits.train:
 step = max(1, len(one_each) // videos_shown)
 chosen = list(one_each.values())[::step][:videos_shown]
 run.make_videos(chosen)
-chosen = list(readable_videos(chosen))
+asked, chosen = chosen, list(readable_videos(chosen))
+if unreadable := [r.path for r in asked if r not in chosen]:
+    print("not shown, for it cannot be read to its end:", *unreadable, sep="\n  ")
 lengths = [video_length(record.path) for record in chosen]
 shortest = min(min(lengths), 64)
 videos = [resize_short_side(read_clip(r.path, lambda n: np.arange(shortest)), 96) for r in chosen]

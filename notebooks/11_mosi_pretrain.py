@@ -75,12 +75,14 @@ print(f"{len(splits.train)} source videos or images, of {config.source_side} px"
 import numpy as np
 
 from vidssl.core import derive_seed
-from vidssl.data import ImageDataset, collate, subsets
+from vidssl.data import ImageDataset, collate
 
 kept = splits.test or splits.train[-max(1, len(splits.train) // 10) :]
 training = splits.train if splits.test else splits.train[: -len(kept)]
 if images_per_class:
-    training = subsets.images_per_class(splits.train, images_per_class, seed)
+    from vidssl.data.stills import images_per_class as drawn_per_class
+
+    training = drawn_per_class(splits.train, images_per_class, seed)
     taken = {record.video_id for record in training}
     kept = splits.test or [record for record in splits.train if record.video_id not in taken]
     if not kept:

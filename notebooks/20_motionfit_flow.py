@@ -45,8 +45,10 @@ for record in splits.train:
     one_each.setdefault(record.class_name or record.video_id, record)
 chosen = dict(list(one_each.items())[:: max(1, len(one_each) // videos_shown)][:videos_shown])
 run.make_videos(chosen.values())
-readable = {record.video_id for record in readable_videos(chosen.values())}
-chosen = {name: record for name, record in chosen.items() if record.video_id in readable}
+readable = list(readable_videos(chosen.values()))
+if unreadable := [record.path for record in chosen.values() if record not in readable]:
+    print("not shown, for it cannot be read to its end:", *unreadable, sep="\n  ")
+chosen = {name: record for name, record in chosen.items() if record in readable}
 print(f"{len(chosen)} videos: {', '.join(chosen)}")
 
 # %% [markdown]

@@ -61,8 +61,7 @@ def test_a_damaged_video_is_named_by_pages_that_show_some(project):
     first.write_bytes(first.read_bytes()[:800])
     for page in ("01_data_and_clips", "20_motionfit_flow"):
         told = text_of(by_hand(page, project, scale="smoke"), "stdout")
-        [named] = [line for line in told.splitlines() if "left out" in line]
-        assert named.startswith(f"note: {first}: ")
+        assert f"not shown, for it cannot be read to its end:\n  {first}\n" in told
 
 
 def test_a_page_that_lacks_its_input_shows_one_message_and_no_code(project):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -102,14 +101,12 @@ def read_in_order(path: str | Path, chunk_bytes: int) -> Iterator[np.ndarray]:
 
 
 def readable_videos(records: Iterable[VideoRecord]) -> Iterator[VideoRecord]:
-    """Those of which every frame can be read, each tried when it is asked for; a warning names each
-    of the others, with the reason."""
+    """Those of which every frame can be read, each tried when it is asked for."""
     for record in records:
         try:
             for _ in read_in_order(record.path, _TRIED_BYTES):
                 pass
-        except UnreadableVideo as error:
-            warnings.warn(f"{error}; left out", stacklevel=2)
+        except UnreadableVideo:
             continue
         yield record
 

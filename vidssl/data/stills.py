@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from vidssl.core import derive_seed, one_of
+from vidssl.core import VideoRecord, derive_seed, one_of
+from vidssl.data.subsets import labelled_subset
 from vidssl.data.textures import dead_leaves, photo_crop, photo_files
 from vidssl.data.workers import alone, remove_leftovers, writing
 from vidssl.files import read_json, whole, write_atomic
@@ -36,6 +40,26 @@ def still(source: str, number: int, *, seed: int = 0, side: int = 96) -> np.ndar
         return dead_leaves(*size, rng)
     files = _photographs()
     return photo_crop(files[number % len(files)], *size, rng)
+
+
+def images_per_class(records: Sequence[VideoRecord], count: int, seed: int) -> list[VideoRecord]:
+    """``count`` still images of each class, drawn by ``seed``: small sets are parts of larger ones.
+
+    Their classes are the folders they lie in, as ImageNet's are; they stay unlabelled. Of labelled
+    videos it is `labelled_subset`. ValueError for a class of fewer images, or images in no folder.
+    """
+    if any(record.label >= 0 for record in records):
+        return labelled_subset(records, count, seed)
+    folders = [record.video_id.rpartition("/")[0].partition("/")[0] for record in records]
+    for folder, number in sorted(Counter(filter(None, folders)).items()):
+        if number < count:
+            raise ValueError(
+                f"{folder!r} holds {number} images, images_per_class={count} asks for more"
+            )
+    labels = {name: label for label, name in enumerate(sorted({*folders} - {""}))}
+    named = [replace(r, label=labels.get(f, -1), class_name=f) for r, f in zip(records, folders)]
+    drawn = {record.video_id for record in labelled_subset(named, count, seed)}
+    return [record for record in records if record.video_id in drawn]
 
 
 def _photographs() -> tuple[str, ...]:

@@ -64,23 +64,6 @@ def labelled_subset(records: Sequence[VideoRecord], per_class: int, seed: int) -
     return subset
 
 
-def images_per_class(records: Sequence[VideoRecord], count: int, seed: int) -> list[VideoRecord]:
-    """The same of still images, whose classes are the folders they lie in, as ImageNet's do; they
-    stay unlabelled. Of labelled videos it is `labelled_subset`."""
-    if any(record.label >= 0 for record in records):
-        return labelled_subset(records, count, seed)
-    folders = [record.video_id.rpartition("/")[0].partition("/")[0] for record in records]
-    for folder, number in sorted(Counter(filter(None, folders)).items()):
-        if number < count:
-            raise ValueError(
-                f"{folder!r} holds {number} images, images_per_class={count} asks for more"
-            )
-    labels = {name: label for label, name in enumerate(sorted({*folders} - {""}))}
-    named = [replace(r, label=labels.get(f, -1), class_name=f) for r, f in zip(records, folders)]
-    drawn = {record.video_id for record in labelled_subset(named, count, seed)}
-    return [record for record in records if record.video_id in drawn]
-
-
 def label_fraction(records: Sequence[VideoRecord], fraction: float, seed: int) -> list[VideoRecord]:
     """The same for a fraction in (0, 1] of each class, rounded, at least one video a class."""
     if not 0 < fraction <= 1:
@@ -103,9 +86,7 @@ def _draw_order(records: Sequence[VideoRecord], seed: int) -> dict[int, list[Vid
         if record.label >= 0:
             classes[record.label].append(record)
     if not classes:
-        raise ValueError(
-            "no record has a label or lies in a class folder; so many of each class need classes"
-        )
+        raise ValueError("no record has a label; a labelled subset needs a labelled data set")
     orders = {}
     for label in sorted(classes):
         rng = np.random.default_rng(derive_seed(seed, "labelled", label))
