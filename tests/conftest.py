@@ -95,9 +95,12 @@ def machine_of_benchmarks():
 
 
 def pytest_configure(config):
-    """Few examples of a property where slow tests are left out, many where they are not."""
+    """Few examples of a property where slow tests are left out, many where they are not; and no GPU
+    but for benchmarks: numbers that tests know are those of CPUs, on every machine."""
     from hypothesis import HealthCheck, Phase, settings
 
+    if config.option.markexpr != "bench":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     few = "not slow" in config.option.markexpr
     settings.register_profile(
         "vidssl",

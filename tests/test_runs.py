@@ -36,6 +36,25 @@ def executed(tmp_path_factory):
     return made, notebook
 
 
+@pytest.mark.parametrize("deaths", [2, 3])
+def test_a_kernel_that_dies_before_it_starts_is_started_again(deaths, project, monkeypatch, capfd):
+    """As one of many does that starts at once with others and finds its ports taken."""
+    home = project / "ipython" / "profile_default"
+    home.mkdir(parents=True)
+    (home / "ipython_kernel_config.py").write_text(
+        f"import os\nopen({str(project / 'starts')!r}, 'a').write('.')\n"
+        f"if os.path.getsize({str(project / 'starts')!r}) <= {deaths}:\n    os._exit(1)\n"
+    )
+    monkeypatch.setenv("IPYTHONDIR", str(home.parent))
+    if deaths == 3:
+        with pytest.raises(RuntimeError, match="Kernel died before replying"):
+            runs.execute("90_tiny", FOLDER)
+        return
+    runs.execute("90_tiny", FOLDER)
+    assert (project / "starts").read_text() == "..."
+    assert capfd.readouterr().out.count("another one is started") == deaths
+
+
 # --- parameters ----------------------------------------------------------------------------------
 
 

@@ -84,14 +84,13 @@ def _installed(package: str) -> str | None:
 
 def _required() -> set[str]:
     """Normalised names that vidssl itself asks for on this machine, extras apart."""
-    from importlib.metadata import requires
+    import tomllib
 
     from packaging.requirements import Requirement
 
-    wanted = map(Requirement, requires("vidssl") or [])
-    return {
-        normalised(r.name) for r in wanted if r.marker is None or r.marker.evaluate({"extra": ""})
-    }
+    told = (find_project() / "pyproject.toml").read_text(encoding="utf-8")
+    wanted = map(Requirement, tomllib.loads(told)["project"]["dependencies"])
+    return {normalised(r.name) for r in wanted if r.marker is None or r.marker.evaluate()}
 
 
 def _decoder() -> Finding:

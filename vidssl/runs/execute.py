@@ -237,7 +237,8 @@ def _papermill(
     try:
         with watching(output.parent, stall_limit) as watch, _failures_named(output, watch):
             lines = _NamedLines(output.parent.name, watch.hear)
-            papermill.execute_notebook(
+            _with_a_kernel_that_starts(
+                papermill.execute_notebook,
                 _as_it_is(prepared),
                 _as_it_is(output),
                 parameters=given,
@@ -251,6 +252,19 @@ def _papermill(
             )
     finally:
         prepared.unlink()
+
+
+def _with_a_kernel_that_starts(execute: Callable, *arguments: Any, **options: Any) -> None:
+    """A kernel binds ports that were free when they were chosen; of many that start at once, two
+    may choose the same, and one dies before it has run anything."""
+    for last in (False, False, True):
+        try:
+            execute(*arguments, **options)
+            return
+        except RuntimeError as error:
+            if last or "Kernel died before replying" not in str(error):
+                raise
+            print("its kernel died while it started; another one is started", flush=True)
 
 
 @contextmanager
