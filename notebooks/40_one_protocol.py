@@ -22,9 +22,7 @@ run_folder = ""
 table = "one_protocol"
 cells = ""  # a file that says which runs stand where; empty: the project's graph is asked
 records = ""  # folder of records; empty: those beside the run, or the project's
-share = (
-    ""  # per cent of the labels shown in the pictures; empty: that of TimeBalance's other tables
-)
+share = ""  # per cent of the labels in the pictures; empty: that of TimeBalance's other tables
 
 # %%
 from vidssl import runs
@@ -174,7 +172,7 @@ figure = None
 if accuracy:
     its = {row: hours[row] for row in accuracy}
     axis = "hours of training, all of the chain"
-    figure = accuracy_by_cost(accuracy, its, note=note, cost=axis)
+    figure = accuracy_by_cost(accuracy, its, note=note.rpartition(" · bars")[0], cost=axis)
     data = [{"method": r, "top1_accuracy": accuracy[r], "hours": its[r]} for r in accuracy]
     alt = "Accuracy against the hours of training behind it, a dot a method."
     cost_about = {**results.origin(), "data": data, "alt": alt}

@@ -140,7 +140,9 @@ def _notebook_commands(commands) -> None:
     execute.add_argument("--scale", default="mini", help="parameter file (default mini)")
     execute.add_argument("--after", nargs="*", default=[], help="files whose change starts it anew")
     execute.add_argument("--gpus", type=int, help="GPUs for it alone (default: what there is)")
-    execute.add_argument("--runs-per-gpu", type=int, default=1, help="that may share such a GPU (default 1)")
+    execute.add_argument(
+        "--runs-per-gpu", type=int, default=1, help="that may share such a GPU (default 1)"
+    )
     execute.add_argument("--cores", type=int, help="its share of the cores (default: all)")
     execute.add_argument("--once", default="", help="a name of what it makes, which is made once")
     for command in (run, execute):

@@ -40,7 +40,7 @@ def embedding_panels(
     if not panels:
         raise ValueError("panels is empty: give at least one map")
     side = PAGE_WIDTH / len(panels)
-    rows = -(-len(names) // 6)
+    rows = -(-len(names) // 6) + bool(len(names))  # of the legend, with its title
     with paper_style():
         figure = new_figure(PAGE_WIDTH, side + 0.15 + 0.16 * rows + 0.15 * bool(note))
         axes = figure.subplots(1, len(panels), squeeze=False).ravel()
@@ -58,7 +58,7 @@ def embedding_panels(
             for k, name in enumerate(names)
         ]
         if handles:
-            style = {"handletextpad": 0.1, "columnspacing": 0.8, "fontsize": 7}
+            style = {"handletextpad": 0.1, "columnspacing": 0.8, "fontsize": 7, "title": "classes"}
             figure.legend(handles=handles, loc="outside upper center", ncols=6, **style)
         add_note(figure, note)
     return figure

@@ -23,6 +23,7 @@ from vidssl.visualize.tables import (
     CHANCE_ROW,
     _as_rows,
     _data_and_scale,
+    _honest_span,
     _in_order,
     _mark_chance,
     _measured,
@@ -204,6 +205,8 @@ def _draw_costs(
         told = [row for row in rows if cost.get(row)]
         axis.plot([cost[r] for r in told], [places[r] for r in told], "D", ms=3, color=color)
     axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="y", color="0.94", lw=0.6)
@@ -241,6 +244,7 @@ def accuracy_by_cost(
         axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.margins(x=0.15, y=0.2)
+        axis.set_ylim(*_honest_span(*axis.get_ylim()))
         axis.set(xlabel=cost, ylabel="top-1 accuracy (%)")
         axis.grid(color="0.92", lw=0.6)
         axis.set_axisbelow(True)

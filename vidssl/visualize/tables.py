@@ -71,7 +71,7 @@ def learning_curves(
                 axis.legend(loc="best")
         for axis in axes if wide else axes[-1:]:
             axis.set_xlabel("step")
-            axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         add_note(figure, note)
     return figure
 

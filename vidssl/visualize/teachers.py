@@ -188,7 +188,8 @@ def weights_by_class(
     order = sorted(means, key=means.get, reverse=True)
     rng = np.random.default_rng(0)  # where the dots stand within a row
     with paper_style():
-        figure = new_figure(COLUMN_WIDTH, 0.17 * len(order) + 0.6 + 0.2 * bool(groups))
+        height = 0.17 * max(len(order), 4) + 0.6 + 0.2 * -(-len(colors) // 3) + 0.15 * bool(note)
+        figure = new_figure(COLUMN_WIDTH, height)
         axis = figure.subplots()
         for place, name in enumerate(order):
             own = values[named == name]
