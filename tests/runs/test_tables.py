@@ -374,6 +374,40 @@ def test_each_entry_is_quoted_by_a_table_and_a_wrong_key_names_the_nearest(graph
         list(tables.printed_rows("mosi_lowshto"))
 
 
+def test_columns_that_a_paper_prints_stand_beside_its_numbers_and_ours(graph):
+    question = graph.question("timebalance_main")
+    results = Results(question, tables.records_of(question, RECORDS))
+    printed, shown = results.printed(), results.shown().loc["top1 accuracy"]
+    assert list(printed.columns[:4]) == ["backbone", "params (M)", "input", "frames"]
+    assert list(printed.columns[4:7]) == ["ucf101, 1", "ucf101, 5", "ucf101, 10"]
+    assert [*printed.loc["MvPL", ["params (M)", "input", "frames"]]] == ["13.5", "VFG", "8"]
+    assert printed.loc["TCL, TSM-R18", "params (M)"] == "-"
+    assert printed.columns[-1] == "note"
+    assert printed.loc["TACL (a)", "note"].startswith("printed twice")
+    assert list(shown.columns[:3]) == ["backbone", "input", "frames"]
+    assert [*shown.loc["Mean Teacher", ["input", "frames"]]] == ["V", "8"], "as the student's"
+    assert shown.loc["TCLR", "frames"] == "8", "of its fine-tuning"
+    assert not shown.loc["static frame", "backbone"]
+
+
+def test_what_a_mark_means_is_told(graph):
+    question = graph.question("motionfit_transfer")
+    printed = Results(question, tables.records_of(question, RECORDS)).printed()
+    assert printed["note"].str.startswith("†").sum() == 2
+    rows = {name for key in question.printed for name in tables.printed_about([key])}
+    assert rows <= set(printed.index)
+
+
+def test_what_is_told_of_lines_is_told_of_lines_that_there_are():
+    """Entries of one table share what is told, so the lines of all of them count."""
+    every = {row["row"] for key in tables.papers() for row in tables.printed_rows(key)}
+    for key in tables.papers():
+        entry, rows = tables.paper(key), {row["row"] for row in tables.printed_rows(key)}
+        lines = entry.get("about", {"lines": dict.fromkeys(rows)})["lines"]
+        assert rows <= lines.keys() <= every, key
+        assert entry.get("notes", {}).keys() <= every, key
+
+
 def test_cells_of_another_data_set_are_told_apart_and_refused_where_they_are_not():
     """The other's row has its own data set in the file; chance is that of the table's own."""
     both = [Cell("a", 1, ["mini-x-s0"], "a_"), Cell("a elsewhere", 1, ["mini-y-s0"], "a_")]
