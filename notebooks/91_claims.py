@@ -95,7 +95,8 @@ of_paper("MoSI")
 # %% [markdown]
 # Ours follow the printed order where the mini scale can tell: pretraining ahead of none, the curriculum
 # aside. After fine-tuning, number of speeds, frames and side of the mask lie within our intervals. In the
-# pretext task more speeds are harder here, against the paper, and a square of a tenth stays at chance.
+# pretext task more speeds are harder here, against the paper, and with a square of a tenth it is learned
+# hardly above chance.
 #
 # ## MotionFit
 

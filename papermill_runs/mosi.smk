@@ -54,11 +54,14 @@ def usual(parameter, value, variant):
     return "xy" if value == graph.parameter("11_mosi_pretrain", parameter) else variant
 
 
-def pretrain(seed, variant="xy"):
+def pretrain(seed, variant="xy", split=0):
+    """``split``: the official one that its videos are of, 0: the scale's."""
     changed, after = (stills(*STILLS[variant]) if variant in STILLS else (VARIANTS[variant], []))
+    if split:
+        changed = {**changed, "dataset_options.split": split}
     return graph.run(
         "11_mosi_pretrain",
-        f"mosi_pretrain-{variant}-s{seed}",
+        f"mosi_pretrain-{variant}{f'-split{split}' if split else ''}-s{seed}",
         after=after,
         seed=seed,
         **changed,
@@ -227,9 +230,10 @@ def mosi_frames():
 def mosi_mask():
     """Size of the moving square, drawn, fixed or none, with and without curriculum (figure 7)."""
     sides = {str(side): f"mask{side}" for side in SWEPT["mosi_mask"]["sides"]}
-    drawn = {"none": "unmasked", "0.3-0.5": "xy"}
+    usual_sides = "-".join(dict.fromkeys(map(str, graph.parameter("11_mosi_pretrain", "mask_ratio"))))
+    drawn = {"none": "unmasked", usual_sides: "xy"}
     if graph.parameter("11_mosi_pretrain", "mask_curriculum"):
-        drawn["0.3-0.5 at once"] = "abrupt"
+        drawn[f"{usual_sides} at once"] = "abrupt"
     return sweep("mosi_mask", "side of the moving square", {**sides, **drawn})
 
 

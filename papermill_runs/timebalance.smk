@@ -46,7 +46,13 @@ def main_settings():
     )
     lists = {str(share): path for share, path in told["label_lists"].items()}
     told["baseline_percents"] = [str(share) for share in told["baseline_percents"]]
-    return told | {"percents": shares_of("timebalance_main", told["percents"]), "label_lists": lists}
+    shares = shares_of("timebalance_main", told["percents"])
+    if PERCENT not in shares:
+        raise ValueError(
+            f"targets: timebalance: percent: {PERCENT} is none of the shares that teachers learn "
+            f"({', '.join(shares)}): name one of them, or add it to timebalance_main's percents"
+        )
+    return told | {"percents": shares, "label_lists": lists}
 
 
 def shares_of(target, percents):

@@ -199,6 +199,18 @@ def test_doctor_fails_where_a_package_is_missing(project, monkeypatch, capsys):
     assert "TROUBLE  missing packages: not-there" in told
 
 
+@pytest.mark.parametrize("text", [None, "[project", "[project]\n", "[project]\ndependencies = 3\n"])
+def test_doctor_goes_on_where_pyproject_does_not_say_what_is_needed(text, project, capsys):
+    (project / "constraints.txt").write_text("not-there==1.0\n")
+    if text is not None:
+        (project / "pyproject.toml").write_text(text)
+    assert cli.main(["doctor"]) == 1
+    told = capsys.readouterr().out
+    assert "TROUBLE  pyproject.toml: does not say what vidssl needs (" in told
+    assert f"restore {project / 'pyproject.toml'}" in told
+    assert " papermill_runs/: " in told, "what else there is to find is found"
+
+
 def test_constraints_are_read_with_names_in_one_spelling(tmp_path):
     path = tmp_path / "constraints.txt"
     path.write_text("# a==1\nPy_YAML.x==6.0 ; python_version < '4'\n\n")

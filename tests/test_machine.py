@@ -107,6 +107,45 @@ def test_a_run_sees_what_it_was_given_and_then_what_there_was(own_locks, monkeyp
     assert VISIBLE not in os.environ
 
 
+@pytest.mark.parametrize(("count", "runs_per_gpu"), [(1, 0), (1, -2), (-1, 1)])
+def test_numbers_that_no_card_could_meet_are_refused(count, runs_per_gpu, own_locks, monkeypatch):
+    monkeypatch.setenv(VISIBLE, "0,1")
+    with pytest.raises(ValueError, match="at least"), own_cards(count, runs_per_gpu):
+        pass
+
+
+def test_a_card_is_the_same_however_it_is_spaced(own_locks, monkeypatch):
+    """Two engines, of which one was told a list with a space in it."""
+    monkeypatch.setenv(VISIBLE, " 1")
+    with own_cards(1) as mine:
+        monkeypatch.setenv(VISIBLE, "1, 0")
+        with own_cards(1) as others:
+            assert (mine, others) == (["1"], ["0"])
+
+
+def test_runs_of_several_cards_share_them(own_locks):
+    names = ["a", "b", "c"]
+    with ExitStack() as held:
+        taken = [_taken(names, 2, 3, held) for _ in range(4)]
+        assert all(len(set(mine)) == 2 for mine in taken)
+        each = [sum(mine.count(name) for mine in taken) for name in names]
+        assert sum(each) == 8
+        assert max(each) == 3
+
+
+@pytest.mark.parametrize(
+    ("cores", "jobs", "threads"), [(16, 12, 1), (3, 2, 1), (16, 5, 3), (2, 4, 1), (6, None, 6)]
+)
+def test_no_more_runs_at_once_than_asked(cores, jobs, threads, project, monkeypatch):
+    """Snakemake starts as many as have their threads: a rest of cores would start one more."""
+    monkeypatch.setattr(machine, "cores_here", lambda: cores)
+    pretend(monkeypatch, 0)
+    share = machine.Machine(jobs=jobs).share(project, [])
+    given = int(share.options[share.options.index("--cores") + 1])
+    assert share.config["threads"] == threads
+    assert given // threads == (jobs or 1)
+
+
 @pytest.mark.parametrize(
     ("there", "words", "told"),
     [

@@ -47,7 +47,7 @@ def test_a_kernel_that_dies_before_it_starts_is_started_again(deaths, project, m
     )
     monkeypatch.setenv("IPYTHONDIR", str(home.parent))
     if deaths == 3:
-        with pytest.raises(RuntimeError, match="Kernel died before replying"):
+        with pytest.raises(runs.RunFailed, match="three kernels did not start: Kernel died before"):
             runs.execute("90_tiny", FOLDER)
         return
     runs.execute("90_tiny", FOLDER)

@@ -25,8 +25,13 @@ def visible_cards() -> list[str]:
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    named = os.environ.get(VISIBLE, "").split(",")
+    named = _named(os.environ.get(VISIBLE, ""))
     return named[:count] if len(named) >= count and named[0] else [str(i) for i in range(count)]
+
+
+def _named(cards: str) -> list[str]:
+    """The cards in a list as `VISIBLE` has it; " 1" and "1" are one card, and so share its lock."""
+    return [name.strip() for name in cards.split(",")]
 
 
 def chosen_cards(asked: int | None) -> list[str]:
@@ -44,10 +49,14 @@ def own_cards(count: int, runs_per_gpu: int = 1) -> Iterator[list[str]]:
     With ``runs_per_gpu`` above 1, GPUs that fewer than so many others hold, who share them alike.
     Chosen among those that `VISIBLE` names, or all. Waits while too few are free. The locks belong
     to this machine and user, so that several engines share its cards, too; they go with the
-    process.
+    process. ValueError for more than there are, or numbers that would be waited for without end.
     """
+    if count < 0 or runs_per_gpu < 1:
+        raise ValueError(
+            f"gpus={count} must be at least 0 and runs_per_gpu={runs_per_gpu} at least 1"
+        )
     before = os.environ.get(VISIBLE)
-    names = before.split(",") if before else visible_cards() if count else []
+    names = _named(before) if before else visible_cards() if count else []
     if count > len(names):
         raise ValueError(f"gpus={count}, but this run may use {counted(len(names), 'GPU')}")
     with ExitStack() as held:

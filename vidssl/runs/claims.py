@@ -43,6 +43,8 @@ SHOWN = {  # what the papers show or say beside numbers: the command that makes 
         "vidssl run mosi_frozen --scale paper-hmdb51",
     "MoSI, figure 7: side of the mask, UCF101": "vidssl run mosi_mask --scale paper",
     "MoSI, figure 7: side of the mask, HMDB51": "vidssl run mosi_mask --scale paper-hmdb51",
+    "MoSI, side of the mask": "a part of L by section 4, of Ls by 4.2; here of L, the clip's side",
+    "MoSI, 46.9 and 47.0; 97.7 and 97.8": "each pair is one number, printed in two places",
     "MoSI, gains in brackets and rows of differences": DERIVED,
     "MotionFit, figures 1 and 2: the method, clusters of motion":
         "vidssl run motionfit_clusters_seen --scale paper-motionfit",
@@ -54,6 +56,8 @@ SHOWN = {  # what the papers show or say beside numbers: the command that makes 
         "vidssl run motionfit_retrieval --scale paper-motionfit",
     "MotionFit, supplement: further analysis": "the supplement is not at hand",
     "MotionFit, gains in the abstract and in section 4.5": DERIVED,
+    "MotionFit, clips and segments up to 2.5 % ahead of videos": "3.8 by the paper's own table 2",
+    "MotionFit, 80.3 for clips in table 2": "above all that table 3 prints for that source",
     "MotionFit, 5.7 % ahead of Jing with half the labels": "4.7 by the paper's own table 8",
     "TimeBalance, how alike the times of videos are":
         "vidssl run timebalance_classwise --scale paper",
@@ -177,10 +181,17 @@ def _answers(project: Path) -> Answers:
     found: Answers = {}
     for scale in scale_names(project):
         if scale.startswith(PAPER_SCALES):
-            for at, table, told in _cells(load(scale, project=project)):
+            for at, table, told in _cells_of(scale, project):
                 if at not in found or scale == f"{PAPER_SCALES}-{table.partition('_')[0]}":
                     found[at] = f"vidssl run {table} --scale {scale}", ran_with(told)
     return found
+
+
+def _cells_of(scale: str, project: Path) -> list[tuple[tuple[str, Place], str, dict[str, Any]]]:
+    try:
+        return list(_cells(load(scale, project=project)))
+    except ValueError as error:
+        raise ValueError(f"papermill_runs/{scale}.yaml: {error}") from None
 
 
 def _questions(graph: Graph) -> dict[str, Question]:

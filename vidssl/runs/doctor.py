@@ -69,7 +69,12 @@ def _packages(constraints: Path) -> Iterator[Finding]:
     value = f"{len(pins) - len(missing) - len(other)} of {len(pins)} as in constraints.txt"
     differing = "; ".join(other.values())
     yield Finding("packages", value, not other, f"{differing}: `make setup` puts it right", False)
-    needed = _required()
+    try:
+        needed = _required()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        told = f"does not say what vidssl needs ({error!r})"
+        yield Finding("pyproject.toml", told, False, f"restore {_pyproject()}")
+        return
     absent = [name for name in missing if name in needed]
     if absent:
         yield Finding("missing packages", ", ".join(absent), False, "run `make setup`")
@@ -88,9 +93,13 @@ def _required() -> set[str]:
 
     from packaging.requirements import Requirement
 
-    told = (find_project() / "pyproject.toml").read_text(encoding="utf-8")
+    told = _pyproject().read_text(encoding="utf-8")
     wanted = map(Requirement, tomllib.loads(told)["project"]["dependencies"])
     return {normalised(r.name) for r in wanted if r.marker is None or r.marker.evaluate()}
+
+
+def _pyproject() -> Path:
+    return find_project() / "pyproject.toml"
 
 
 def _decoder() -> Finding:

@@ -30,6 +30,7 @@ LOCK = ".lock"  # in a folder in use; it says by whom
 ATTEMPT = ".attempt.json"  # what the run in a folder is made of, and how far it is
 HOLDER = re.compile(r"process (\d+) on (.+)")  # what `locked` leaves there
 MADE = ".made.json"  # the run.json of a finished run, which Snakemake deletes before it asks again
+NOT_STARTED = ("Kernel died before replying", "Kernel didn't respond")  # as jupyter_client says it
 STALL_LIMIT = 60.0  # minutes without any sign of life, as after a message that papermill has lost
 
 
@@ -238,6 +239,7 @@ def _papermill(
         with watching(output.parent, stall_limit) as watch, _failures_named(output, watch):
             lines = _NamedLines(output.parent.name, watch.hear)
             _with_a_kernel_that_starts(
+                output,
                 papermill.execute_notebook,
                 _as_it_is(prepared),
                 _as_it_is(output),
@@ -254,17 +256,21 @@ def _papermill(
         prepared.unlink()
 
 
-def _with_a_kernel_that_starts(execute: Callable, *arguments: Any, **options: Any) -> None:
+def _with_a_kernel_that_starts(
+    output: Path, execute: Callable, *arguments: Any, **options: Any
+) -> None:
     """A kernel binds ports that were free when they were chosen; of many that start at once, two
-    may choose the same, and one dies before it has run anything."""
+    may choose the same, and one dies before it has run anything. RunFailed after three."""
     for last in (False, False, True):
         try:
             execute(*arguments, **options)
             return
         except RuntimeError as error:
-            if last or "Kernel died before replying" not in str(error):
+            if not str(error).startswith(NOT_STARTED):
                 raise
-            print("its kernel died while it started; another one is started", flush=True)
+            if last:
+                raise RunFailed(f"{output}: three kernels did not start: {error}") from None
+            print(f"[{output.parent.name}] {error}; another one is started", flush=True)
 
 
 @contextmanager

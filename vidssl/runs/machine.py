@@ -86,7 +86,7 @@ class Machine:
         else:
             cores, at_once = cores_here(), self.jobs or 1
             threads = max(1, cores // at_once)
-            options += ["--cores", str(max(cores, at_once))]
+            options += ["--cores", str(threads * at_once)]  # a rest would be another run's
             cards = self._cards(jobs)
             options += ["--resources", f"cards={len(cards) * self.runs_per_gpu}"] if cards else []
             gpus = "own" if cards else ""
