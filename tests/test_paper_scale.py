@@ -263,6 +263,20 @@ def test_3drotnet_is_pretrained_on_the_students_videos_as_long_as_they(scale, da
     assert (first["epochs"], first["batch_size"], first["lr"]) == (epochs, 40, 0.001)
 
 
+def test_pace_is_pretrained_on_mosi_s_videos_as_long_as_it():
+    behind = runs.load_graph("paper-kinetics", {}, REPOSITORY).behind("mosi_comparison")
+    given = {job.name: json.loads(job.params) for job in behind if job.log}
+    of_mosi, of_pace = given["mosi_pretrain-xy-s0"], given["pace_pretrain-s0"]
+    for name in ("dataset", "root", "dataset_options", "epochs"):
+        assert of_pace[name] == of_mosi[name], name
+
+
+def test_the_column_of_the_page_s_own_mask_is_named_by_its_sides():
+    graph = runs.load_graph("mini", {"overrides": {"mask_ratio": "[0.2, 0.6]"}}, REPOSITORY)
+    columns = {cell.column for cell in graph.question("mosi_mask").cells}
+    assert {"0.2-0.6", "0.2-0.6 at once"} <= columns
+
+
 # --- first steps of every page --------------------------------------------------------------------
 
 CUT = {  # all that is changed beside the place: schedules, numbers of videos, precision, workers

@@ -46,6 +46,14 @@ def test_a_share_without_a_list_is_named(listed):
         listed(*UCF101 - {"50"}).behind("timebalance_main")
 
 
+@pytest.mark.parametrize("target", ["timebalance_ablation", "timebalance_length"])
+def test_the_share_of_the_other_tables_is_one_that_teachers_learn(target):
+    graph = load("mini")
+    graph.sections["targets"].setdefault("timebalance_main", {}).update(percents=["1", "10"])
+    with pytest.raises(ValueError, match=r"percent: 5 is none of the .* \(1, 10\): name one"):
+        graph.behind(target)
+
+
 @pytest.mark.parametrize(
     ("percents", "said"),
     [
@@ -66,10 +74,10 @@ def test_a_share_that_is_none_is_refused_before_anything_starts(target, percents
 
 def test_shares_may_be_numbers(listed):
     graph = listed()
-    lists = {1: "lists/one.txt", 5: "lists/five.txt"}
-    graph.sections["targets"]["timebalance_main"].update(percents=[1, 5], label_lists=lists)
+    lists = {1: "lists/one.txt", 10: "lists/ten.txt"}
+    graph.sections["targets"]["timebalance_main"].update(percents=[1, 10], label_lists=lists)
     teacher = given(graph, "timebalance_main", "timebalance_teacher-tclr-s0")
-    assert (teacher["fractions"], teacher["label_lists"]) == ([0.01, 0.05], [*lists.values()])
+    assert (teacher["fractions"], teacher["label_lists"]) == ([0.01, 0.1], [*lists.values()])
 
 
 def test_lists_and_a_row_that_takes_none_are_refused(listed):

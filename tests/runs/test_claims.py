@@ -2,10 +2,11 @@
 
 import json
 import shlex
+import shutil
 from functools import cache
 
 import pytest
-from tiny_project import REPOSITORY
+from tiny_project import REPOSITORY, make_project
 
 from vidssl import cli
 from vidssl.models import build
@@ -281,6 +282,10 @@ def test_commands_beside_figures_and_sentences_make_something():
         "MotionFit, gains in the abstract and in section 4.5",
         "MotionFit, supplement: further analysis",
         "MotionFit, 5.7 % ahead of Jing with half the labels",
+        "MotionFit, clips and segments up to 2.5 % ahead of videos",
+        "MotionFit, 80.3 for clips in table 2",
+        "MoSI, side of the mask",
+        "MoSI, 46.9 and 47.0; 97.7 and 97.8",
         "TimeBalance, 13.5 M parameters",
         "TimeBalance, 31.8 M parameters",
         "TimeBalance, 33.3 M and 60 M parameters",
@@ -288,6 +293,17 @@ def test_commands_beside_figures_and_sentences_make_something():
     }
     assert "timebalance_ablation" in load("mini", project=REPOSITORY).targets
     assert {what.partition(",")[0] for what in SHOWN} == set(OWN)
+
+
+def test_a_paper_scale_of_one_s_own_that_cannot_be_is_named(tmp_path):
+    project = make_project(tmp_path / "project")
+    for name in ("notebooks", "papermill_runs"):
+        shutil.rmtree(project / name, ignore_errors=True)
+        shutil.copytree(REPOSITORY / name, project / name, ignore=shutil.ignore_patterns("records"))
+    mine = project / "papermill_runs" / "paper-mine.yaml"
+    mine.write_text("targets: {timebalance_main: {percents: ['x']}}\n")
+    with pytest.raises(ValueError, match=r"papermill_runs/paper-mine\.yaml: .*'x' is no share"):
+        claims("mini", project=project)
 
 
 def test_the_printed_parameters_of_3d_resnet50_are_those_of_our_network():

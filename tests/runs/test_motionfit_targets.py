@@ -34,10 +34,38 @@ def test_splits_are_seeds_from_the_motion_model_to_the_target(graph):
         for run in ("motion_model", "transfer_motionfit", "transfer_motionfit-hmdb51"):
             options = given(graph, f"motionfit_{run}-s{seed}", "dataset_options")
             assert options["dataset_options"]["split"] == seed + 1
+        of_mosi = given(graph, f"motionfit_transfer_mosi-s{seed}", "starts")["starts"]["mosi"]
+        assert f"mosi_pretrain-xy-split{seed + 1}-s{seed}/" in of_mosi, "no tested video was seen"
+        split = json.loads(graph.jobs[f"mosi_pretrain-xy-split{seed + 1}-s{seed}"].params)
+        assert split["dataset_options"]["split"] == seed + 1
     assert "split" not in given(graph, "motionfit_student_motion-s1", "dataset_options")
     found = cells(graph, "motionfit_cliplength")["MotionFit", 16]
     assert [run.rpartition("-s")[2] for run in found] == ["0", "1", "2"], "table 4: three splits"
     assert len(cells(graph, "motionfit_clusters")["MotionFit", 1000]) == 1, "table 3: split 1"
+
+
+@pytest.mark.parametrize(
+    ("target", "told", "said"),
+    [
+        ("granularity", {"levels": ["third"]}, "level='third' is unknown; did you mean 'thirds'"),
+        ("order", {"levels": ["clips"]}, "level='clips' is unknown"),
+        ("semi", {"label_fractions": [20]}, "motionfit_semi: label_fractions: 20 is not in"),
+    ],
+)
+def test_a_sweep_s_values_are_refused_before_anything_starts(target, told, said):
+    made = load("mini")
+    made.sections["targets"].setdefault(f"motionfit_{target}", {}).update(told)
+    with pytest.raises(ValueError, match=said):
+        made.behind(f"motionfit_{target}")
+
+
+@pytest.mark.parametrize(("clips", "compared"), [([2, 4], {"R = 4", "R = 2"}), ([3], {"R = 3"})])
+def test_claims_are_of_the_numbers_of_clips_that_a_scale_asks_for(clips, compared):
+    made = load("mini")
+    made.sections["targets"].setdefault("motionfit_multiclip", {}).update(clips=clips, long=[])
+    claims = made.question("motionfit_multiclip").claims
+    assert len(claims) == (4 if len(clips) > 1 else 1)
+    assert {column for c in claims for _, column in [*c.first, *c.second]} == compared
 
 
 PRINTED = {  # section 4.2
