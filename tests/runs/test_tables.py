@@ -325,8 +325,10 @@ def test_no_line_of_a_long_table_is_left_out(tmp_path):
         (tmp_path / f"{name}.json").write_text(json.dumps(record))
     asked = Asking(tmp_path, table="small", cells=str(tmp_path / "cells.json"))
     asked.params["records"] = str(tmp_path)
-    html = tables.read(asked).shown()._repr_html_()
+    shown = tables.read(asked).shown()
+    html = shown.assign(note=60 * "note ")._repr_html_()
     assert all(f">row {i}<" in html for i in range(70))
+    assert 59 * "note " in html, "nor the end of a long note"
 
 
 # --- what papers print ---------------------------------------------------------------------------

@@ -68,7 +68,8 @@ def read(run: Run) -> Results:
     """
     import pandas as pd
 
-    pd.set_option("display.max_rows", None)  # else pandas leaves out the middle of a long table
+    for limit in ("rows", "columns", "colwidth"):  # else pandas leaves out the middle of a long
+        pd.set_option(f"display.max_{limit}", None)  # table, and the end of a long note
     question, records = _asked(run), run.params["records"]
     home = run.runs_root / "records" if run.runs_root else records_folder(run.project)
     results = Results(question, records_of(question, Path(records or home)))
