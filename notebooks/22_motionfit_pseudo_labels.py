@@ -244,8 +244,10 @@ def members(found, made, wanted, count):
     """The clips of cluster ``wanted`` that can be read, one a video, nearest to its centre first."""
     rows = np.flatnonzero(found.values == wanted)
     away = np.linalg.norm(table.values[rows] - made.centroids[wanted], axis=1)
-    nearest = {str(table.video_id[row]): row for row in rows[np.argsort(away)][::-1]}
-    return list(islice(filter(is_shown, reversed(nearest.values())), count))
+    nearest = {}
+    for row in rows[np.argsort(away)]:
+        nearest.setdefault(str(table.video_id[row]), row)
+    return list(islice(filter(is_shown, nearest.values()), count))
 
 
 # %%
