@@ -216,7 +216,7 @@ from functools import lru_cache
 from itertools import islice
 
 from vidssl.core import UnreadableVideo
-from vidssl.data import read_clip, readable_videos, resize_short_side
+from vidssl.data import read_clip, resize_short_side
 
 
 @lru_cache(maxsize=256)
@@ -312,6 +312,7 @@ figure
 # Flow is needed for the first two steps only; a colour is a pseudo-label of the video drawn.
 
 # %%
+from vidssl.data import readable_videos
 from vidssl.motion.flow import optical_flow
 from vidssl.visualize.pipeline import motionfit_pipeline
 
