@@ -42,6 +42,14 @@ class Frames(torch.utils.data.Dataset):
         return {"clips": clip, "times": torch.zeros(1, 2), **about}
 
 
+def train(backbone, report, log_every):
+    """As pages do it: loader, colours and transfer are among it."""
+    model = models.build(backbone, num_classes=16)
+    config = TrainConfig(1, CLIPS, precision="bf16", num_workers=12)
+    told = {"collate": collate, "report": report, "log_every": log_every}
+    fit(model, Frames(), supervised.training_step(), config, **told)
+
+
 def ours(backbone):
     """Seconds of each step of `fit`, loader, colours and transfer among them."""
     ends = []
@@ -50,12 +58,7 @@ def ours(backbone):
         torch.cuda.synchronize()
         ends.append(perf_counter())
 
-    model = models.build(backbone, num_classes=16)
-    config = TrainConfig(1, CLIPS, precision="bf16", num_workers=12)
-    fit(
-        model, Frames(), supervised.training_step(), config,
-        collate=collate, report=clock, log_every=WARM // 2,
-    )  # fmt: skip
+    train(backbone, clock, WARM // 2)
     rests = np.diff(ends)[2:] / (WARM // 2)
     return median(rests)
 
@@ -95,12 +98,7 @@ def busy(backbone):
             marks.append(perf_counter())
             recorder.stop()
 
-    config = TrainConfig(1, CLIPS, precision="bf16", num_workers=12)
-    model = models.build(backbone, num_classes=16)
-    fit(
-        model, Frames(), supervised.training_step(), config,
-        collate=collate, report=watch, log_every=WARM,
-    )  # fmt: skip
+    train(backbone, watch, WARM)
     kernels = sum(event.self_device_time_total for event in recorder.key_averages())
     return 1e-6 * kernels / (marks[1] - marks[0])
 

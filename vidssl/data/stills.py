@@ -45,8 +45,9 @@ def still(source: str, number: int, *, seed: int = 0, side: int = 96) -> np.ndar
 def images_per_class(records: Sequence[VideoRecord], count: int, seed: int) -> list[VideoRecord]:
     """``count`` still images of each class, drawn by ``seed``: small sets are parts of larger ones.
 
-    Their classes are the folders they lie in, as ImageNet's are; they stay unlabelled. Of labelled
-    videos it is `labelled_subset`. ValueError for a class of fewer images, or images in no folder.
+    Their classes are the topmost folders they lie in, as ImageNet's are; they stay unlabelled, and
+    those in no folder are passed over. Of labelled videos it is `labelled_subset`. ValueError for a
+    class of fewer images, or where none lies in a folder.
     """
     if any(record.label >= 0 for record in records):
         return labelled_subset(records, count, seed)
