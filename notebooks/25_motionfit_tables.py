@@ -79,7 +79,8 @@ figure
 # ## What flow costs
 #
 # With the transfer table, accuracy against the time that a test video takes: the student needs no flow,
-# the motion model and both together do. Most of that time is the flow's own.
+# the motion model and both together do. Most of that time is the flow's own. Times are told where all
+# runs had the same device.
 
 # %%
 from vidssl.visualize.methods import accuracy_by_cost
@@ -100,6 +101,9 @@ def seconds_a_video(row):
 
 tested = dict.fromkeys(cell.row for cell in results.question.cells if cell.runs)
 costs = {row: seconds for row in tested if (seconds := seconds_a_video(row))}
+if len(results.devices) > 1:
+    print(f"no times: these runs had {' and '.join(results.devices)}")
+    costs = {}
 figure = None
 if table == "motionfit_transfer" and {"MotionFit", "motion model"} <= set(costs):
     accuracy = {row: mean_of(row, "top1_accuracy") for row in costs}

@@ -62,10 +62,10 @@ results.shown()
 #
 # ## What each row costs
 #
-# *Clips* are those that learning networks were shown, *hours* the time of all trainings on one core:
-# pretraining, teachers, clusters and the fine-tuning itself, of one seed. Flow, which is extracted once
-# for all of MotionFit's runs, is not in it. At the test every row is one RGB network, the same for all;
-# *forward* is its time for a video's ten clips.
+# *Clips* are those that learning networks were shown, *hours* the time of all trainings: pretraining,
+# teachers, clusters and the fine-tuning itself, of one seed. Flow, which is extracted once for all of
+# MotionFit's runs, is not in it. At the test every row is one RGB network, the same for all; *forward*
+# is its time for a video's ten clips. Times are told where all runs had the same device.
 
 # %%
 import pandas as pd
@@ -74,6 +74,9 @@ from vidssl.evaluation import mean_ci95
 
 rows = list(dict.fromkeys(cell.row for cell in results.question.cells if cell.behind))
 COSTS = {"training_seconds": ("hours", 3600), "clips_seen": ("clips (thousands)", 1000)}
+if len(results.devices) > 1:
+    print(f"no times: these runs had {' and '.join(results.devices)}")
+    del COSTS["training_seconds"]
 costs = {name: {} for name in COSTS}
 for row in rows:
     for metric in COSTS:
@@ -81,8 +84,9 @@ for row in rows:
         if spent:
             costs[metric][row] = mean_ci95([*spent.values()])[0]
 told = {named: pd.Series(costs[m]) / unit for m, (named, unit) in COSTS.items()}
-forward = {row: [*results.values(row, share, "forward_seconds").values()] for row in rows}
-told["forward (s)"] = pd.Series({row: min(each) for row, each in forward.items() if each})
+if "training_seconds" in COSTS:
+    forward = {row: [*results.values(row, share, "forward_seconds").values()] for row in rows}
+    told["forward (s)"] = pd.Series({row: min(each) for row, each in forward.items() if each})
 flat = [v for row in rows for v in results.values(row, share, "energy_chance").values()]
 if flat:
     print(f"a flat map's energy on what moves: {sum(flat) / len(flat):.1%}")
@@ -144,15 +148,16 @@ drawn = [r for r in results.rows if str(r["column"]) == share and r["metric"] in
 note = (
     f"{results.dataset} · {scale} · {share} % labels · bars: 95 %, over seeds · dotted: yardsticks"
 )
-hours = {row: seconds / 3600 for row, seconds in costs["training_seconds"].items()}
+counted, (unit, divisor) = next(iter(COSTS.items()))
+cost = {row: spent / divisor for row, spent in costs[counted].items()}
 figure = methods_in_panels(
-    drawn, panels, families, cost=hours, cost_title="hours, all of it", note=note
+    drawn, panels, families, cost=cost, cost_title=f"{unit}, all of it", note=note
 )
 about = results.origin()
 about["alt"] = (
     f"Accuracy of {len(rows)} methods with {share} % of the labels, over all classes and in each "
     "group of classes, with 95 % intervals, beside chance and two linear yardsticks; in the last "
-    "panel the hours of their whole chains."
+    f"panel the {unit} of their whole chains."
 )
 run.save_figure(figure, table, publish=True, **about)
 figure
@@ -166,15 +171,15 @@ figure
 # %%
 SHOWN = ["scratch", "MoSI", "MoSI, longer", "MotionFit", "MoSI → MotionFit", "TCLR",
          "FixMatch, from TCLR", "average", "TimeBalance", "MotionFit → TimeBalance"]  # fmt: skip
-accuracy = {row: [*results.values(row, share).values()] for row in SHOWN if row in hours}
+accuracy = {row: [*results.values(row, share).values()] for row in SHOWN if row in cost}
 accuracy = {row: sum(each) / len(each) for row, each in accuracy.items() if each}
 figure = None
 if accuracy:
-    its = {row: hours[row] for row in accuracy}
-    axis = "hours of training, all of the chain"
+    its = {row: cost[row] for row in accuracy}
+    axis = f"{unit} of training, all of the chain"
     figure = accuracy_by_cost(accuracy, its, note=note.rpartition(" · bars")[0], cost=axis)
-    data = [{"method": r, "top1_accuracy": accuracy[r], "hours": its[r]} for r in accuracy]
-    alt = "Accuracy against the hours of training behind it, a dot a method."
+    data = [{"method": r, "top1_accuracy": accuracy[r], unit: its[r]} for r in accuracy]
+    alt = f"Accuracy against the {unit} of training behind it, a dot a method."
     cost_about = {**results.origin(), "data": data, "alt": alt}
     run.save_figure(figure, "one_protocol_cost", publish=True, **cost_about)
 figure

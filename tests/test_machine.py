@@ -14,6 +14,7 @@ from vidssl import cli, runs
 from vidssl.runs import cards, machine
 from vidssl.runs.cards import VISIBLE, _taken, _took, loader_workers, own_cards
 from vidssl.runs.execute import locked
+from vidssl.runs.provenance import device_name
 
 USES = "from vidssl import runs\n\nif publish is None:\n    from vidssl import motion\n"
 
@@ -105,6 +106,17 @@ def test_a_run_sees_what_it_was_given_and_then_what_there_was(own_locks, monkeyp
     with own_cards(1):
         assert os.environ[VISIBLE] == "0"
     assert VISIBLE not in os.environ
+
+
+def test_a_record_says_that_a_card_was_shared(own_locks, monkeypatch):
+    """Its seconds are not those of a run that has the card alone."""
+    monkeypatch.setenv(VISIBLE, "GPU-a")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "a GPU")
+    for sharing, told in [(1, "a GPU"), (16, "a GPU, 16 runs at a time")]:
+        with own_cards(1, sharing):
+            assert device_name() == told
+    assert device_name() == "a GPU"
 
 
 @pytest.mark.parametrize(("count", "runs_per_gpu"), [(1, 0), (1, -2), (-1, 1)])

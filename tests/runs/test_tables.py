@@ -115,7 +115,7 @@ def test_what_the_page_of_timebalance_adds_class_by_class_stands_too(tmp_path, m
 def record(name, seed, scale="mini", dataset="embedded", **metrics):
     about = {"dataset": dataset, "data_seed": 1}
     return {"run": name, "scale": scale, "parameters": about, "metrics": metrics, "seeds": [seed],
-            "seconds": 60.0}  # fmt: skip
+            "seconds": 60.0, "device": "a machine"}  # fmt: skip
 
 
 def small(accuracies, **about):
@@ -196,6 +196,9 @@ def test_a_cost_is_that_of_all_that_was_trained_for_a_run(tmp_path):
     assert results.spent("a", 5, "training_seconds") == {0: 20.0 + 40.0 + 5.0 + 60.0}
     assert results.spent("a", 5, "clips_seen") == {0: 1150}
     assert set(question.runs) == set(found) - {"mini-b-s0"}, "a table waits for all of it"
+    assert results.devices == ["a machine"]
+    found["mini-teacher"]["device"] = "a GPU, 16 runs at a time"
+    assert len(Results(question, found).devices) == 2, "their times do not compare"
     (tmp_path / "cells.json").write_text(question.text())
     assert read_question(tmp_path / "cells.json").text() == question.text()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from vidssl.core import counted
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"  # a list of numbers or names, as CUDA reads it
+SHARED = "VIDSSL_RUNS_PER_GPU"  # told to the run, for its record: its times are no others'
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # without one of them torch need not be asked
 LOADERS = 16  # processes that read for one training, at most
 
@@ -55,18 +56,19 @@ def own_cards(count: int, runs_per_gpu: int = 1) -> Iterator[list[str]]:
         raise ValueError(
             f"gpus={count} must be at least 0 and runs_per_gpu={runs_per_gpu} at least 1"
         )
-    before = os.environ.get(VISIBLE)
-    names = _named(before) if before else visible_cards() if count else []
+    before = {name: os.environ[name] for name in (VISIBLE, SHARED) if name in os.environ}
+    given = before.get(VISIBLE)
+    names = _named(given) if given else visible_cards() if count else []
     if count > len(names):
         raise ValueError(f"gpus={count}, but this run may use {counted(len(names), 'GPU')}")
     with ExitStack() as held:
         mine = _taken(names, count, runs_per_gpu, held) if count else []
-        os.environ[VISIBLE] = ",".join(mine)
+        os.environ |= {VISIBLE: ",".join(mine), SHARED: str(runs_per_gpu)}
         try:
             yield mine
         finally:
-            os.environ.pop(VISIBLE)
-            os.environ |= {VISIBLE: before} if before is not None else {}
+            del os.environ[VISIBLE], os.environ[SHARED]
+            os.environ |= before
 
 
 def _taken(names: Sequence[str], count: int, runs_per_gpu: int, held: ExitStack) -> list[str]:

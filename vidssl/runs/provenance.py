@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vidssl.files import write_atomic as write_atomic  # passed on to the rest of this room
+from vidssl.runs.cards import SHARED
 from vidssl.runs.clean_page import git_says
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -162,11 +163,12 @@ def peak_memory_mb() -> int:
 
 
 def device_name() -> str:
-    """The accelerator's name, or the machine's kind and number of cores."""
+    """The accelerator's name and how many runs may share it, or the machine's kind and cores."""
     import torch
 
     if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+        sharing = int(os.environ.get(SHARED, 1))
+        return torch.cuda.get_device_name() + (f", {sharing} runs at a time" if sharing > 1 else "")
     return f"{platform.machine()}, {os.cpu_count()} cores"
 
 

@@ -244,6 +244,11 @@ class Results:
                     totals[seed] = sum(values)
         return totals
 
+    @property
+    def devices(self) -> list[str]:
+        """What the runs on record were made on; times compare where it is one."""
+        return sorted({record["device"] for record in self.records.values()})
+
     def add(self, row: str, metric: str, values: Sequence[float], column: Any = "") -> None:
         """Put one more row into the table."""
         self.rows.append(self._row(row, column, metric, values))
