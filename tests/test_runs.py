@@ -335,6 +335,16 @@ def test_long_metrics_are_left_to_run_json(tmp_path):
     assert record["parameters"]["root"] == ".../mine"
 
 
+@pytest.mark.parametrize("count", [50, 200])
+def test_numbers_stay_in_a_record_however_many(count, tmp_path):
+    """Tables in a fresh clone are made of them; what is long goes instead."""
+    numbers = {f"finetuned_{i}_top1_accuracy": 0.123456 for i in range(count)}
+    lists = {f"finetuned_{i}_per_class": [0.5] * 16 for i in range(3)}
+    record = small_record({"parameters": {}, "failed": [], "metrics": numbers | lists}, tmp_path)
+    assert numbers.items() <= record["metrics"].items()
+    assert ("only_in_run_json" in record) == (count == 200)
+
+
 @pytest.mark.parametrize("dataset", ["folder", "ucf101"])
 def test_a_record_of_other_people_s_videos_names_none_of_them(dataset, tmp_path):
     """Wherever a page may have put a name; what is counted stays."""

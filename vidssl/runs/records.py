@@ -240,7 +240,7 @@ class Run:
         path = self.folder / "record.json"
         if self.runs_root:
             path = self.runs_root / "records" / f"{self.run_id}.json"
-        provenance.write_atomic(path, json.dumps(record, indent=1) + "\n")
+        provenance.write_atomic(path, _record_text(record))
         print(f"finished: {provenance.short(self.folder, self.project)} in {full['seconds']:.0f} s")
 
     def _made_of(self) -> dict[str, Any]:
@@ -362,16 +362,23 @@ def plain(value: Any) -> Any:
 
 def small_record(full: Mapping[str, Any], project: Path) -> dict[str, Any]:
     """A run's summary in at most `RECORD_BYTES`: paths made portable, and the longest metrics
-    left to ``run.json`` (named in "only_in_run_json") where they do not fit. Of videos that the
-    project did not make itself it names none, see `without_names`."""
+    left to ``run.json`` (named in "only_in_run_json") where they do not fit. Tables are made of
+    single numbers, which stay, if need be beyond the limit. Of videos that the project did not
+    make itself it names none, see `without_names`."""
     parameters = {k: provenance.portable(v, project) for k, v in full["parameters"].items()}
     record = {**full, "parameters": parameters, "failed": full["failed"][:NAMED_FAILURES]}
     record["metrics"] = dict(full["metrics"])
     if not made_here(full["parameters"]):
         record = without_names(record)
+    lengths = {
+        name: len(json.dumps(value))
+        for name, value in record["metrics"].items()
+        if isinstance(value, (str, list, dict))
+    }
     left_out: list[str] = []
-    while _size(record) > RECORD_BYTES and record["metrics"]:
-        longest = max(record["metrics"], key=lambda name: _size(record["metrics"][name]))
+    for longest in sorted(lengths, key=lengths.get, reverse=True):
+        if len(_record_text(record)) <= RECORD_BYTES:
+            break
         del record["metrics"][longest]
         left_out.append(longest)
         record["only_in_run_json"] = left_out
@@ -415,8 +422,12 @@ def _without_texts(value: Any) -> Any:
     return {k: v for k, v in kept.items() if not any(True for _ in texts_in(v))}
 
 
-def _size(value: Any) -> int:
-    return len(json.dumps(value, indent=1)) + 1
+def _record_text(record: Mapping[str, Any]) -> str:
+    """A line a field, and without spaces where that is too long."""
+    text = json.dumps(record, indent=1) + "\n"
+    if len(text) > RECORD_BYTES:
+        text = json.dumps(record, separators=(",", ":")) + "\n"
+    return text
 
 
 def records_folder(project: Path | None = None) -> Path:
