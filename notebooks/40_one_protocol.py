@@ -73,7 +73,7 @@ import pandas as pd
 from vidssl.evaluation import mean_ci95
 
 rows = list(dict.fromkeys(cell.row for cell in results.question.cells if cell.behind))
-COSTS = {"training_seconds": ("hours", 3600), "clips_seen": ("clips (thousands)", 1000)}
+COSTS = {"training_seconds": ("hours", 3600), "clips_seen": ("1,000 clips", 1000)}
 if len(results.devices) > 1:
     print(f"no times: these runs had {' and '.join(results.devices)}")
     del COSTS["training_seconds"]
@@ -150,9 +150,7 @@ note = (
 )
 counted, (unit, divisor) = next(iter(COSTS.items()))
 cost = {row: spent / divisor for row, spent in costs[counted].items()}
-figure = methods_in_panels(
-    drawn, panels, families, cost=cost, cost_title=f"{unit}, all of it", note=note
-)
+figure = methods_in_panels(drawn, panels, families, cost=cost, cost_title=unit, note=note)
 about = results.origin()
 about["alt"] = (
     f"Accuracy of {len(rows)} methods with {share} % of the labels, over all classes and in each "
@@ -176,7 +174,7 @@ accuracy = {row: sum(each) / len(each) for row, each in accuracy.items() if each
 figure = None
 if accuracy:
     its = {row: cost[row] for row in accuracy}
-    axis = f"{unit} of training, all of the chain"
+    axis = f"{unit}, the whole chain"
     figure = accuracy_by_cost(accuracy, its, note=note.rpartition(" · bars")[0], cost=axis)
     data = [{"method": r, "top1_accuracy": accuracy[r], unit: its[r]} for r in accuracy]
     alt = f"Accuracy against the {unit} of training behind it, a dot a method."

@@ -146,7 +146,7 @@ def methods_in_panels(
         for axis, (metric, title) in zip(axes, panels.items()):
             own = [row for row in rows if row["metric"] == metric]
             _draw_in_families(axis, own, kept, places)
-            highest = max(5.0, axis.dataLim.x1)
+            highest = min(100.0, max(5.0, axis.dataLim.x1))  # an interval may be wider
             axis.set(xlabel=title, xlim=(-0.04 * highest, 1.06 * highest))
             axis.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
         if cost:
@@ -195,6 +195,16 @@ def _draw_in_families(
     axis.set_axisbelow(True)
 
 
+def _cost_axis(axis: Axes) -> None:
+    """Logarithmic, with as many plain numbers as fit below a narrow panel."""
+    axis.set_xscale("log")
+    first, last = axis.get_xlim()
+    subs = (1, 2, 5) if last < 10 * first else (1, 3)
+    axis.xaxis.set_major_locator(LogLocator(subs=subs))
+    axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+
+
 def _draw_costs(
     axis: Axes,
     cost: Mapping[str, float],
@@ -204,10 +214,7 @@ def _draw_costs(
     for color, rows in zip(COLORS, families.values()):
         told = [row for row in rows if cost.get(row)]
         axis.plot([cost[r] for r in told], [places[r] for r in told], "D", ms=3, color=color)
-    axis.set_xscale("log")
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    _cost_axis(axis)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="y", color="0.94", lw=0.6)
 
@@ -239,11 +246,8 @@ def accuracy_by_cost(
             axis.plot(
                 seconds[name], 100 * accuracy[name], ls="", label=label, **series_style(place)
             )
-        axis.set_xscale("log")
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.margins(x=0.15, y=0.2)
+        _cost_axis(axis)
         axis.set_ylim(*_honest_span(*axis.get_ylim()))
         axis.set(xlabel=cost, ylabel="top-1 accuracy (%)")
         axis.grid(color="0.92", lw=0.6)
