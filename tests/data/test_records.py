@@ -151,6 +151,13 @@ def test_hmdb51_counts_classes_by_name_not_by_file_name(tmp_path):
     assert [(r.label, r.class_name) for r in records] == [(0, "kick"), (1, "kick_ball")]
 
 
+def test_a_class_of_hmdb51_with_a_list_of_another_split_alone_is_told(tmp_path):
+    hmdb_lists(tmp_path)
+    write(tmp_path / "jump_test_split2.txt", "a_jump_b.avi 1\n")
+    with pytest.raises(FileNotFoundError, match="class 'jump' has a list of another split and no"):
+        read_hmdb51("/no/where", tmp_path, 1, "train")
+
+
 def test_hmdb51(tmp_path):
     train = read_hmdb51("/no/where", hmdb_lists(tmp_path), 1, "train")
     assert [(r.label, r.class_name, r.group) for r in train] == [
@@ -246,12 +253,27 @@ def test_folder_split_by_groups(tmp_path):
     assert not {r.group for r in drawn.test} & {r.group for r in drawn.train}
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_every_class_keeps_a_group_to_train_on_however_groups_share_classes(tmp_path, seed):
+    """Each class is seen by two people, each person in two classes."""
+    names = [f"{c}/p{p % 4}_{c}.mp4" for k, c in enumerate("abcd") for p in (k, k + 1)]
+    splits = open_dataset(
+        "folder", touch(tmp_path, *names), group_pattern=r"(p\d)_", data_seed=seed
+    )
+    for side in (splits.train, splits.test):
+        assert {record.class_name for record in side} == set("abcd")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"group_pattern": "("}, "is no regular expression"),
         ({"group_pattern": "s_"}, "needs a bracket"),
         ({"group_pattern": r"z(\d)"}, r"s_0_0\.mp4: group_pattern=.* does not match"),
+        (
+            {"group_pattern": r"s_0_(4)?"},
+            r"s_0_0\.mp4: group_pattern=.* finds no group",
+        ),
         ({"test_groups": ["clap/s_0_00"]}, "is no group; did you mean 'clap/s_0_0'"),
         (
             {"group_pattern": r"s_(\d)", "test_groups": ["0", "1", "2", "3"]},
@@ -406,9 +428,11 @@ def test_images_are_drawn_from_each_folder_and_stay_unlabelled(tmp_path):
     assert set(images_per_class(stills, 2, seed=0)) < set(drawn), "sets of one seed are nested"
     with pytest.raises(ValueError, match="'n00' holds 6 images, images_per_class=7 asks for more"):
         images_per_class(stills, 7, seed=0)
-    flat = open_dataset("folder", touch(tmp_path / "flat", "a.jpg", "b.jpg")).train
-    with pytest.raises(ValueError, match="no record has a label"):
-        images_per_class(flat, 1, seed=0)
+    above = open_dataset("folder", tmp_path).train
+    assert [r.path for r in images_per_class(above, 4, seed=0)] == [r.path for r in drawn]
+    loose = open_dataset("folder", touch(tmp_path / "train", "loose.JPEG")).train
+    with pytest.raises(ValueError, match=r"loose\.JPEG: lies in no class folder"):
+        images_per_class(loose, 1, seed=0)
     assert images_per_class(grouped_records(), 5, 0) == labelled_subset(grouped_records(), 5, 0)
 
 

@@ -100,7 +100,10 @@ def test_lists_are_read_before_anything_starts(tmp_path):
 @pytest.mark.parametrize(
     ("lists", "said"),
     [
-        ({"trainlist01": "A/v_A_g01_c01.avi 1\n"}, "class 'B' has no training video"),
+        (
+            {"trainlist01": "A/v_A_g01_c01.avi 1\n"},
+            "'B' has no training video.* correct the lists",
+        ),
         ({"testlist01": "A/v_A_g02_c01.avi\n"}, "class 'B' has no test video"),
         ({"classInd": "1 A\n"}, "class 'B' is not in classInd.txt"),
     ],

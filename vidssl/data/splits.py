@@ -126,7 +126,8 @@ def listed_splits(
         _refuse_common(train, test, "group")
     names = {record.label: record.class_name for side in sides for record in side}
     splits = Splits(sides[0], sides[1], [names[k] for k in sorted(names)], unused=sides[2])
-    require_classes(splits)
+    lists = next((str(entry.file.parent) for entry in (*train, *test)), "")
+    require_classes(splits, lists=lists)
     return splits
 
 
@@ -145,19 +146,20 @@ def _refuse_common(train: list[Entry], test: list[Entry], what: str) -> None:
     )
 
 
-def require_classes(splits: Splits, untested: Collection[str] = ()) -> None:
+def require_classes(splits: Splits, untested: Collection[str] = (), lists: str = "") -> None:
     """ValueError that names a class without a training or without a test video, and why.
 
-    Those ``untested`` need no test video.
+    Those ``untested`` need no test video. ``lists`` is the folder of the lists that say so.
     """
     for side, needless in (("train", ()), ("test", untested)):
         for name in (each for each in without_videos(splits, side) if each not in needless):
             label = splits.class_names.index(name)
             gone = sum(record.label == label for record in splits.absent.get(side, ()))
             why = f": the files of all {gone} are missing" if gone else ""
+            other = "correct the lists" if lists else "choose other test_groups"
             raise ValueError(
-                f"class {name!r} has no {SIDES[side]} video{why}; add videos of it, remove it, "
-                "or choose other test_groups"
+                f"{lists}{': ' * bool(lists)}class {name!r} has no {SIDES[side]} video{why}; add "
+                f"videos of it, remove it, or {other}"
             )
 
 
@@ -209,7 +211,7 @@ def require_files(records: Sequence[VideoRecord]) -> None:
     if missing:
         raise FileNotFoundError(
             f"{told_missing(missing, len(records))}; check the root folder, or go on without them: "
-            "missing='skip' (vidssl.data.missing_files names them)"
+            "missing='skip', by command -p dataset_options.missing skip"
         )
 
 

@@ -45,20 +45,23 @@ def still(source: str, number: int, *, seed: int = 0, side: int = 96) -> np.ndar
 def images_per_class(records: Sequence[VideoRecord], count: int, seed: int) -> list[VideoRecord]:
     """``count`` still images of each class, drawn by ``seed``: small sets are parts of larger ones.
 
-    Their classes are the topmost folders they lie in, as ImageNet's are; they stay unlabelled, and
-    those in no folder are passed over. Of labelled videos it is `labelled_subset`. ValueError for a
-    class of fewer images, or where none lies in a folder.
+    Their classes are the folders they lie in, as ImageNet's are, whatever lies above these; they
+    stay unlabelled. Of labelled videos it is `labelled_subset`. ValueError for a class of fewer
+    images, or an image that lies in no folder.
     """
     if any(record.label >= 0 for record in records):
         return labelled_subset(records, count, seed)
-    folders = [record.video_id.rpartition("/")[0].partition("/")[0] for record in records]
-    for folder, number in sorted(Counter(filter(None, folders)).items()):
+    folders = [record.video_id.rpartition("/")[0] for record in records]
+    if "" in folders:
+        loose = records[folders.index("")].path
+        raise ValueError(f"{loose}: lies in no class folder; images_per_class={count} asks for one")
+    for folder, number in sorted(Counter(folders).items()):
         if number < count:
             raise ValueError(
                 f"{folder!r} holds {number} images, images_per_class={count} asks for more"
             )
-    labels = {name: label for label, name in enumerate(sorted({*folders} - {""}))}
-    named = [replace(r, label=labels.get(f, -1), class_name=f) for r, f in zip(records, folders)]
+    labels = {name: label for label, name in enumerate(sorted({*folders}))}
+    named = [replace(r, label=labels[f], class_name=f) for r, f in zip(records, folders)]
     drawn = {record.video_id for record in labelled_subset(named, count, seed)}
     return [record for record in records if record.video_id in drawn]
 

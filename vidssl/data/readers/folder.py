@@ -216,8 +216,9 @@ def _with_groups(records: list[VideoRecord], pattern: str) -> list[VideoRecord]:
     grouped = []
     for record in records:
         match = compiled.search(Path(record.path).name)
-        if match is None:
-            raise ValueError(f"{record.path}: group_pattern={pattern!r} does not match its name")
+        if match is None or not match[1]:
+            what = "does not match its name" if match is None else "finds no group in its name"
+            raise ValueError(f"{record.path}: group_pattern={pattern!r} {what}")
         grouped.append(replace(record, group=match[1]))
     return grouped
 
@@ -250,8 +251,12 @@ def _draw_groups(records: list[VideoRecord], seed: int) -> set[str]:
     """About a quarter of each class's groups, at least one; classes with few groups draw first."""
     rng = np.random.default_rng(derive_seed(seed, "test groups"))
     held_out: set[str] = set()
-    for groups in sorted(_groups_of_classes(records).values(), key=len):
+    classes = [set(groups) for groups in _groups_of_classes(records).values()]
+    for groups in map(sorted, sorted(classes, key=len)):
         wanted = max(1, round(len(groups) / 4))
-        free = [groups[i] for i in rng.permutation(len(groups)) if groups[i] not in held_out]
-        held_out.update(free[: max(0, wanted - (len(groups) - len(free)))])
+        for group in (groups[i] for i in rng.permutation(len(groups))):
+            with_it = held_out | {group}  # every class keeps a group to train on
+            enough = len(held_out.intersection(groups)) >= wanted
+            if not enough and not any(each <= with_it for each in classes):
+                held_out = with_it
     return held_out

@@ -75,4 +75,13 @@ def _class_lists(annotations: str | Path, split: int) -> dict[str, Path]:
         below = sorted({file.parent for file in Path(annotations).glob(f"*/[!.]*{ending}")})
         hint = f"; {below[0]} does" if below else "; give the folder of the lists"
         raise FileNotFoundError(f"{annotations}: holds no *{ending}{hint}")
+    others = (
+        re.fullmatch(r"([^.].*)_test_split[123]\.txt", p.name) for p in Path(annotations).iterdir()
+    )
+    lacking = sorted({match[1] for match in others if match} - lists.keys())
+    if lacking:
+        raise FileNotFoundError(
+            f"{annotations}: class {lacking[0]!r} has a list of another split and no {ending[1:]}: "
+            "the labels of all classes after it would change; copy it, or remove the other lists"
+        )
     return lists
