@@ -16,9 +16,16 @@ from vidssl.core import PlainError
 from vidssl.files import names_full, plain_name, read_json
 from vidssl.progress import in_notebook, quiet_interrupts, warnings_as_lines
 from vidssl.runs import provenance
-from vidssl.runs.earlier import Need, Page, find_inputs, locate_all, start_needs
+from vidssl.runs.earlier import (
+    Need,
+    explained,
+    explore_folder,
+    find_inputs,
+    locate_all,
+    note_exploration,
+    start_needs,
+)
 from vidssl.runs.expectations import Expectation, expectations_table
-from vidssl.runs.explore import explained, explore_folder, note_exploration
 from vidssl.runs.figures import figure_files, save_figure
 from vidssl.runs.fitting import fit_to_data
 from vidssl.runs.inputs import (
@@ -138,9 +145,7 @@ class Run:
     def inputs(self, *needs: Need) -> list[str]:
         """The paths of what this page needs of earlier runs, see `earlier`; ask for all at once, in
         the page's first cell: MissingInput says what to run first."""
-        roots = [self.project / "papermill_runs", *([self.runs_root] if self.runs_root else [])]
-        page = Page(self.notebook, self.params, self.project)
-        return find_inputs(needs, page, roots, exploring=not self.keeps_record)
+        return find_inputs(needs, self)
 
     def outputs(self, part: str = "") -> dict[str, Any]:
         """Where a training's checkpoints, rows and live curves go: the last arguments of
@@ -231,7 +236,7 @@ class Run:
         if self.keeps_record:
             self._write(full)
         else:
-            print(explained(self.notebook, self.folder, self.params, self.project))
+            print(explained(self))
         return expectations_table(expectations) if expectations else None
 
     def _write(self, full: Mapping[str, Any]) -> None:
