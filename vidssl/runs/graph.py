@@ -44,7 +44,6 @@ from vidssl.runs.parameters import (
 from vidssl.runs.promises import Promise, figures_of, files_of
 from vidssl.runs.records import made_here, texts_in
 
-RESULTS = ".results.json"  # in the folder of all runs: the jobs behind the last target
 CELLS = "cells.json"  # in a table's folder: what it asks, and of which runs
 EXTRACTS = {"flow": "vidssl.motion.extract", "prepare": "vidssl.data.prepare"}  # by command
 COMPUTING = {"training", "inference", "motion"}  # rooms of which a page that uses one takes a GPU
@@ -126,7 +125,6 @@ class Graph:
         self.project = project or told or provenance.find_project()
         self.python = sys.executable
         self.scale = config.get("scale", "mini")
-        self.dry_run = config.get("dry_run", False)
         home = self.project / "papermill_runs"
         self.root = Path(config.get("runs_root") or home).resolve()
         self.data_root = (home if self.root.is_relative_to(home) else self.root) / "data"
@@ -383,25 +381,34 @@ class Graph:
         own = f" --gpus {job.gpus}" if self.gpus == "own" else ""
         return f"--once {job.once} --cores {self.threads}{own} {self.limits}"
 
-    def note_results(self, target: str) -> None:
-        """Leave the jobs behind a target for `results`. ValueError where they do not fit."""
-        jobs = self.behind(target)
+    def check(self, jobs: Sequence[Job]) -> None:
+        """ValueError where a job reads what another one does not make, or two publish a figure."""
         self._refuse_missing_files(jobs)
         self._refuse_figures_of_two(jobs)
-        told = [
-            {
-                "notebooks": [self.path(log) for log in job.log],
-                "figures": {self.path(f.name): bool(f.made) for f in job.figures},
-                "marker": self.path(job.marker),
-            }
-            for job in jobs
-        ]
-        if not self.dry_run:
-            provenance.write_atomic(self.root / RESULTS, json.dumps(told))
-            for job in (job for job in jobs if job.asked):
-                path = self.root / job.file(CELLS)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                provenance.write_atomic(path, job.asked)
+
+    def leave_questions(self, jobs: Sequence[Job]) -> None:
+        """Write what each of the tables asks to the file that its page reads."""
+        for job in (job for job in jobs if job.asked):
+            provenance.write_atomic(self.root / job.file(CELLS), job.asked)
+
+    def results(self, jobs: Sequence[Job]) -> dict[str, list[str]]:
+        """What jobs that are done have left: title -> paths for the reader.
+
+        Of the figures, those that the runs made; a promised one that did not come is told apart.
+        ValueError that names a run.json that is damaged.
+        """
+        notebooks = [self.path(log) for job in jobs for log in job.log]
+        told = {"executed notebooks": notebooks, "figures": [], "figures not made": []}
+        for job in (job for job in jobs if job.figures):
+            made = read_json(self.root / job.marker).get("figures")
+            if not isinstance(made, dict):
+                raise ValueError(f"{self.root / job.marker} is damaged: figures={made!r}")
+            for figure in job.figures:
+                if os.path.basename(figure.name) in made:
+                    told["figures"].append(f"{self.path(figure.name)}.png")
+                elif figure.made:
+                    told["figures not made"].append(f"{self.path(figure.name)}.png")
+        return {title: sorted(paths) for title, paths in told.items()}
 
     def behind(self, target: str) -> list[Job]:
         """The jobs that a target needs, itself first. ValueError for an unknown target."""
@@ -541,31 +548,6 @@ def published(seed: int, usual: bool = True) -> dict[str, bool]:
     ``usual``: whether they are the runs that such figures show, not a variant of them.
     """
     return {"publish": True} if seed == 0 and usual else {}
-
-
-def results(root: Path, project: Path) -> dict[str, list[str]]:
-    """What stands behind the last target made in ``root``: title -> paths for the reader.
-
-    Of the figures, those that the runs made; a promised one that did not come is told apart.
-    """
-    try:
-        return _results(read_json(root / RESULTS, list), project)
-    except (KeyError, TypeError, AttributeError, OSError) as error:
-        raise ValueError(f"{root / RESULTS}, or a run.json it names, is damaged: {error}") from None
-
-
-def _results(jobs: Iterable[Mapping[str, Any]], project: Path) -> dict[str, list[str]]:
-    told: dict[str, list[str]] = {"executed notebooks": [], "figures": [], "figures not made": []}
-    for job in jobs:
-        told["executed notebooks"] += job["notebooks"]
-        if job["figures"]:
-            run = read_json(project / job["marker"])
-            for figure, promised in job["figures"].items():
-                if os.path.basename(figure) in run["figures"]:
-                    told["figures"].append(f"{figure}.png")
-                elif promised:
-                    told["figures not made"].append(f"{figure}.png")
-    return {title: sorted(paths) for title, paths in told.items()}
 
 
 def _text(value: Any) -> str:

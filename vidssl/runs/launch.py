@@ -27,7 +27,7 @@ from vidssl.files import read_json, write_atomic
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.execute import RunFailed, holder_of, is_held, locked, this_process
 from vidssl.runs.given import Given
-from vidssl.runs.graph import Graph, Job, load, results
+from vidssl.runs.graph import Graph, Job, load
 from vidssl.runs.inputs import check_lists, missing_paths
 from vidssl.runs.machine import Machine, Share
 from vidssl.runs.notebooks import notebook_path
@@ -68,9 +68,10 @@ def run_target(
     root = _root_of_runs(runs_root, settings, project)
     config = {"target": target, "scale": scale, "overrides": dict(given)}
     config |= {"project": str(project), "folder": os.getcwd()}  # Snakemake works in `root`
-    config |= {"runs_root": str(root), "dry_run": dry_run}
+    config["runs_root"] = str(root)
     graph = load(scale, config, project)
     jobs = graph.behind(target)  # refuses what is unknown, at once
+    graph.check(jobs)
     share = machine.share(project, jobs)
     config |= {**share.config, "settings": _settings_of_runs(root, scale, settings)}
     _refuse_one_place_for_several(target, scale, given, project)
@@ -82,10 +83,11 @@ def run_target(
         _go_on_after_a_kill(root, project, unlock, share)
         text = json.dumps({**config, "engine_of": this_process()})
         write_atomic(root / CONFIG, text)
+        graph.leave_questions(jobs)
         command = [*_command(target, project, root, share), str(root / CONFIG)]
         status = _engine(command, root, project, lock, share)
         if status == 0:
-            _tell(results(root, project))
+            _tell(graph.results(jobs))
     return status
 
 
