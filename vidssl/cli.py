@@ -198,7 +198,7 @@ def _data_commands(commands) -> None:
 def _record_commands(commands) -> None:
     listed = _command(commands, "runs", _runs, "list runs, their states and numbers")
     listed.add_argument("--method", default="", help="only of mosi, motionfit, timebalance, ...")
-    listed.add_argument("--target", default="", help="only of a notebook, or behind a table")
+    listed.add_argument("--target", default="", help="only of a notebook, or behind a target")
     listed.add_argument("--scale", default="", help="only of mini, smoke, ...")
     meanings = "; ".join(f"{state}: {meaning}" for state, meaning in listing.STATES.items())
     listed.add_argument("--state", default="", help=meanings)
