@@ -296,7 +296,7 @@ def _prepare_frames(args: argparse.Namespace) -> int:
             "--frames takes no folder and no shard: runs look for frames in one place, and the "
             "environment's VIDSSL_FRAMES names another"
         )
-    from vidssl.runs.stored_frames import prepare_frames
+    from vidssl.runs.inputs import prepare_frames
 
     side = MINI_SIDE if args.short_side is None else args.short_side
     done = prepare_frames(args.root, side, args.gb, workers=args.jobs)

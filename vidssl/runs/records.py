@@ -33,6 +33,7 @@ from vidssl.runs.inputs import (
     check_inputs,
     make_videos,
     open_flow,
+    open_frames,
     open_inputs,
     share_caveats,
 )
@@ -123,9 +124,7 @@ class Run:
         return splits
 
     def open_frames(self, records: Sequence[VideoRecord], short_side: int) -> FrameStore | None:
-        """Decoded frames of ``records`` that all runs share, see `stored_frames.open_frames`."""
-        from vidssl.runs.stored_frames import open_frames
-
+        """Decoded frames of ``records`` that all runs share, see `inputs.open_frames`."""
         return open_frames(self.params, records, short_side)
 
     def make_videos(self, records: Iterable[VideoRecord]) -> None:
