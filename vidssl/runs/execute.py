@@ -15,6 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TextIO
 
+import yaml
+
 from vidssl.core import is_alive
 from vidssl.files import drop_output, read_json
 from vidssl.progress import in_words
@@ -84,13 +86,14 @@ def execute(
     output = folder / f"{path.stem}.ipynb"
     cards = nullcontext() if gpus is None else own_cards(gpus, runs_per_gpu)
     with locked(folder, wait=bool(once)), cards:
-        made = _made_key(once, after)
+        made = _key(after, once)
         if once and _is_made(folder, made):
             print(f"[{folder.name}] is finished already", flush=True)
             return output
-        _make_room(folder, output, _attempt_key(path, given, after))
+        code = notebook_code(path, without=("runs", "cli", *PLOTS))
+        _make_room(folder, output, _key(after, given, code))
         given = _with_loaders(given, path, gpus, cores)
-        provenance.write_atomic(folder / "params.yaml", _as_yaml(given))
+        provenance.write_atomic(folder / "params.yaml", yaml.safe_dump(given, sort_keys=False))
         _papermill(path, output, given, project, cell_limit, stall_limit)
         if not (folder / "run.json").exists():
             raise RunFailed(f"{output}: ended without run.finish(...), so there is no run.json")
@@ -169,10 +172,10 @@ def holder_of(folder: Path, lock: str = LOCK) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _attempt_key(path: Path, given: Mapping[str, Any], after: Sequence[str | Path]) -> str:
-    code = notebook_code(path, without=("runs", "cli", *PLOTS))
+def _key(after: Sequence[str | Path], *made_of: Any) -> str:
+    """A hash of what a run is made of, and of the files which it runs after."""
     inputs = [provenance.file_hash(Path(file)) for file in after]
-    return sha256(json.dumps([given, code, inputs], sort_keys=True).encode()).hexdigest()
+    return sha256(json.dumps([*made_of, inputs], sort_keys=True).encode()).hexdigest()
 
 
 def _make_room(folder: Path, output: Path, key: str) -> None:
@@ -198,11 +201,6 @@ def _attempt(folder: Path) -> dict[str, str]:
     return read_json(path) if path.exists() else {}
 
 
-def _made_key(once: str, after: Sequence[str | Path]) -> str:
-    inputs = [provenance.file_hash(Path(file)) for file in after]
-    return sha256(json.dumps([once, inputs]).encode()).hexdigest()
-
-
 def _is_made(folder: Path, key: str) -> bool:
     """Whether the run is finished with this key; its run.json then is there, and newly written."""
     attempt = _attempt(folder)
@@ -218,12 +216,6 @@ def _with_loaders(given: dict, path: Path, gpus: int | None, cores: int | None) 
     if told.get("num_workers") != 0 or not (visible_cards() if gpus is None else gpus):
         return given
     return {**given, "num_workers": loader_workers(cores, told.get("processes", 1))}
-
-
-def _as_yaml(values: Mapping[str, Any]) -> str:
-    import yaml
-
-    return yaml.safe_dump(dict(values), sort_keys=False)
 
 
 def _papermill(

@@ -173,7 +173,11 @@ def with_states(runs: Iterable[Listed], project: Path) -> list[Listed]:
 
 def _of_target(target: str, runs: Sequence[Listed], project: Path) -> set[str]:
     """Ids of the runs of a notebook, of all notebooks of a method, or behind a target."""
-    wanted = {run.run for run in runs if target in _names_of(run)}
+    wanted = {
+        run.run
+        for run in runs
+        if target in (run.notebook, run.notebook.partition("_")[2], run.method)
+    }
     known = {run.notebook for run in runs}
     for scale in {run.scale for run in runs} & {*scale_names(project)}:
         graph = load(scale, project=project)
@@ -184,11 +188,6 @@ def _of_target(target: str, runs: Sequence[Listed], project: Path) -> set[str]:
     if not wanted:
         one_of("target", target, sorted(known))
     return wanted
-
-
-def _names_of(run: Listed) -> tuple[str, ...]:
-    """``11_mosi_pretrain``, ``mosi_pretrain`` and ``mosi``."""
-    return run.notebook, run.notebook.partition("_")[2], run.method
 
 
 # --- text ---------------------------------------------------------------------------------------

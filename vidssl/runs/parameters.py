@@ -128,7 +128,8 @@ def check_parameters(
         value = _checked_value(name, value, default, where)
         _require_enough(name, value, where)
         if name in ENTRIES and isinstance(value, dict):
-            value = check_entries(name, value, where)
+            dotted = {f"{name}.{key}": entry for key, entry in value.items()}
+            value = dict(zip(value, check_parameters(dotted, {name: {}}, where).values()))
         checked[name] = value
     return checked
 
@@ -152,13 +153,6 @@ def require_declared(
         everywhere = {**declared, **everywhere, **dictionaries}
     for name in names:
         default_of(name, everywhere, where)
-
-
-def check_entries(name: str, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The dictionary parameter ``name`` of `ENTRIES` with each entry checked likewise."""
-    dotted = {f"{name}.{key}": value for key, value in given.items()}
-    checked = check_parameters(dotted, {name: {}}, where)
-    return dict(zip(given, checked.values()))
 
 
 def default_of(name: str, declared: Mapping[str, Any], where: str) -> Any:

@@ -524,11 +524,6 @@ class Pooled(NamedTuple):
     folds: int
 
 
-def _test_groups(params: Mapping[str, Any]) -> list[Any]:
-    """The groups that a run held out; in older records they are a parameter of their own."""
-    return params.get("dataset_options", params).get("test_groups") or []
-
-
 def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
     """Top-1 accuracies of the runs of the same name in several folders of all runs, each a fold.
 
@@ -542,7 +537,9 @@ def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
             videos = record["metrics"].get("test_videos")
             if videos is None:
                 continue
-            for group in map(str, _test_groups(record["parameters"]) or ["drawn"]):
+            told = record["parameters"]  # of their own in older records
+            groups = told.get("dataset_options", told).get("test_groups") or ["drawn"]
+            for group in map(str, groups):
                 other = held_out.setdefault((record["run"], group), root)
                 if other != root:
                     raise ValueError(
