@@ -40,9 +40,10 @@ from vidssl.runs.parameters import (
     parameters_to_run,
     scale_file,
     text_of,
+    texts_in,
 )
 from vidssl.runs.promises import Promise, figures_of, files_of
-from vidssl.runs.records import made_here, texts_in
+from vidssl.runs.records import made_here
 
 CELLS = "cells.json"  # in a table's folder: what it asks, and of which runs
 EXTRACTS = {"flow": "vidssl.motion.extract", "prepare": "vidssl.data.prepare"}  # by command
@@ -99,19 +100,16 @@ class Target:
     make: Callable[[], Any]  # one job, or several
     origin: str  # the file that it stands in
     apart: bool = False  # no part of "reproduce"
-    _jobs: list[Job] = field(default_factory=list)
 
     @property
     def about(self) -> str:
         """What it makes: the function's docstring, on one line."""
         return " ".join((self.make.__doc__ or "").split())
 
-    @property
+    @functools.cached_property
     def jobs(self) -> list[Job]:
-        if not self._jobs:
-            made = self.make()
-            self._jobs = [made] if isinstance(made, Job) else list(made)
-        return self._jobs
+        made = self.make()
+        return [made] if isinstance(made, Job) else list(made)
 
 
 class Graph:

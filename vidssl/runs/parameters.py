@@ -18,7 +18,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from itertools import accumulate
@@ -123,8 +123,7 @@ def check_parameters(
     checked = {}
     for name, value in given.items():
         default = default_of(name, declared, where)
-        if isinstance(value, str):
-            _require_utf8(value, f"{where}: parameter {name}")
+        _require_utf8(texts_in(value), f"{where}: parameter {name}")
         value = _checked_value(name, value, default, where)
         _require_enough(name, value, where)
         if name in ENTRIES and isinstance(value, dict):
@@ -223,9 +222,18 @@ def _resolved(given: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str
     return whole
 
 
-def _require_utf8(value: str, where: str) -> None:
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text in a parameter's or a metric's value, at any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from texts_in(part)
+
+
+def _require_utf8(texts: Iterable[str], where: str) -> None:
     try:
-        require_utf8([value], where)
+        require_utf8(texts, where)
     except ValueError as error:
         raise ParameterError(str(error)) from None
 

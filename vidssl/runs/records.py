@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,7 @@ from vidssl.runs.parameters import (
     declared_parameters,
     given_names,
     parameters_in,
+    texts_in,
 )
 
 if TYPE_CHECKING:
@@ -400,15 +401,6 @@ def without_names(record: Mapping[str, Any]) -> dict[str, Any]:
     if "data_caveats" in record:
         told["data_caveats"] = _without_texts(record["data_caveats"])
     return told
-
-
-def texts_in(value: Any) -> Iterator[str]:
-    """Every text in a parameter's or a metric's value, at any depth."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (Mapping, list, tuple)):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            yield from texts_in(part)
 
 
 def _without_texts(value: Any) -> Any:
