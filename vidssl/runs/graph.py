@@ -233,22 +233,19 @@ class Graph:
         name: str,
         *,
         after: Sequence[Job] = (),
-        data: str | None = None,
         priority: int = 0,
         **parameters: Any,
     ) -> Job:
         """Add one execution of ``notebook`` in the folder ``name``; asked again, the same job.
 
-        ``after``: jobs whose results it reads. ``data``: the scale of the embedded data given as
-        ``root`` (default: its own; "" for none). Jobs of higher ``priority`` run first. What it
-        makes and publishes is read off the notebook, see `vidssl.runs.promises`.
+        ``after``: jobs whose results it reads. Jobs of higher ``priority`` run first. A page that
+        reads the embedded data waits for them, too. What it makes and publishes is read off the
+        notebook, see `vidssl.runs.promises`.
         """
-        asked = _text([notebook, name, [job.name for job in after], data, priority, parameters])
+        asked = _text([notebook, name, [job.name for job in after], priority, parameters])
         if asked not in self._asked:
-            data = self.scale if data is None else data
-            self._asked[asked] = self._add(
-                self._job(notebook, name, after, data, priority, parameters)
-            )
+            job = self._job(notebook, name, after, priority, parameters)
+            self._asked[asked] = self._add(job)
         return self._asked[asked]
 
     def _job(
@@ -256,7 +253,6 @@ class Graph:
         notebook: str,
         name: str,
         after: Sequence[Job],
-        data: str,
         priority: int,
         parameters: dict[str, Any],
     ) -> Job:
@@ -266,7 +262,7 @@ class Graph:
         given = parameters_to_run(path.stem, self.scale, chosen, self.project)
         if self._shows_others(path, given):
             chosen["publish"] = given["publish"] = False
-        made = self._embedded(path, given, data, priority)
+        made = self._embedded(path, given)
         after = [*after, *made]
         for job in made:
             chosen["root"] = given["root"] = self.path(os.path.dirname(job.marker))
@@ -287,12 +283,12 @@ class Graph:
             files=files,
         )
 
-    def data(self, scale: str, data_seed: int, priority: int = 0) -> Job:
+    def data(self, scale: str, data_seed: int) -> Job:
         """Add the making of the embedded data of a scale."""
         arguments = ["data", scale, "--data-seed", str(data_seed)]
         params = {"data_seed": data_seed, **scale_file(scale, self.project).get("data", {})}
         name = f"{scale}-seed{data_seed}"
-        return self._making(name, arguments, params, "vidssl.data.synthetic", priority)
+        return self._making(name, arguments, params, "vidssl.data.synthetic")
 
     def stills(self, source: str, count: int) -> Job:
         """Add the making of a folder of still images (see `vidssl.data.stills`)."""
@@ -310,7 +306,7 @@ class Graph:
         the command's.
         """
         given = parameters_for(page, self.scale, self.given.of(page), self.project)
-        made = self._embedded(notebook_path(page, self.project), given, self.scale, 0)
+        made = self._embedded(notebook_path(page, self.project), given)
         root = self.path(os.path.dirname(made[0].marker)) if made else given.get("root", "")
         folder = folder.format(root=root.rstrip("/"))
         told = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
@@ -321,18 +317,16 @@ class Graph:
             words = [command, root, folder, *told, *own]
             words += ["--made", provenance.short(marker, self.project)]
             name = f"{command}-{place.name}{mark.replace('.', '-')}"
-            return self._command(name, words, marker, told, EXTRACTS[command], after=after)
+            return self._command(name, words, marker, told, EXTRACTS[command], after)
 
         marks = {f".{i}of{shards}": f"--shard={i}/{shards}" for i in range(1, shards + 1)}
         return part("", [part(mark, made, shard) for mark, shard in marks.items()])
 
-    def _making(
-        self, name: str, arguments: list[str], params: Mapping, module: str, priority: int = 0
-    ) -> Job:
+    def _making(self, name: str, arguments: list[str], params: Mapping, module: str) -> Job:
         """The job that fills the folder ``name`` among the data."""
         root = provenance.short(self.data_root.parent, self.project)
         words, marker = [*arguments, "--runs-root", root], self.data_root / name / ".made"
-        return self._command(f"data-{name}", words, marker, params, module, priority=priority)
+        return self._command(f"data-{name}", words, marker, params, module)
 
     def _command(
         self,
@@ -341,9 +335,7 @@ class Graph:
         marker: Path,
         params: Any,
         module: str,
-        *,
         after: Sequence[Job] = (),
-        priority: int = 0,
     ) -> Job:
         """A job of another command than `vidssl execute`."""
         job = Job(
@@ -354,7 +346,6 @@ class Graph:
             log=(),
             params=_text(params),
             hashes=functools.partial(self._hashes, module),
-            priority=priority,
         )
         return self._add(job)
 
@@ -451,16 +442,16 @@ class Graph:
                         f"{os.path.basename(figure.name)}: leave publish to the graph"
                     )
 
-    def _embedded(self, path: Path, given: Mapping, scale: str, priority: int) -> list[Job]:
+    def _embedded(self, path: Path, given: Mapping) -> list[Job]:
         """The job that makes the embedded data, where a page reads it and no other is given."""
         declared = declared_parameters(path)
         own = self.given.of(path.stem)
-        if not scale or "root" not in declared or {"root", "dataset"} & set(own):
+        if "root" not in declared or {"root", "dataset"} & set(own):
             return []
         if given.get("root") or given.get("dataset", "embedded") != "embedded":
             return []
         data_seed = given.get("data_seed", declared.get("data_seed", 0))
-        return [self.data(scale, data_seed, priority)]
+        return [self.data(self.scale, data_seed)]
 
     def _shows_others(self, path: Path, given: Mapping) -> bool:
         """Whether a page would publish pictures of videos that the project did not make; only a
