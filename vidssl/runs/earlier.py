@@ -28,6 +28,7 @@ from vidssl.runs.parameters import (
     changed_settings,
     put_value,
     scale_names,
+    text_of,
     usual_settings,
     value_in,
 )
@@ -383,7 +384,7 @@ def make_command(
     command = ["vidssl", "execute", notebook, folder]
     command += ["--scale", scale] if scale != "mini" else []
     for name, value in changed.items():
-        command += ["-p", name, value if isinstance(value, str) else json.dumps(value)]
+        command += ["-p", name, text_of(value)]
     return shlex.join(command)
 
 

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -31,7 +31,7 @@ from vidssl.runs.graph import Graph, Job, load
 from vidssl.runs.inputs import check_lists, missing_paths
 from vidssl.runs.machine import Machine, Share
 from vidssl.runs.notebooks import notebook_path
-from vidssl.runs.parameters import ParameterError, declared_parameters, value_in
+from vidssl.runs.parameters import ParameterError, declared_parameters, text_of, value_in
 from vidssl.runs.provenance import short
 
 CONFIG = ".config.json"  # a file: --config would turn numbers into words
@@ -171,13 +171,9 @@ def _refuse_one_place_for_several(
 def variant_name(settings: Mapping[str, Any]) -> str:
     """A folder's name for runs with changed parameters: what they change as far as it is readable,
     and a hash of all of it, so that two settings never share one."""
-    words = ",".join(f"{name}={_word(values)}" for name, values in settings.items())
+    words = ",".join(f"{name}={_values(values)}" for name, values in settings.items())
     readable = re.sub(r"[^\w=,.-]+", "_", words)[:READABLE].strip("_.-")
     return f"{readable}-{sha256(json.dumps(settings).encode()).hexdigest()[:10]}"
-
-
-def _word(values: list[Any]) -> str:
-    return "|".join(value if isinstance(value, str) else json.dumps(value) for value in values)
 
 
 def _settings_of_runs(root: Path, scale: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -202,8 +198,12 @@ def _config(root: Path) -> dict[str, Any]:
     return read_json(path) if path.exists() else {}
 
 
+def _values(values: Iterable[Any]) -> str:
+    return "|".join(map(text_of, values))
+
+
 def _words(settings: Mapping[str, Any]) -> str:
-    words = [f"-p {name} {_word(values)!r}" for name, values in settings.items()]
+    words = [f"-p {name} {_values(values)!r}" for name, values in settings.items()]
     return " ".join(words) or "no -p"
 
 
