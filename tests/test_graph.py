@@ -36,8 +36,7 @@ def test_every_target_of_every_scale_promises_what_its_parameters_make(scale, tm
     assert able == list(graph.targets) or scale in ("paper-motionfit", "paper-imagenet")
     assert len(able) > 7
     for target in able:
-        jobs = graph.behind(target)
-        graph.check(jobs)  # refuses a file that is not made, a figure of two runs
+        jobs = graph.checked(target)  # refuses a file that is not made, a figure of two runs
         promised = [figure.name for job in jobs for figure in job.figures if figure.made]
         assert len(promised) == len(set(promised))
         pages = {
@@ -69,7 +68,7 @@ def test_what_a_user_switches_off_is_not_promised(tmp_path):
     graph.behind("reproduce")
     for name in ("mosi_gradcam-s0", "mosi_clusters", "motionfit_retrieval_motionfit-s0"):
         assert graph.jobs[name].figures == ()
-    graph.check(graph.behind("motionfit_transfer"))
+    graph.checked("motionfit_transfer")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +81,7 @@ def test_what_a_user_switches_off_is_not_promised(tmp_path):
 def test_what_does_not_fit_is_said_before_anything_runs(overrides, message, tmp_path):
     graph = graph_of("smoke", tmp_path, **overrides)
     with pytest.raises(ValueError, match=message):
-        graph.check(graph.behind("reproduce"))
+        graph.checked("reproduce")
 
 
 def test_a_method_s_own_file_is_all_that_it_takes(tmp_path):

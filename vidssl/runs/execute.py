@@ -32,6 +32,7 @@ LOCK = ".lock"  # in a folder in use; it says by whom
 ATTEMPT = ".attempt.json"  # what the run in a folder is made of, and how far it is
 HOLDER = re.compile(r"process (\d+) on (.+)")  # what `locked` leaves there
 MADE = ".made.json"  # the run.json of a finished run, which Snakemake deletes before it asks again
+BESIDE = ("runs", "cli", *PLOTS)  # rooms that no checkpoint depends on
 NOT_STARTED = ("Kernel died before replying", "Kernel didn't respond")  # as jupyter_client says it
 STALL_LIMIT = 60.0  # minutes without any sign of life, as after a message that papermill has lost
 
@@ -90,8 +91,7 @@ def execute(
         if once and _is_made(folder, made):
             print(f"[{folder.name}] is finished already", flush=True)
             return output
-        code = notebook_code(path, without=("runs", "cli", *PLOTS))
-        _make_room(folder, output, _key(after, given, code))
+        _make_room(folder, output, _key(after, given, notebook_code(path, BESIDE)))
         given = _with_loaders(given, path, gpus, cores)
         provenance.write_atomic(folder / "params.yaml", yaml.safe_dump(given, sort_keys=False))
         _papermill(path, output, given, project, cell_limit, stall_limit)

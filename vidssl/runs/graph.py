@@ -370,10 +370,13 @@ class Graph:
         own = f" --gpus {job.gpus}" if self.gpus == "own" else ""
         return f"--once {job.once} --cores {self.threads}{own} {self.limits}"
 
-    def check(self, jobs: Sequence[Job]) -> None:
-        """ValueError where a job reads what another one does not make, or two publish a figure."""
+    def checked(self, target: str) -> list[Job]:
+        """The jobs `behind` a target. ValueError where one reads what another does not make with
+        its parameters, or two publish one figure."""
+        jobs = self.behind(target)
         self._refuse_missing_files(jobs)
         self._refuse_figures_of_two(jobs)
+        return jobs
 
     def leave_questions(self, jobs: Sequence[Job]) -> None:
         """Write what each of the tables asks to the file that its page reads."""

@@ -70,8 +70,7 @@ def run_target(
     config |= {"project": str(project), "folder": os.getcwd()}  # Snakemake works in `root`
     config["runs_root"] = str(root)
     graph = load(scale, config, project)
-    jobs = graph.behind(target)  # refuses what is unknown, at once
-    graph.check(jobs)
+    jobs = graph.checked(target)  # refuses what is unknown, at once
     share = machine.share(project, jobs)
     config |= {**share.config, "settings": _settings_of_runs(root, scale, settings)}
     _refuse_one_place_for_several(target, scale, given, project)
@@ -81,8 +80,7 @@ def run_target(
     _refuse_wrong_lists(graph, target, jobs)
     with locked(root, LOCK) as lock:
         _go_on_after_a_kill(root, project, unlock, share)
-        text = json.dumps({**config, "engine_of": this_process()})
-        write_atomic(root / CONFIG, text)
+        write_atomic(root / CONFIG, json.dumps({**config, "engine_of": this_process()}))
         graph.leave_questions(jobs)
         command = [*_command(target, project, root, share), str(root / CONFIG)]
         status = _engine(command, root, project, lock, share)
