@@ -31,6 +31,8 @@ from vidssl.runs.watch import Watch, watching
 LOCK = ".lock"  # in a folder in use; it says by whom
 ATTEMPT = ".attempt.json"  # what the run in a folder is made of, and how far it is
 HOLDER = re.compile(r"process (\d+) on (.+)")  # what `locked` leaves there
+WAIT = "; wait for it, or end it"  # what to do about a holder
+KILLED = ", which was killed, and what it had started goes on; wait for that, or end it"
 MADE = ".made.json"  # the run.json of a finished run, which Snakemake deletes before it asks again
 BESIDE = ("runs", "cli", *PLOTS)  # rooms that no checkpoint depends on
 NOT_STARTED = ("Kernel died before replying", "Kernel didn't respond")  # as jupyter_client says it
@@ -116,7 +118,7 @@ def locked(folder: Path, lock: str = LOCK, *, wait: bool = False) -> Iterator[Te
         if not _hold(file):
             who = holder_of(folder, lock) or "another process"
             if not wait:
-                raise RunLocked(f"{folder}: in use by {who}{_advice(who)}")
+                raise RunLocked(f"{folder}: in use by {who}{KILLED if _was_killed(who) else WAIT}")
             print(f"[{folder.name}] waits for {who}, which works on it", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
@@ -125,13 +127,10 @@ def locked(folder: Path, lock: str = LOCK, *, wait: bool = False) -> Iterator[Te
         yield file
 
 
-def _advice(who: str) -> str:
-    """What to do about a holder; one that was killed leaves the lock to what it had started."""
-    number = who.partition(" ")[2].partition(" ")[0]
-    is_here = who.endswith(f" on {socket.gethostname()}") and number.isdigit()
-    if is_here and not is_alive(int(number)):
-        return ", which was killed, and what it had started goes on; wait for that, or end it"
-    return "; wait for it, or end it"
+def _was_killed(holder: str) -> bool:
+    """Whether it was a process of this machine that is no more; what it had started may hold on."""
+    named = HOLDER.match(holder)
+    return bool(named) and named[2] == socket.gethostname() and not is_alive(int(named[1]))
 
 
 def this_process() -> str:
@@ -157,8 +156,7 @@ def is_held(folder: Path) -> bool:
     The lock is tried only where its holder may be alive: trying it holds it for a moment.
     """
     try:
-        holder = HOLDER.match(holder_of(folder))
-        if holder and holder[2] == socket.gethostname() and not is_alive(int(holder[1])):
+        if _was_killed(holder_of(folder)):
             return False
         with open(folder / LOCK, encoding="utf-8") as file:
             return not _hold(file, tries=1)
