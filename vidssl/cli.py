@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import fields
 from io import TextIOWrapper
 from pathlib import Path
@@ -337,11 +335,10 @@ def _runs(args: argparse.Namespace) -> int:
     root = Path(args.runs_root or project / "papermill_runs")
     words = {name: getattr(args, name) for name in ("method", "target", "scale", "state")}
     screen = shutil.get_terminal_size()
-    with _no_rubbish():
-        listed = listing.list_runs(root, project, **words)
-        every = args.all or args.json
-        lines = len(listed.runs) if every else max(1, screen.lines - listing.FRAME)
-        shown = listing.with_states(listed.runs[:lines], project)
+    listed = listing.list_runs(root, project, **words)
+    every = args.all or args.json
+    lines = len(listed.runs) if every else max(1, screen.lines - listing.FRAME)
+    shown = listing.with_states(listed.runs[:lines], project)
     if args.json:
         print(listing.as_json(shown))
     else:
@@ -350,17 +347,6 @@ def _runs(args: argparse.Namespace) -> int:
         print(listing.summary(listed, len(shown)))
     print(*listed.unreadable, sep="\n", end="\n" * bool(listed.unreadable), file=sys.stderr)
     return 0
-
-
-@contextmanager
-def _no_rubbish() -> Iterator[None]:
-    """Thousands of records are read, none to be thrown away: looking for some takes a third of the
-    time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _pool(args: argparse.Namespace) -> int:
