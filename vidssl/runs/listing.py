@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -122,18 +121,9 @@ def read_runs(root: Path) -> tuple[list[Listed], list[str]]:
 
 def _attempts(root: Path) -> Iterator[Listed]:
     """The runs that were begun and have not ended well: their folder lacks a ``run.json``."""
-    for scale in _folders(root):
-        for folder in _folders(scale):
-            begun = os.path.join(folder, ".attempt.json")
-            if os.path.exists(begun) and not os.path.exists(os.path.join(folder, "run.json")):
-                yield _attempt(Path(folder), os.path.getmtime(begun))
-
-
-def _folders(root: str | Path) -> list[str]:
-    try:
-        return [e.path for e in os.scandir(root) if e.is_dir() and not e.name.startswith(".")]
-    except OSError:
-        return []
+    for begun in root.glob("[!.]*/[!.]*/.attempt.json"):
+        if not begun.with_name("run.json").exists():
+            yield _attempt(begun.parent, begun.stat().st_mtime)
 
 
 def _attempt(folder: Path, begun: float) -> Listed:

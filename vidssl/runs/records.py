@@ -464,8 +464,7 @@ def read_record(path: Path) -> dict[str, Any]:
     UnreadableRecord, naming the file, where it is cut off, is something else, or is another run's.
     """
     try:
-        with open(path, "rb") as file:
-            found = json.loads(file.read())
+        found = json.loads(path.read_bytes())
         _check_record(found, path.stem)
     except (OSError, ValueError, RecursionError) as error:
         message = f"{path}: not a record of a run ({error}); delete it"
