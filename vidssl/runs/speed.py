@@ -145,9 +145,9 @@ def _timed(model, dataset, training_step, config, *, collate=None, **_: Any) -> 
     def idle(network, batch, context):
         return sum(p.sum() for p in network.parameters()), {}
 
-    counter = _ClipCounter(model)
+    clips_a_step = _clip_counter(model)
     step = _steps_a_second(model, _Held(samples), training_step, alone, collate)
-    clips = counter.clips_a_step()
+    clips = clips_a_step()
     bytes_, transfer = host_to_device(collate(samples) if collate else samples)
     return {
         "loader": clips * _steps_a_second(nothing, dataset, idle, endless, collate),
@@ -167,25 +167,18 @@ class _Held(list):
         return super().__getitem__(key[1])
 
 
-class _ClipCounter:
-    """How many clips a network that learns sees in a step: inputs of its first 3-D convolution."""
+def _clip_counter(model) -> Callable[[], float]:
+    """How many clips a network that learns saw in a step: inputs of its first 3-D convolution."""
+    import torch
 
-    def __init__(self, model):
-        import torch
-
-        self.clips, self.steps = 0, 0
-        first = next(m for m in model.modules() if isinstance(m, torch.nn.Conv3d))
-        first.register_forward_pre_hook(self._count)
-        next(p for p in model.parameters() if p.requires_grad).register_hook(self._step)
-
-    def _count(self, module, inputs) -> None:
-        self.clips += len(inputs[0]) * module.training
-
-    def _step(self, gradient) -> None:
-        self.steps += 1
-
-    def clips_a_step(self) -> float:
-        return self.clips / max(self.steps, 1)
+    clips: list[int] = []
+    steps: list[int] = []
+    first = next(m for m in model.modules() if isinstance(m, torch.nn.Conv3d))
+    first.register_forward_pre_hook(
+        lambda module, inputs: clips.append(len(inputs[0]) * module.training)
+    )
+    next(p for p in model.parameters() if p.requires_grad).register_hook(lambda _: steps.append(1))
+    return lambda: sum(clips) / max(len(steps), 1)
 
 
 def _steps_a_second(model, dataset, training_step, config, collate: Callable | None) -> float:
