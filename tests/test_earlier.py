@@ -10,8 +10,7 @@ from tiny_project import REPOSITORY, empty_project
 
 from vidssl import models, runs
 from vidssl.models.pretrained import save_pretrained
-from vidssl.runs.earlier import located
-from vidssl.runs.explore import explore_folder
+from vidssl.runs.earlier import explore_folder, located
 from vidssl.runs.notebooks import notebook_cells
 
 PRETRAIN, BASELINE, TRANSFER = "11_mosi_pretrain", "02_supervised_baseline", "03_transfer"

@@ -570,21 +570,21 @@ def test_origins_of_figures(origin, damage, replace, project):
 
 @pytest.fixture(scope="module")
 def notes(project):
-    """What commands leave for the next one: a table's question, the engine's settings, the jobs
-    behind a target, how far a run got."""
+    """What commands leave for the next one: a table's question, the engine's settings, what a run
+    left, how far it got."""
     root = project / "notes"
     cell = Cell("scratch", "5", ["mini-first"], "top1_", {"accuracy": "accuracy"})
     claim = Claim("first - second", [("scratch", "5")], [("scratch", "5")])
     asked = Question([cell], [claim], "labels", name="pair", about="Which?").text()
-    job = {"notebooks": ["a.ipynb"], "figures": {"figures/tiny": True}, "marker": "notes/run.json"}
-    write(root / "run.json", as_json({"figures": {"tiny": "0" * 12}}))
+    tiny = graph.Graph({"runs_root": str(root)}, project)
+    job = tiny.run("90_tiny", "x", publish=True)
     key = {"key": "0" * 64, "status": "running"}
     values = {"cells.json": json.loads(asked), ".config.json": {"settings": {"mini": {"lr": [1]}}},
-              ".results.json": [job], ".attempt.json": key}  # fmt: skip
+              job.marker: {"figures": {"tiny": "0" * 12}}, ".attempt.json": key}  # fmt: skip
     read = {
         "cells.json": read_question,
         ".config.json": lambda path: launch._settings_of_runs(root, "mini", {}),
-        ".results.json": lambda path: graph.results(root, project),
+        job.marker: lambda path: tiny.results([job]),
         ".attempt.json": lambda path: _make_room(root, root / "a.ipynb", "1"),
     }
     return [Subject(write(root / name, as_json(values[name])), read[name], str(root))

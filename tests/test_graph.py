@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import textwrap
+from dataclasses import replace
 
 import pytest
 from tiny_project import REPOSITORY, make_project
@@ -12,7 +13,7 @@ from tiny_project import REPOSITORY, make_project
 from vidssl import runs
 from vidssl.runs.cells import Cell, Question, in_each, read_question
 from vidssl.runs.parameters import NoSchedule
-from vidssl.runs.promises import figures_of, files_of
+from vidssl.runs.promises import Promise, figures_of, files_of
 
 SCALES = runs.scale_names(REPOSITORY)
 
@@ -35,8 +36,7 @@ def test_every_target_of_every_scale_promises_what_its_parameters_make(scale, tm
     assert able == list(graph.targets) or scale in ("paper-motionfit", "paper-imagenet")
     assert len(able) > 7
     for target in able:
-        graph.note_results(target)  # refuses a file that is not made, a figure of two runs
-        jobs = graph.behind(target)
+        jobs = graph.checked(target)  # refuses a file that is not made, a figure of two runs
         promised = [figure.name for job in jobs for figure in job.figures if figure.made]
         assert len(promised) == len(set(promised))
         pages = {
@@ -68,7 +68,7 @@ def test_what_a_user_switches_off_is_not_promised(tmp_path):
     graph.behind("reproduce")
     for name in ("mosi_gradcam-s0", "mosi_clusters", "motionfit_retrieval_motionfit-s0"):
         assert graph.jobs[name].figures == ()
-    graph.note_results("motionfit_transfer")
+    graph.checked("motionfit_transfer")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_a_user_switches_off_is_not_promised(tmp_path):
 def test_what_does_not_fit_is_said_before_anything_runs(overrides, message, tmp_path):
     graph = graph_of("smoke", tmp_path, **overrides)
     with pytest.raises(ValueError, match=message):
-        graph.note_results("reproduce")
+        graph.checked("reproduce")
 
 
 def test_a_method_s_own_file_is_all_that_it_takes(tmp_path):
@@ -182,7 +182,7 @@ def test_a_table_waits_for_the_runs_in_its_cells_and_is_handed_their_ids(tmp_pat
     assert question.about.startswith("Fine-tuning on few labelled videos")
     [table] = graph.targets["mosi_lowshot"].jobs
     assert sorted(table.inputs) == [f"smoke/{name[6:]}/run.json" for name in ids]
-    graph.note_results("mosi_lowshot")
+    graph.leave_questions([table])
     path = tmp_path / "smoke" / "mosi_lowshot" / "cells.json"
     assert json.loads(table.params)["cells"] == str(path)
     assert read_question(path).text() == question.text()
@@ -279,14 +279,14 @@ def test_conditions_are_read_off_the_notebook(tmp_path):
 
 
 def test_results_tell_what_was_made(tmp_path):
-    from vidssl.runs.graph import RESULTS, results
-
-    job = {"notebooks": ["x.ipynb"], "marker": "run.json"}
-    job["figures"] = {"figures/a": True, "figures/b": True, "figures/c": False}
-    (tmp_path / RESULTS).write_text(json.dumps([job]))
-    (tmp_path / "run.json").write_text(json.dumps({"figures": {"a": "0"}}))
-    assert results(tmp_path, tmp_path) == {
-        "executed notebooks": ["x.ipynb"],
-        "figures": ["figures/a.png"],
-        "figures not made": ["figures/b.png"],
+    graph = runs.Graph({"runs_root": str(tmp_path)}, make_project(tmp_path / "project"))
+    job = graph.run("90_tiny", "x", publish=True)
+    names = {"a": True, "b": True, "c": None}
+    job = replace(job, figures=[Promise(f"figures/{name}", made) for name, made in names.items()])
+    (tmp_path / "mini/x").mkdir(parents=True)
+    (tmp_path / job.marker).write_text(json.dumps({"figures": {"a": "0"}}))
+    assert graph.results([job]) == {
+        "executed notebooks": [str(tmp_path / "mini/x/90_tiny.ipynb")],
+        "figures": [str(tmp_path / "figures/a.png")],
+        "figures not made": [str(tmp_path / "figures/b.png")],
     }

@@ -460,8 +460,7 @@ def first_steps(home, cut_graphs):
     def make(graph, job):
         marker = home / job.marker
         if not marker.exists():
-            if job.asked:
-                graph.note_results(job.name)
+            graph.leave_questions([job])
             for first in graph.jobs.values():
                 if first.marker in job.inputs and first.log and not job.asked:
                     make(graph, first)

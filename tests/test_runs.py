@@ -418,7 +418,7 @@ def test_a_job_can_wait_for_still_images(tmp_path):
     assert made.marker == "data/stills-dead_leaves-8/.made"
     assert made.arguments == f"stills dead_leaves --count 8 --runs-root {tmp_path}"
     root = graph.path(made.file(""))
-    job = graph.run("11_mosi_pretrain", "x", after=[made], data="", dataset="folder", root=root)
+    job = graph.run("11_mosi_pretrain", "x", after=[made], dataset="folder", root=root)
     assert job.inputs == (made.marker,)
     assert made is graph.stills("dead_leaves", 8)
 

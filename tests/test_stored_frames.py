@@ -13,7 +13,7 @@ from vidssl.data import collate, synthetic, write_video
 from vidssl.data.records import open_dataset
 from vidssl.methods import supervised
 from vidssl.protocol import Clips
-from vidssl.runs.stored_frames import frame_store, open_frames
+from vidssl.runs.inputs import frame_store, open_frames
 from vidssl.training import TrainConfig, fit
 
 PARAMS = {"dataset": "folder", "frame_store_gb": 1.0, "scale": "mini"}

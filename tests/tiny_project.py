@@ -70,9 +70,7 @@ def make_project(folder: Path) -> Path:
     shutil.copy(REPOSITORY / "papermill_runs" / "Snakefile", home)
     shutil.copytree(REPOSITORY / "papermill_runs" / "profiles", home / "profiles")
     name = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    (folder / ".gitignore").write_text(
-        "/papermill_runs/*/\n/figures/\n.snakemake/\n.config.json\n.results.json\n"
-    )
+    (folder / ".gitignore").write_text("/papermill_runs/*/\n/figures/\n.snakemake/\n.config.json\n")
     for command in (["init", "-q"], ["add", "."], [*name, "commit", "-q", "-m", "start"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
     return folder

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import fields
 from io import TextIOWrapper
 from pathlib import Path
@@ -95,11 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "pair", _pair, "bring the .ipynb of every notebook in line with its .py")
     doctor = _command(commands, "doctor", _doctor, "check this machine, or time a training on it")
     doctor.add_argument("--speed", metavar="PAGE", help="time this page's training: what limits it")
-    doctor.add_argument("--scale", default="mini", help="with --speed: parameter file")
+    _option(doctor, "--scale", default="mini", told="with --speed: parameter file")
     _takes_parameters(doctor)
     plan = _command(commands, "plan", _plan, "say how long a target takes, as far as measured")
     plan.add_argument("target", help="what to make; `vidssl run` lists them")
-    plan.add_argument("--scale", default="mini", help="parameter file (default mini)")
+    _option(plan, "--scale", default="mini", told="parameter file")
     return parser
 
 
@@ -110,23 +108,10 @@ def _notebook_commands(commands) -> None:
     run.add_argument("-j", "--jobs", type=int, help="runs at once (default 1; of a cluster, many)")
     run.add_argument("--gpus", type=int, help="GPUs for all runs together (default: all; 0: none)")
     run.add_argument(
-        "--gpus-per-run",
-        type=int,
-        metavar="N",
-        help="of one training: -p processes N",
+        "--gpus-per-run", type=int, metavar="N", help="of one training: -p processes N"
     )
-    run.add_argument(
-        "--runs-per-gpu",
-        type=int,
-        default=1,
-        metavar="N",
-        help="that share a GPU at a time, where one leaves most of it idle (default 1)",
-    )
-    run.add_argument(
-        "--profile",
-        default="local",
-        help="where runs work: local, slurm, or a folder of Snakemake's settings",
-    )
+    told = "where runs work: local, slurm, or a folder of Snakemake's settings"
+    _option(run, "--profile", default="local", told=told)
     run.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
     run.add_argument("--unlock", action="store_true", help="free what a killed run left locked")
     run.add_argument(
@@ -137,31 +122,26 @@ def _notebook_commands(commands) -> None:
     execute = _command(commands, "execute", _execute, "run one notebook in one folder")
     execute.add_argument("notebook", help="its name, such as 11_mosi_pretrain")
     execute.add_argument("folder", type=Path, help="where all its files go")
-    execute.add_argument("--scale", default="mini", help="parameter file (default mini)")
+    _option(execute, "--scale", default="mini", told="parameter file")
     execute.add_argument("--after", nargs="*", default=[], help="files whose change starts it anew")
     execute.add_argument("--gpus", type=int, help="GPUs for it alone (default: what there is)")
-    execute.add_argument(
-        "--runs-per-gpu", type=int, default=1, help="that may share such a GPU (default 1)"
-    )
     execute.add_argument("--cores", type=int, help="its share of the cores (default: all)")
     execute.add_argument("--once", default="", help="a name of what it makes, which is made once")
     for command in (run, execute):
-        command.add_argument(
-            "--cell-limit",
-            type=float,
-            default=0.0,
-            metavar="MINUTES",
-            help="that a cell may take (default 0: any time)",
-        )
-        command.add_argument(
-            "--stall-limit",
-            type=float,
-            default=STALL_LIMIT,
-            metavar="MINUTES",
-            help="without a sign of life after which a run is stopped "
-            f"(default {STALL_LIMIT:g}; 0: never)",
-        )
+        told = "that share a GPU at a time, where one leaves most of it idle"
+        _option(command, "--runs-per-gpu", default=1, told=told, metavar="N")
+        minutes = {"metavar": "MINUTES"}
+        told = "that a cell may take, 0: any time"
+        _option(command, "--cell-limit", default=0.0, told=told, **minutes)
+        told = "without a sign of life after which a run is stopped, 0: never"
+        _option(command, "--stall-limit", default=STALL_LIMIT, told=told, **minutes)
         _takes_parameters(command)
+
+
+def _option(command, *names: str, default: str | float, told: str, **more) -> None:
+    """Add an option whose help ends with its default, which says its type, too."""
+    told = f"{told} (default {str(default).removesuffix('.0')})"
+    command.add_argument(*names, default=default, type=type(default), help=told, **more)
 
 
 def _takes_parameters(command: argparse.ArgumentParser) -> None:
@@ -177,11 +157,11 @@ def _takes_parameters(command: argparse.ArgumentParser) -> None:
 
 def _data_commands(commands) -> None:
     data = _command(commands, "data", _data, "make the embedded data of a scale")
-    data.add_argument("scale", nargs="?", default="mini", help="parameter file (default mini)")
-    data.add_argument("--data-seed", type=int, default=0, help="draws other videos (default 0)")
+    _option(data, "scale", nargs="?", default="mini", told="parameter file")
+    _option(data, "--data-seed", default=0, told="draws other videos")
     stills = _command(commands, "stills", _stills, "make a folder of still images")
     stills.add_argument("source", help="photographs or dead_leaves")
-    stills.add_argument("--count", type=int, default=64, help="images (default 64)")
+    _option(stills, "--count", default=64, told="images")
     for command in (data, stills):
         command.add_argument(
             "--runs-root", default="", help="makes it in ROOT/data (default papermill_runs/data)"
@@ -196,23 +176,19 @@ def _data_commands(commands) -> None:
     )
     sides = f"pixels (default 128; of frames {MINI_SIDE}, as the mini scale)"
     prepare.add_argument("--short-side", type=int, help=sides)
-    prepare.add_argument("--gb", type=float, default=4.0, help="of frames at most (default 4)")
-    prepare.add_argument("--gop", type=int, default=12, help="frames to a key frame (default 12)")
-    prepare.add_argument(
-        "--crf", type=int, default=18, help="quality, 0 best to 51 worst (default 18)"
-    )
-    prepare.add_argument("-j", "--jobs", type=int, default=2, help="videos at once (default 2)")
+    _option(prepare, "--gb", default=4.0, told="of frames at most")
+    _option(prepare, "--gop", default=12, told="frames to a key frame")
+    _option(prepare, "--crf", default=18, told="quality, 0 best to 51 worst")
     flow = _command(commands, "flow", _flow, "compute the optical flow of videos, in shards")
     flow.add_argument("root", help="folder of the videos, in any layout")
     flow.add_argument("folder", help="where the flow goes, under the same names and .npz")
-    flow.add_argument(
-        "--method", default="fast", help="reference, fast, torch, dis or farneback (default fast)"
-    )
-    flow.add_argument("--short-side", type=int, default=128, help="pixels (default 128)")
-    flow.add_argument("-j", "--jobs", type=int, default=2, help="processes (default 2)")
+    told = "reference, fast, torch, dis or farneback"
+    _option(flow, "--method", default="fast", told=told)
+    _option(flow, "--short-side", default=128, told="pixels")
     for command in (prepare, flow):
-        told = "I/N: every N-th video from the I-th on (default 1/1, all)"
-        command.add_argument("--shard", default="1/1", help=told)
+        _option(command, "-j", "--jobs", default=2, told="videos at once")
+        told = "I/N: every N-th video from the I-th on; 1/1: all"
+        _option(command, "--shard", default="1/1", told=told)
         told = "a file to leave at the end; videos that cannot be read then are no failure"
         command.add_argument("--made", type=Path, metavar="FILE", help=told)
 
@@ -220,7 +196,7 @@ def _data_commands(commands) -> None:
 def _record_commands(commands) -> None:
     listed = _command(commands, "runs", _runs, "list runs, their states and numbers")
     listed.add_argument("--method", default="", help="only of mosi, motionfit, timebalance, ...")
-    listed.add_argument("--target", default="", help="only of a notebook, or behind a table")
+    listed.add_argument("--target", default="", help="only of a notebook, or behind a target")
     listed.add_argument("--scale", default="", help="only of mini, smoke, ...")
     meanings = "; ".join(f"{state}: {meaning}" for state, meaning in listing.STATES.items())
     listed.add_argument("--state", default="", help=meanings)
@@ -275,17 +251,8 @@ def _run(args: argparse.Namespace) -> int:
 def _execute(args: argparse.Namespace) -> int:
     notebook = runs.notebook_path(args.notebook).stem
     given = runs.Given(args.parameters, [notebook]).of(notebook)
-    options = (
-        "scale",
-        "after",
-        "gpus",
-        "runs_per_gpu",
-        "cores",
-        "once",
-        "cell_limit",
-        "stall_limit",
-    )
-    runs.execute(notebook, args.folder, given, **{name: getattr(args, name) for name in options})
+    options = {name: getattr(args, name) for name in runs.execute.__kwdefaults__}
+    runs.execute(notebook, args.folder, given, **options)
     return 0
 
 
@@ -327,7 +294,7 @@ def _prepare_frames(args: argparse.Namespace) -> int:
             "--frames takes no folder and no shard: runs look for frames in one place, and the "
             "environment's VIDSSL_FRAMES names another"
         )
-    from vidssl.runs.stored_frames import prepare_frames
+    from vidssl.runs.inputs import prepare_frames
 
     side = MINI_SIDE if args.short_side is None else args.short_side
     done = prepare_frames(args.root, side, args.gb, workers=args.jobs)
@@ -368,11 +335,10 @@ def _runs(args: argparse.Namespace) -> int:
     root = Path(args.runs_root or project / "papermill_runs")
     words = {name: getattr(args, name) for name in ("method", "target", "scale", "state")}
     screen = shutil.get_terminal_size()
-    with _no_rubbish():
-        listed = listing.list_runs(root, project, **words)
-        every = args.all or args.json
-        lines = len(listed.runs) if every else max(1, screen.lines - listing.FRAME)
-        shown = listing.with_states(listed.runs[:lines], project)
+    listed = listing.list_runs(root, project, **words)
+    every = args.all or args.json
+    lines = len(listed.runs) if every else max(1, screen.lines - listing.FRAME)
+    shown = listing.with_states(listed.runs[:lines], project)
     if args.json:
         print(listing.as_json(shown))
     else:
@@ -381,17 +347,6 @@ def _runs(args: argparse.Namespace) -> int:
         print(listing.summary(listed, len(shown)))
     print(*listed.unreadable, sep="\n", end="\n" * bool(listed.unreadable), file=sys.stderr)
     return 0
-
-
-@contextmanager
-def _no_rubbish() -> Iterator[None]:
-    """Thousands of records are read, none to be thrown away: looking for some takes a third of the
-    time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _pool(args: argparse.Namespace) -> int:

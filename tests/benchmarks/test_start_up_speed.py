@@ -70,7 +70,7 @@ def all_made(tmp_path_factory):
     jobs = runs.load_graph("mini", {"runs_root": str(root)}, REPOSITORY).behind("reproduce")
     for job in jobs:
         (root / job.marker).parent.mkdir(parents=True, exist_ok=True)
-        (root / job.marker).write_text('{"figures": []}')
+        (root / job.marker).write_text('{"figures": {}}')
     profile = root.parent / "profile"
     profile.mkdir()
     local = REPOSITORY / "papermill_runs" / "profiles" / "local" / "config.yaml"

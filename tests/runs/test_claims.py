@@ -98,7 +98,7 @@ def test_what_no_line_or_column_is_called_is_not_renamed():
 def test_every_command_makes_the_cell_that_it_stands_beside():
     assert len(asked()) > 15
     for scale in sorted({scale for _, scale in asked()}):
-        graph = load(scale, {"dry_run": True}, REPOSITORY)
+        graph = load(scale, {}, REPOSITORY)
         cells = {(at, table): tables.ran_with(told) for at, table, told in _cells(graph)}
         for (target, at), claimed in asked().items():
             if at == scale:
@@ -272,7 +272,7 @@ def test_the_86_point_3_says_which_classes_are_left_out_here():
 def test_commands_beside_figures_and_sentences_make_something():
     commands = [shlex.split(told) for told in SHOWN.values() if told.startswith("vidssl run ")]
     for scale in sorted({words[-1] for words in commands}):
-        graph = load(scale, {"dry_run": True}, REPOSITORY)
+        graph = load(scale, {}, REPOSITORY)
         for words in (words for words in commands if words[-1] == scale):
             assert words[:2] + words[3:] == ["vidssl", "run", "--scale", scale]
             assert graph.behind(words[2])
@@ -312,7 +312,7 @@ def test_the_printed_parameters_of_3d_resnet50_are_those_of_our_network():
 
 
 def test_the_network_of_imagenet_is_looked_at_on_videos_of_hmdb51():
-    graph = load("paper-imagenet", {"dry_run": True}, REPOSITORY)
+    graph = load("paper-imagenet", {}, REPOSITORY)
     told = {job.name: json.loads(job.params) for job in graph.behind("mosi_attention")}
     assert told["mosi_pretrain-xy-s0"]["root"] == "data/imagenet/train"
     looked = told["mosi_gradcam-s0"]

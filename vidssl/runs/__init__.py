@@ -11,6 +11,7 @@ Inside a notebook:
     run.finish({"top1_accuracy": 0.61}, seeds=[seed])
 """
 
+# ruff: noqa: F401, what is imported here is passed on
 from vidssl.runs.earlier import MissingInput, Need, teacher_needs
 from vidssl.runs.execute import RunFailed, RunLocked, execute
 from vidssl.runs.expectations import Expectation, expectations_table
@@ -40,45 +41,3 @@ from vidssl.runs.records import (
     start,
 )
 from vidssl.runs.tracing import read_origin, trace
-
-__all__ = [
-    "Expectation",
-    "Given",
-    "Graph",
-    "Machine",
-    "MissingInput",
-    "Need",
-    "ParameterError",
-    "Run",
-    "RunFailed",
-    "RunLocked",
-    "code_hashes",
-    "data_hash",
-    "declared_parameters",
-    "embedded_data",
-    "execute",
-    "expectations_table",
-    "figure_files",
-    "fill_map",
-    "find_project",
-    "labels_said",
-    "load_graph",
-    "load_records",
-    "notebook_code",
-    "notebook_names",
-    "notebook_path",
-    "overview",
-    "overview_table",
-    "page_table",
-    "parameters_for",
-    "pool_folds",
-    "read_origin",
-    "run_target",
-    "save_figure",
-    "scale_file",
-    "scale_names",
-    "start",
-    "teacher_needs",
-    "trace",
-    "write_pairs",
-]

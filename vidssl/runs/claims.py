@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from vidssl.runs.cells import Question
 from vidssl.runs.graph import Graph, load
-from vidssl.runs.parameters import PAPER_SCALES, NoSchedule, scale_names
+from vidssl.runs.parameters import PAPER_SCALES, NoSchedule, read_yaml, scale_names
 from vidssl.runs.tables import (
+    PAPERS,
     Results,
     papers,
     printed_about,
@@ -27,47 +28,9 @@ OTHER_METHOD = "another method: quoted only"
 NO_TARGET = "no target at this setting yet"
 Lookup = dict[tuple[str, "Place"], str]  # by the key of papers.yaml and a place in our tables
 Answers = dict[tuple[str, "Place"], tuple[str, dict[str, Any]]]  # likewise
-DERIVED = "differences of printed numbers; tables here print their own, seed by seed"
 
-SHOWN = {  # what the papers show or say beside numbers: the command that makes ours, or why none
-    "MoSI, figures 1a, 2 and 3: pseudo motions and masks":
-        "vidssl run mosi_pseudo_motion --scale paper",
-    "MoSI, figures 1b, c and 4a, c: where a network looks on HMDB51 that learned from ImageNet":
-        "vidssl run mosi_attention --scale paper-imagenet",
-    "MoSI, figures 4b, d and 8: the same, learned from HMDB51; failures":
-        "vidssl run mosi_attention --scale paper-hmdb51",
-    "MoSI, figure 5: clusters of features on HMDB51":
-        "vidssl run mosi_clusters --scale paper-hmdb51",
-    "MoSI, figure 6: frozen stages, UCF101": "vidssl run mosi_frozen --scale paper",
-    "MoSI, figure 6: frozen stages, HMDB51; section 4.1: the last stage tuned alone":
-        "vidssl run mosi_frozen --scale paper-hmdb51",
-    "MoSI, figure 7: side of the mask, UCF101": "vidssl run mosi_mask --scale paper",
-    "MoSI, figure 7: side of the mask, HMDB51": "vidssl run mosi_mask --scale paper-hmdb51",
-    "MoSI, side of the mask": "a part of L by section 4, of Ls by 4.2; here of L, the clip's side",
-    "MoSI, 46.9 and 47.0; 97.7 and 97.8": "each pair is one number, printed in two places",
-    "MoSI, gains in brackets and rows of differences": DERIVED,
-    "MotionFit, figures 1 and 2: the method, clusters of motion":
-        "vidssl run motionfit_clusters_seen --scale paper-motionfit",
-    "MotionFit, section 4.3: lambda of the motion model below 1":
-        "vidssl run motionfit_lambda --scale paper-motionfit",
-    "MotionFit, section 4.4: lambda of each level":
-        "vidssl run motionfit_order --scale paper-motionfit",
-    "MotionFit, supplement: retrieved clips as pictures":
-        "vidssl run motionfit_retrieval --scale paper-motionfit",
-    "MotionFit, supplement: further analysis": "the supplement is not at hand",
-    "MotionFit, gains in the abstract and in section 4.5": DERIVED,
-    "MotionFit, clips and segments up to 2.5 % ahead of videos": "3.8 by the paper's own table 2",
-    "MotionFit, 80.3 for clips in table 2": "above all that table 3 prints for that source",
-    "MotionFit, 5.7 % ahead of Jing with half the labels": "4.7 by the paper's own table 8",
-    "TimeBalance, how alike the times of videos are":
-        "vidssl run timebalance_classwise --scale paper",
-    "TimeBalance, framework": "vidssl run timebalance_classwise --scale paper",
-    "TimeBalance, accuracy class by class": "vidssl run timebalance_classwise --scale paper",
-    "TimeBalance, 13.5 M parameters": "fits no network of the public code; page 34 tells ours",
-    "TimeBalance, 31.8 M parameters": "those of slow_r50 here, with the classes of UCF101",
-    "TimeBalance, 33.3 M and 60 M parameters": "of rivals' networks that are not built here",
-    "TimeBalance, ablations": "not on its page; timebalance_ablation is our own",
-}  # fmt: skip
+# what the papers show or say beside numbers: the command that makes ours, or why none
+SHOWN: dict[str, str] = read_yaml(PAPERS.with_name("papers_shown.yaml").read_text(encoding="utf-8"))
 
 
 class Place(NamedTuple):

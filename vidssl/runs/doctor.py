@@ -7,11 +7,11 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 
 from vidssl.runs.provenance import find_project
-from vidssl.runs.ready import normalised, read_constraints
+from vidssl.runs.ready import normalised, other_versions, read_constraints
 
 LEAST_MEMORY_GB = 4
 LEAST_DISK_GB = 5
@@ -39,7 +39,7 @@ def report() -> list[Finding]:
     project = find_project()
     return [
         _python(),
-        *_packages(project / "constraints.txt"),
+        *_packages(project),
         _decoder(),
         Finding("cores", str(os.cpu_count())),
         _memory(),
@@ -55,51 +55,38 @@ def _python() -> Finding:
     return Finding("Python", value, sys.version_info >= (3, 11), "install Python 3.11 or newer")
 
 
-def _packages(constraints: Path) -> Iterator[Finding]:
+def _packages(project: Path) -> Iterator[Finding]:
+    constraints, pyproject = project / "constraints.txt", project / "pyproject.toml"
     if not constraints.exists():
         yield Finding("packages", "no constraints.txt", False, f"restore {constraints}")
         return
     pins = read_constraints(constraints)
-    missing = [name for name in pins if _installed(name) is None]
-    other = {
-        name: f"{name} {_installed(name)} instead of {wanted}"
-        for name, wanted in pins.items()
-        if name not in missing and _installed(name).partition("+")[0] != wanted
-    }
-    value = f"{len(pins) - len(missing) - len(other)} of {len(pins)} as in constraints.txt"
-    differing = "; ".join(other.values())
-    yield Finding("packages", value, not other, f"{differing}: `make setup` puts it right", False)
+    there = {normalised(d.name): d.version.partition("+")[0] for d in distributions() if d.name}
+    other = other_versions(pins, there)
+    value = f"{len(pins.keys() & there) - len(other)} of {len(pins)} as in constraints.txt"
+    yield Finding(
+        "packages", value, not other, f"{'; '.join(other)}: `make setup` puts it right", False
+    )
     try:
-        needed = _required()
+        needed = _required(pyproject)
     except (OSError, ValueError, KeyError, TypeError) as error:
         told = f"does not say what vidssl needs ({error!r})"
-        yield Finding("pyproject.toml", told, False, f"restore {_pyproject()}")
+        yield Finding("pyproject.toml", told, False, f"restore {pyproject}")
         return
-    absent = [name for name in missing if name in needed]
+    absent = [name for name in pins if name in needed and name not in there]
     if absent:
         yield Finding("missing packages", ", ".join(absent), False, "run `make setup`")
 
 
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _required() -> set[str]:
+def _required(pyproject: Path) -> set[str]:
     """Normalised names that vidssl itself asks for on this machine, extras apart."""
     import tomllib
 
     from packaging.requirements import Requirement
 
-    told = _pyproject().read_text(encoding="utf-8")
-    wanted = map(Requirement, tomllib.loads(told)["project"]["dependencies"])
+    told = tomllib.loads(pyproject.read_text(encoding="utf-8"))
+    wanted = map(Requirement, told["project"]["dependencies"])
     return {normalised(r.name) for r in wanted if r.marker is None or r.marker.evaluate()}
-
-
-def _pyproject() -> Path:
-    return find_project() / "pyproject.toml"
 
 
 def _decoder() -> Finding:

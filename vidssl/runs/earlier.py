@@ -4,7 +4,8 @@ A path that is given counts from where the user stands, and from the project's f
 not there: a kernel of JupyterLab stands in ``notebooks/``, the paths that the tool prints begin at
 the project. A path left empty means the run of the page that makes the file, explored by hand or
 made by a command: one on the same data goes first, then one explored by hand, and of commands the
-one whose settings are the most usual; of equals the newest.
+one whose settings are the most usual; of equals the newest. What is explored by hand has a folder
+for each set of settings, and no record.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from vidssl.core import PlainError, did_you_mean
 from vidssl.files import read_json
@@ -25,14 +28,19 @@ from vidssl.runs.parameters import (
     changed_settings,
     put_value,
     scale_names,
+    text_of,
     usual_settings,
     value_in,
 )
-from vidssl.runs.provenance import short
+from vidssl.runs.provenance import short, write_atomic
+
+if TYPE_CHECKING:
+    from vidssl.runs.records import Run
 
 EXPLORATION = "exploration.json"  # what a page explored by hand was asked
 OF_THE_DATA = ("dataset", "root", "dataset_options", "data_seed")
 NOT_A_SETTING = {"scale", "run_folder", "seed", "publish", "num_workers", *OF_THE_DATA}
+NAME_LENGTH = 80  # of an exploration's folder
 
 
 class MissingInput(PlainError, FileNotFoundError):
@@ -64,21 +72,6 @@ class Need:
     @property
     def names_folder(self) -> bool:
         return self.folder or len(self.files) > 1
-
-    def value_in(self, params: Mapping[str, Any]) -> str:
-        return value_in(params, self.parameter)
-
-    def put(self, params: dict[str, Any], value: str) -> None:
-        """Note in ``params`` what was found: the record then says what was used."""
-        put_value(params, self.parameter, value)
-
-
-class Page(NamedTuple):
-    """The page that asks, with its parameters."""
-
-    notebook: str
-    params: dict[str, Any]
-    project: Path
 
 
 @dataclass(frozen=True)
@@ -125,21 +118,55 @@ def not_there(parameter: str, value: str, project: Path) -> MissingInput:
     return MissingInput(f"{parameter}={value!r}: there is no such file or folder{looked}")
 
 
+# --- explorations --------------------------------------------------------------------------------
+
+
+def explore_folder(project: Path, notebook: str, params: Mapping[str, Any]) -> Path:
+    """Where a page that is run by hand, without ``run_folder``, keeps its files:
+    ``papermill_runs/explore/<page>/<scale>,<what differs from the scale's settings>``.
+
+    Two settings never share a folder, so a second exploration leaves the first one's files alone.
+    """
+    changed = changed_settings(notebook, params, project, by_hand=True)
+    settings = ",".join([params["scale"], *(f"{name}={value}" for name, value in changed.items())])
+    name = re.sub(r"[^\w=,.-]+", "_", settings)[:NAME_LENGTH]
+    if name != settings:  # something was left out: only a hash still tells two settings apart
+        name += "-" + sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
+    return project / "papermill_runs" / "explore" / notebook / name
+
+
+def note_exploration(folder: Path, notebook: str, params: Mapping[str, Any]) -> None:
+    """Leave in ``folder`` what the page was asked: later pages choose by it."""
+    about = {"notebook": notebook, "parameters": dict(params)}
+    about["begun"] = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+    write_atomic(folder / EXPLORATION, json.dumps(about, indent=1, default=str) + "\n")
+
+
+def explained(run: Run) -> str:
+    """What the end of an exploration says: what stays, what does not count, what would."""
+    changed = changed_settings(run.notebook, run.params, run.project)
+    changed.pop("run_folder", None)
+    command = make_command(run.notebook, changed, run.scale, recorded=True)
+    return (
+        f"explored by hand: later pages find its files in {short(run.folder, run.project)}.\n"
+        "It has no record: `vidssl runs` and the tables leave it out. A run with one:\n"
+        f"  {command}"
+    )
+
+
 # --- the rule ------------------------------------------------------------------------------------
 
 
-def find_inputs(
-    needs: Sequence[Need], page: Page, roots: Sequence[Path], *, exploring: bool
-) -> list[str]:
-    """The path of each need, "" where there is none and none is required.
+def find_inputs(needs: Sequence[Need], run: Run) -> list[str]:
+    """The path of each need of ``run``, "" where there is none and none is required.
 
-    The page's parameters get what was found. MissingInput names all that is missing, each with the
-    page to open and the command that makes it.
+    The run's parameters get what was found, so that its record says what was used. MissingInput
+    names all that is missing, each with the page to open and the command that makes it.
     """
     found, missing = [], []
     for need in needs:
         try:
-            found.append(_found(need, page, roots, exploring) if need.when else "")
+            found.append(_found(need, run) if need.when else "")
         except MissingInput as error:
             missing.append(str(error))
     if missing:
@@ -147,33 +174,33 @@ def find_inputs(
     return found
 
 
-def _found(need: Need, page: Page, roots: Sequence[Path], exploring: bool) -> str:
-    value = need.value_in(page.params)
+def _found(need: Need, run: Run) -> str:
+    value = value_in(run.params, need.parameter)
     if value:
-        path = _given(need, str(value), page)
-    elif need.required or (exploring and need.notebook):
-        run = newest(need, page, roots)
-        if run is None and need.required:
-            raise MissingInput(_how_to_make(need, page, roots))
-        if run is None:
-            print(_how_to_make(need, page, roots).replace(" needs ", ", left out: ", 1))
+        path = _given(need, str(value), run.project)
+    elif need.required or (need.notebook and not run.keeps_record):
+        earlier = newest(need, run)
+        if earlier is None and need.required:
+            raise MissingInput(_how_to_make(need, run))
+        if earlier is None:
+            print(_how_to_make(need, run).replace(" needs ", ", left out: ", 1))
             return ""
-        path = run.folder if need.names_folder else run.folder / need.files[0]
-        origin = "explored by hand" if run.by_hand else "made by a command"
-        later = _begun(need, roots, after=run.made)
+        path = earlier.folder if need.names_folder else earlier.folder / need.files[0]
+        origin = "explored by hand" if earlier.by_hand else "made by a command"
+        later = _begun(need, run, after=earlier.made)
         if later:
-            origin += f"; {short(later, page.project)} was begun later and has not got so far"
-        print(f"{need.parameter}: {short(path, page.project)}, {origin}")
+            origin += f"; {short(later, run.project)} was begun later and has not got so far"
+        print(f"{need.parameter}: {short(path, run.project)}, {origin}")
     else:
         return ""
-    need.put(page.params, str(path))
+    put_value(run.params, need.parameter, str(path))
     return str(path)
 
 
-def _given(need: Need, value: str, page: Page) -> Path:
-    path = located(value, page.project)
+def _given(need: Need, value: str, project: Path) -> Path:
+    path = located(value, project)
     if path is None:
-        raise not_there(need.parameter, value, page.project)
+        raise not_there(need.parameter, value, project)
     if need.names_folder and path.is_file():
         path = path.parent
     if not need.names_folder and path.is_dir():
@@ -216,23 +243,18 @@ def _refuse_another_network(need: Need, path: Path) -> None:
         )
 
 
-def newest(need: Need, page: Page, roots: Sequence[Path]) -> Earlier | None:
+def newest(need: Need, run: Run) -> Earlier | None:
     """The run that an empty value means, see the head of this file; None where there is none."""
     if not need.notebook:
         return None
-    fitting = [
-        run
-        for run in earlier_runs(need.notebook, need.files, roots)
-        if all(run.params.get(name) == value for name, value in need.settings.items())
-    ]
 
-    def rank(run: Earlier) -> tuple:
-        same_data = _data(run.params, page.project) == _data(page.params, page.project)
-        same_seed = run.params.get("seed") == page.params.get("seed")
-        unusual = 0 if run.by_hand else _unusual(need, run.params, page.project)
-        return same_data, run.by_hand, -unusual, same_seed, run.made
+    def rank(earlier: Earlier) -> tuple:
+        same_data = _data(earlier.params, run.project) == _data(run.params, run.project)
+        same_seed = earlier.params.get("seed") == run.params.get("seed")
+        unusual = 0 if earlier.by_hand else _unusual(need, earlier.params, run.project)
+        return same_data, earlier.by_hand, -unusual, same_seed, earlier.made
 
-    return max(fitting, key=rank, default=None)
+    return max(_earlier_runs(need, run), key=rank, default=None)
 
 
 def _unusual(need: Need, params: Mapping[str, Any], project: Path) -> int:
@@ -252,23 +274,28 @@ def _data(params: Mapping[str, Any], project: Path) -> tuple:
     return name, str((located(root, project) or Path(root)).resolve())
 
 
-def earlier_runs(notebook: str, files: Sequence[str], roots: Sequence[Path]) -> Iterator[Earlier]:
-    """Runs of ``notebook`` whose folder has all ``files``.
+def _earlier_runs(need: Need, run: Run) -> Iterator[Earlier]:
+    """Runs of another page, with the settings that are needed, whose folder has all the files.
 
     One made by a command is finished (``run.json``); one explored by hand need not be: its folder
     belongs to its settings alone, and files appear whole. What cannot be read is passed over.
     """
-    for path, by_hand in _marks(notebook, roots):
+    for path, by_hand in _marks(need.notebook, run):
         told = _read(path)
-        params = told.get("parameters") if told.get("notebook") == notebook else None
-        made = [path.parent / name for name in files]
-        if isinstance(params, dict) and all(file.exists() for file in made):
+        params = told.get("parameters") if told.get("notebook") == need.notebook else None
+        made = [path.parent / name for name in need.files]
+        if _fits(params, need.settings) and all(file.exists() for file in made):
             latest = max(file.stat().st_mtime for file in [*made, path])
             yield Earlier(path.parent, params, by_hand, latest)
 
 
-def _marks(notebook: str, roots: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
-    for root in dict.fromkeys(path.resolve() for path in roots):
+def _roots(run: Run) -> list[Path]:
+    own = [run.runs_root] if run.runs_root else []
+    return list(dict.fromkeys(path.resolve() for path in [run.project / "papermill_runs", *own]))
+
+
+def _marks(notebook: str, run: Run) -> Iterator[tuple[Path, bool]]:
+    for root in _roots(run):
         for path in root.glob(f"explore/{notebook}/*/{EXPLORATION}"):
             yield path, True
         for pattern in ("*/*/run.json", "variants/*/*/*/run.json"):
@@ -286,19 +313,18 @@ def _read(path: Path) -> dict[str, Any]:
 # --- what to do ----------------------------------------------------------------------------------
 
 
-def _how_to_make(need: Need, page: Page, roots: Sequence[Path]) -> str:
-    what = f"{page.notebook} needs {need.parameter}"
+def _how_to_make(need: Need, run: Run) -> str:
+    what = f"{run.notebook} needs {need.parameter}"
     if not need.notebook:
         return f"{what}: give it the path of a file"
     of = f" with {_as_code(need.settings)}" if need.settings else ""
     what += f": no run of {need.notebook}{of} has left {' and '.join(need.files)}"
-    begun = _begun(need, roots)
+    begun = _begun(need, run)
     if begun:
-        what += f"; {short(begun, page.project)} was begun and has not got so far"
-    by_hand = _as_code(_to_change(need, page, by_hand=True), " = ")
+        what += f"; {short(begun, run.project)} was begun and has not got so far"
+    by_hand = _as_code(_to_change(need, run, by_hand=True), " = ")
     first = f"open {need.notebook}.ipynb, {f'set {by_hand}, ' if by_hand else ''}run all its cells"
-    scale = str(page.params.get("scale", "mini"))
-    command = make_command(need.notebook, _to_change(need, page, by_hand=False), scale)
+    command = make_command(need.notebook, _to_change(need, run, by_hand=False), run.scale)
     return "\n".join(
         [
             what,
@@ -309,11 +335,10 @@ def _how_to_make(need: Need, page: Page, roots: Sequence[Path]) -> str:
     )
 
 
-def _to_change(need: Need, page: Page, by_hand: bool) -> dict[str, Any]:
+def _to_change(need: Need, run: Run, by_hand: bool) -> dict[str, Any]:
     """The parameters that a run of the other page must be given to serve this one."""
-    scale = str(page.params.get("scale", "mini"))
-    usual = usual_settings(need.notebook, scale, page.project, by_hand=by_hand)
-    wanted = {name: page.params[name] for name in OF_THE_DATA if name in page.params}
+    usual = usual_settings(need.notebook, run.scale, run.project, by_hand=by_hand)
+    wanted = {name: run.params[name] for name in OF_THE_DATA if name in run.params}
     wanted |= need.settings
     for name, value in need.made_with.items():
         if set(value) - set(usual[name]):  # lists, of labelled shares: the usual ones may hold it
@@ -321,17 +346,17 @@ def _to_change(need: Need, page: Page, by_hand: bool) -> dict[str, Any]:
     return {k: v for k, v in wanted.items() if k in usual and v != usual[k]}
 
 
-def _begun(need: Need, roots: Sequence[Path], after: float = 0.0) -> Path | None:
+def _begun(need: Need, run: Run, after: float = 0.0) -> Path | None:
     """The folder of a fitting run that was begun last, ``after`` a time, and lacks the files."""
     begun = [
         path.parent
-        for path, by_hand in _marks(need.notebook, roots)
+        for path, by_hand in _marks(need.notebook, run)
         if by_hand and _fits(_read(path).get("parameters"), need.settings)
         if not all((path.parent / name).exists() for name in need.files)
     ]
     begun += [
         notebook.parent
-        for root in roots
+        for root in _roots(run)
         for notebook in root.glob(f"*/*/{need.notebook}.ipynb")
         if not (notebook.parent / "run.json").exists()
     ]
@@ -359,7 +384,7 @@ def make_command(
     command = ["vidssl", "execute", notebook, folder]
     command += ["--scale", scale] if scale != "mini" else []
     for name, value in changed.items():
-        command += ["-p", name, value if isinstance(value, str) else json.dumps(value)]
+        command += ["-p", name, text_of(value)]
     return shlex.join(command)
 
 

@@ -15,6 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TextIO
 
+import yaml
+
 from vidssl.core import is_alive
 from vidssl.files import drop_output, read_json
 from vidssl.progress import in_words
@@ -29,7 +31,10 @@ from vidssl.runs.watch import Watch, watching
 LOCK = ".lock"  # in a folder in use; it says by whom
 ATTEMPT = ".attempt.json"  # what the run in a folder is made of, and how far it is
 HOLDER = re.compile(r"process (\d+) on (.+)")  # what `locked` leaves there
+WAIT = "; wait for it, or end it"  # what to do about a holder
+KILLED = ", which was killed, and what it had started goes on; wait for that, or end it"
 MADE = ".made.json"  # the run.json of a finished run, which Snakemake deletes before it asks again
+BESIDE = ("runs", "cli", *PLOTS)  # rooms that no checkpoint depends on
 NOT_STARTED = ("Kernel died before replying", "Kernel didn't respond")  # as jupyter_client says it
 STALL_LIMIT = 60.0  # minutes without any sign of life, as after a message that papermill has lost
 
@@ -84,13 +89,13 @@ def execute(
     output = folder / f"{path.stem}.ipynb"
     cards = nullcontext() if gpus is None else own_cards(gpus, runs_per_gpu)
     with locked(folder, wait=bool(once)), cards:
-        made = _made_key(once, after)
+        made = _key(after, once)
         if once and _is_made(folder, made):
             print(f"[{folder.name}] is finished already", flush=True)
             return output
-        _make_room(folder, output, _attempt_key(path, given, after))
+        _make_room(folder, output, _key(after, given, notebook_code(path, BESIDE)))
         given = _with_loaders(given, path, gpus, cores)
-        provenance.write_atomic(folder / "params.yaml", _as_yaml(given))
+        provenance.write_atomic(folder / "params.yaml", yaml.safe_dump(given, sort_keys=False))
         _papermill(path, output, given, project, cell_limit, stall_limit)
         if not (folder / "run.json").exists():
             raise RunFailed(f"{output}: ended without run.finish(...), so there is no run.json")
@@ -113,7 +118,7 @@ def locked(folder: Path, lock: str = LOCK, *, wait: bool = False) -> Iterator[Te
         if not _hold(file):
             who = holder_of(folder, lock) or "another process"
             if not wait:
-                raise RunLocked(f"{folder}: in use by {who}{_advice(who)}")
+                raise RunLocked(f"{folder}: in use by {who}{KILLED if _was_killed(who) else WAIT}")
             print(f"[{folder.name}] waits for {who}, which works on it", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
@@ -122,13 +127,10 @@ def locked(folder: Path, lock: str = LOCK, *, wait: bool = False) -> Iterator[Te
         yield file
 
 
-def _advice(who: str) -> str:
-    """What to do about a holder; one that was killed leaves the lock to what it had started."""
-    number = who.partition(" ")[2].partition(" ")[0]
-    is_here = who.endswith(f" on {socket.gethostname()}") and number.isdigit()
-    if is_here and not is_alive(int(number)):
-        return ", which was killed, and what it had started goes on; wait for that, or end it"
-    return "; wait for it, or end it"
+def _was_killed(holder: str) -> bool:
+    """Whether it was a process of this machine that is no more; what it had started may hold on."""
+    named = HOLDER.match(holder)
+    return bool(named) and named[2] == socket.gethostname() and not is_alive(int(named[1]))
 
 
 def this_process() -> str:
@@ -154,8 +156,7 @@ def is_held(folder: Path) -> bool:
     The lock is tried only where its holder may be alive: trying it holds it for a moment.
     """
     try:
-        holder = HOLDER.match(holder_of(folder))
-        if holder and holder[2] == socket.gethostname() and not is_alive(int(holder[1])):
+        if _was_killed(holder_of(folder)):
             return False
         with open(folder / LOCK, encoding="utf-8") as file:
             return not _hold(file, tries=1)
@@ -169,10 +170,10 @@ def holder_of(folder: Path, lock: str = LOCK) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _attempt_key(path: Path, given: Mapping[str, Any], after: Sequence[str | Path]) -> str:
-    code = notebook_code(path, without=("runs", "cli", *PLOTS))
+def _key(after: Sequence[str | Path], *made_of: Any) -> str:
+    """A hash of what a run is made of, and of the files which it runs after."""
     inputs = [provenance.file_hash(Path(file)) for file in after]
-    return sha256(json.dumps([given, code, inputs], sort_keys=True).encode()).hexdigest()
+    return sha256(json.dumps([*made_of, inputs], sort_keys=True).encode()).hexdigest()
 
 
 def _make_room(folder: Path, output: Path, key: str) -> None:
@@ -198,11 +199,6 @@ def _attempt(folder: Path) -> dict[str, str]:
     return read_json(path) if path.exists() else {}
 
 
-def _made_key(once: str, after: Sequence[str | Path]) -> str:
-    inputs = [provenance.file_hash(Path(file)) for file in after]
-    return sha256(json.dumps([once, inputs]).encode()).hexdigest()
-
-
 def _is_made(folder: Path, key: str) -> bool:
     """Whether the run is finished with this key; its run.json then is there, and newly written."""
     attempt = _attempt(folder)
@@ -218,12 +214,6 @@ def _with_loaders(given: dict, path: Path, gpus: int | None, cores: int | None) 
     if told.get("num_workers") != 0 or not (visible_cards() if gpus is None else gpus):
         return given
     return {**given, "num_workers": loader_workers(cores, told.get("processes", 1))}
-
-
-def _as_yaml(values: Mapping[str, Any]) -> str:
-    import yaml
-
-    return yaml.safe_dump(dict(values), sort_keys=False)
 
 
 def _papermill(

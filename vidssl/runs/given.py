@@ -57,7 +57,9 @@ class Given:
         require_declared(values, declared.values(), ", ".join(notebooks) or "all notebooks")
         self._of: dict[str, dict[str, Any]] = {notebook: {} for notebook in declared}
         for name, value in values.items():
-            _refuse_what_records_cannot_hold(name, value)
+            if name in SET_BY_RUNS:
+                told = f"-p {name} is not to be given: {SET_BY_RUNS[name]} sets it"
+                raise ParameterError(told)
             asked = {nb: names for nb, names in declared.items() if takes(names, name)}
             for notebook, read in self._taken(name, value, asked).items():
                 self._of[notebook][name] = read
@@ -109,15 +111,3 @@ class Given:
         if not isinstance(value, str) or not value or os.path.isabs(value):
             return value
         return short(Path(os.path.abspath(self.folder / value)), self.project)
-
-
-def _refuse_what_records_cannot_hold(name: str, value: Any) -> None:
-    if name in SET_BY_RUNS:
-        raise ParameterError(f"-p {name} is not to be given: {SET_BY_RUNS[name]} sets it")
-    try:
-        str(value).encode()
-    except UnicodeEncodeError:
-        raise ParameterError(
-            f"parameter {name}: {value!r} is not UTF-8, as records and notebooks are; give the "
-            "file another name, or a link to it"
-        ) from None

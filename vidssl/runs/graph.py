@@ -40,11 +40,11 @@ from vidssl.runs.parameters import (
     parameters_to_run,
     scale_file,
     text_of,
+    texts_in,
 )
 from vidssl.runs.promises import Promise, figures_of, files_of
-from vidssl.runs.records import made_here, texts_in
+from vidssl.runs.records import made_here
 
-RESULTS = ".results.json"  # in the folder of all runs: the jobs behind the last target
 CELLS = "cells.json"  # in a table's folder: what it asks, and of which runs
 EXTRACTS = {"flow": "vidssl.motion.extract", "prepare": "vidssl.data.prepare"}  # by command
 COMPUTING = {"training", "inference", "motion"}  # rooms of which a page that uses one takes a GPU
@@ -100,19 +100,16 @@ class Target:
     make: Callable[[], Any]  # one job, or several
     origin: str  # the file that it stands in
     apart: bool = False  # no part of "reproduce"
-    _jobs: list[Job] = field(default_factory=list)
 
     @property
     def about(self) -> str:
         """What it makes: the function's docstring, on one line."""
         return " ".join((self.make.__doc__ or "").split())
 
-    @property
+    @functools.cached_property
     def jobs(self) -> list[Job]:
-        if not self._jobs:
-            made = self.make()
-            self._jobs = [made] if isinstance(made, Job) else list(made)
-        return self._jobs
+        made = self.make()
+        return [made] if isinstance(made, Job) else list(made)
 
 
 class Graph:
@@ -126,7 +123,6 @@ class Graph:
         self.project = project or told or provenance.find_project()
         self.python = sys.executable
         self.scale = config.get("scale", "mini")
-        self.dry_run = config.get("dry_run", False)
         home = self.project / "papermill_runs"
         self.root = Path(config.get("runs_root") or home).resolve()
         self.data_root = (home if self.root.is_relative_to(home) else self.root) / "data"
@@ -237,22 +233,19 @@ class Graph:
         name: str,
         *,
         after: Sequence[Job] = (),
-        data: str | None = None,
         priority: int = 0,
         **parameters: Any,
     ) -> Job:
         """Add one execution of ``notebook`` in the folder ``name``; asked again, the same job.
 
-        ``after``: jobs whose results it reads. ``data``: the scale of the embedded data given as
-        ``root`` (default: its own; "" for none). Jobs of higher ``priority`` run first. What it
-        makes and publishes is read off the notebook, see `vidssl.runs.promises`.
+        ``after``: jobs whose results it reads. Jobs of higher ``priority`` run first. A page that
+        reads the embedded data waits for them, too. What it makes and publishes is read off the
+        notebook, see `vidssl.runs.promises`.
         """
-        asked = _text([notebook, name, [job.name for job in after], data, priority, parameters])
+        asked = _text([notebook, name, [job.name for job in after], priority, parameters])
         if asked not in self._asked:
-            data = self.scale if data is None else data
-            self._asked[asked] = self._add(
-                self._job(notebook, name, after, data, priority, parameters)
-            )
+            job = self._job(notebook, name, after, priority, parameters)
+            self._asked[asked] = self._add(job)
         return self._asked[asked]
 
     def _job(
@@ -260,7 +253,6 @@ class Graph:
         notebook: str,
         name: str,
         after: Sequence[Job],
-        data: str,
         priority: int,
         parameters: dict[str, Any],
     ) -> Job:
@@ -270,7 +262,7 @@ class Graph:
         given = parameters_to_run(path.stem, self.scale, chosen, self.project)
         if self._shows_others(path, given):
             chosen["publish"] = given["publish"] = False
-        made = self._embedded(path, given, data, priority)
+        made = self._embedded(path, given)
         after = [*after, *made]
         for job in made:
             chosen["root"] = given["root"] = self.path(os.path.dirname(job.marker))
@@ -291,12 +283,12 @@ class Graph:
             files=files,
         )
 
-    def data(self, scale: str, data_seed: int, priority: int = 0) -> Job:
+    def data(self, scale: str, data_seed: int) -> Job:
         """Add the making of the embedded data of a scale."""
         arguments = ["data", scale, "--data-seed", str(data_seed)]
         params = {"data_seed": data_seed, **scale_file(scale, self.project).get("data", {})}
         name = f"{scale}-seed{data_seed}"
-        return self._making(name, arguments, params, "vidssl.data.synthetic", priority)
+        return self._making(name, arguments, params, "vidssl.data.synthetic")
 
     def stills(self, source: str, count: int) -> Job:
         """Add the making of a folder of still images (see `vidssl.data.stills`)."""
@@ -314,7 +306,7 @@ class Graph:
         the command's.
         """
         given = parameters_for(page, self.scale, self.given.of(page), self.project)
-        made = self._embedded(notebook_path(page, self.project), given, self.scale, 0)
+        made = self._embedded(notebook_path(page, self.project), given)
         root = self.path(os.path.dirname(made[0].marker)) if made else given.get("root", "")
         folder = folder.format(root=root.rstrip("/"))
         told = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
@@ -325,18 +317,16 @@ class Graph:
             words = [command, root, folder, *told, *own]
             words += ["--made", provenance.short(marker, self.project)]
             name = f"{command}-{place.name}{mark.replace('.', '-')}"
-            return self._command(name, words, marker, told, EXTRACTS[command], after=after)
+            return self._command(name, words, marker, told, EXTRACTS[command], after)
 
         marks = {f".{i}of{shards}": f"--shard={i}/{shards}" for i in range(1, shards + 1)}
         return part("", [part(mark, made, shard) for mark, shard in marks.items()])
 
-    def _making(
-        self, name: str, arguments: list[str], params: Mapping, module: str, priority: int = 0
-    ) -> Job:
+    def _making(self, name: str, arguments: list[str], params: Mapping, module: str) -> Job:
         """The job that fills the folder ``name`` among the data."""
         root = provenance.short(self.data_root.parent, self.project)
         words, marker = [*arguments, "--runs-root", root], self.data_root / name / ".made"
-        return self._command(f"data-{name}", words, marker, params, module, priority=priority)
+        return self._command(f"data-{name}", words, marker, params, module)
 
     def _command(
         self,
@@ -345,9 +335,7 @@ class Graph:
         marker: Path,
         params: Any,
         module: str,
-        *,
         after: Sequence[Job] = (),
-        priority: int = 0,
     ) -> Job:
         """A job of another command than `vidssl execute`."""
         job = Job(
@@ -358,7 +346,6 @@ class Graph:
             log=(),
             params=_text(params),
             hashes=functools.partial(self._hashes, module),
-            priority=priority,
         )
         return self._add(job)
 
@@ -383,25 +370,37 @@ class Graph:
         own = f" --gpus {job.gpus}" if self.gpus == "own" else ""
         return f"--once {job.once} --cores {self.threads}{own} {self.limits}"
 
-    def note_results(self, target: str) -> None:
-        """Leave the jobs behind a target for `results`. ValueError where they do not fit."""
+    def checked(self, target: str) -> list[Job]:
+        """The jobs `behind` a target. ValueError where one reads what another does not make with
+        its parameters, or two publish one figure."""
         jobs = self.behind(target)
         self._refuse_missing_files(jobs)
         self._refuse_figures_of_two(jobs)
-        told = [
-            {
-                "notebooks": [self.path(log) for log in job.log],
-                "figures": {self.path(f.name): bool(f.made) for f in job.figures},
-                "marker": self.path(job.marker),
-            }
-            for job in jobs
-        ]
-        if not self.dry_run:
-            provenance.write_atomic(self.root / RESULTS, json.dumps(told))
-            for job in (job for job in jobs if job.asked):
-                path = self.root / job.file(CELLS)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                provenance.write_atomic(path, job.asked)
+        return jobs
+
+    def leave_questions(self, jobs: Sequence[Job]) -> None:
+        """Write what each of the tables asks to the file that its page reads."""
+        for job in (job for job in jobs if job.asked):
+            provenance.write_atomic(self.root / job.file(CELLS), job.asked)
+
+    def results(self, jobs: Sequence[Job]) -> dict[str, list[str]]:
+        """What jobs that are done have left: title -> paths for the reader.
+
+        Of the figures, those that the runs made; a promised one that did not come is told apart.
+        ValueError that names a run.json that is damaged.
+        """
+        notebooks = [self.path(log) for job in jobs for log in job.log]
+        told = {"executed notebooks": notebooks, "figures": [], "figures not made": []}
+        for job in (job for job in jobs if job.figures):
+            made = read_json(self.root / job.marker).get("figures")
+            if not isinstance(made, dict):
+                raise ValueError(f"{self.root / job.marker} is damaged: figures={made!r}")
+            for figure in job.figures:
+                if os.path.basename(figure.name) in made:
+                    told["figures"].append(f"{self.path(figure.name)}.png")
+                elif figure.made:
+                    told["figures not made"].append(f"{self.path(figure.name)}.png")
+        return {title: sorted(paths) for title, paths in told.items()}
 
     def behind(self, target: str) -> list[Job]:
         """The jobs that a target needs, itself first. ValueError for an unknown target."""
@@ -446,16 +445,16 @@ class Graph:
                         f"{os.path.basename(figure.name)}: leave publish to the graph"
                     )
 
-    def _embedded(self, path: Path, given: Mapping, scale: str, priority: int) -> list[Job]:
+    def _embedded(self, path: Path, given: Mapping) -> list[Job]:
         """The job that makes the embedded data, where a page reads it and no other is given."""
         declared = declared_parameters(path)
         own = self.given.of(path.stem)
-        if not scale or "root" not in declared or {"root", "dataset"} & set(own):
+        if "root" not in declared or {"root", "dataset"} & set(own):
             return []
         if given.get("root") or given.get("dataset", "embedded") != "embedded":
             return []
         data_seed = given.get("data_seed", declared.get("data_seed", 0))
-        return [self.data(scale, data_seed, priority)]
+        return [self.data(self.scale, data_seed)]
 
     def _shows_others(self, path: Path, given: Mapping) -> bool:
         """Whether a page would publish pictures of videos that the project did not make; only a
@@ -541,31 +540,6 @@ def published(seed: int, usual: bool = True) -> dict[str, bool]:
     ``usual``: whether they are the runs that such figures show, not a variant of them.
     """
     return {"publish": True} if seed == 0 and usual else {}
-
-
-def results(root: Path, project: Path) -> dict[str, list[str]]:
-    """What stands behind the last target made in ``root``: title -> paths for the reader.
-
-    Of the figures, those that the runs made; a promised one that did not come is told apart.
-    """
-    try:
-        return _results(read_json(root / RESULTS, list), project)
-    except (KeyError, TypeError, AttributeError, OSError) as error:
-        raise ValueError(f"{root / RESULTS}, or a run.json it names, is damaged: {error}") from None
-
-
-def _results(jobs: Iterable[Mapping[str, Any]], project: Path) -> dict[str, list[str]]:
-    told: dict[str, list[str]] = {"executed notebooks": [], "figures": [], "figures not made": []}
-    for job in jobs:
-        told["executed notebooks"] += job["notebooks"]
-        if job["figures"]:
-            run = read_json(project / job["marker"])
-            for figure, promised in job["figures"].items():
-                if os.path.basename(figure) in run["figures"]:
-                    told["figures"].append(f"{figure}.png")
-                elif promised:
-                    told["figures not made"].append(f"{figure}.png")
-    return {title: sorted(paths) for title, paths in told.items()}
 
 
 def _text(value: Any) -> str:

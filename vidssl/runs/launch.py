@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -27,11 +27,11 @@ from vidssl.files import read_json, write_atomic
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.execute import RunFailed, holder_of, is_held, locked, this_process
 from vidssl.runs.given import Given
-from vidssl.runs.graph import Graph, Job, load, results
+from vidssl.runs.graph import Graph, Job, load
 from vidssl.runs.inputs import check_lists, missing_paths
 from vidssl.runs.machine import Machine, Share
 from vidssl.runs.notebooks import notebook_path
-from vidssl.runs.parameters import ParameterError, declared_parameters, value_in
+from vidssl.runs.parameters import ParameterError, declared_parameters, text_of, value_in
 from vidssl.runs.provenance import short
 
 CONFIG = ".config.json"  # a file: --config would turn numbers into words
@@ -68,9 +68,9 @@ def run_target(
     root = _root_of_runs(runs_root, settings, project)
     config = {"target": target, "scale": scale, "overrides": dict(given)}
     config |= {"project": str(project), "folder": os.getcwd()}  # Snakemake works in `root`
-    config |= {"runs_root": str(root), "dry_run": dry_run}
+    config["runs_root"] = str(root)
     graph = load(scale, config, project)
-    jobs = graph.behind(target)  # refuses what is unknown, at once
+    jobs = graph.checked(target)  # refuses what is unknown, at once
     share = machine.share(project, jobs)
     config |= {**share.config, "settings": _settings_of_runs(root, scale, settings)}
     _refuse_one_place_for_several(target, scale, given, project)
@@ -80,12 +80,12 @@ def run_target(
     _refuse_wrong_lists(graph, target, jobs)
     with locked(root, LOCK) as lock:
         _go_on_after_a_kill(root, project, unlock, share)
-        text = json.dumps({**config, "engine_of": this_process()})
-        write_atomic(root / CONFIG, text)
+        write_atomic(root / CONFIG, json.dumps({**config, "engine_of": this_process()}))
+        graph.leave_questions(jobs)
         command = [*_command(target, project, root, share), str(root / CONFIG)]
         status = _engine(command, root, project, lock, share)
         if status == 0:
-            _tell(results(root, project))
+            _tell(graph.results(jobs))
     return status
 
 
@@ -169,13 +169,9 @@ def _refuse_one_place_for_several(
 def variant_name(settings: Mapping[str, Any]) -> str:
     """A folder's name for runs with changed parameters: what they change as far as it is readable,
     and a hash of all of it, so that two settings never share one."""
-    words = ",".join(f"{name}={_word(values)}" for name, values in settings.items())
+    words = ",".join(f"{name}={_values(values)}" for name, values in settings.items())
     readable = re.sub(r"[^\w=,.-]+", "_", words)[:READABLE].strip("_.-")
     return f"{readable}-{sha256(json.dumps(settings).encode()).hexdigest()[:10]}"
-
-
-def _word(values: list[Any]) -> str:
-    return "|".join(value if isinstance(value, str) else json.dumps(value) for value in values)
 
 
 def _settings_of_runs(root: Path, scale: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -200,8 +196,12 @@ def _config(root: Path) -> dict[str, Any]:
     return read_json(path) if path.exists() else {}
 
 
+def _values(values: Iterable[Any]) -> str:
+    return "|".join(map(text_of, values))
+
+
 def _words(settings: Mapping[str, Any]) -> str:
-    words = [f"-p {name} {_word(values)!r}" for name, values in settings.items()]
+    words = [f"-p {name} {_values(values)!r}" for name, values in settings.items()]
     return " ".join(words) or "no -p"
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from vidssl.core import one_of
 from vidssl.runs.execute import is_held
+from vidssl.runs.graph import load
 from vidssl.runs.notebooks import PLOTS, CodeNow
-from vidssl.runs.records import read_record, record_files, texts_in
+from vidssl.runs.parameters import NoSchedule, scale_names
+from vidssl.runs.records import read_record, record_files
 
 STATES = {
     "finished": "made by the code as it is now",
@@ -70,8 +71,8 @@ def list_runs(
     """The runs of a folder of all runs: those at work or broken off first, then the newest.
 
     Each word leaves out what it does not fit: ``method`` as notebooks are named (mosi), ``target``
-    a notebook, a method, or a table with every run behind it. ValueError for a word that fits no
-    run, with the nearest; FileNotFoundError where nothing was ever run.
+    a notebook, a method, or what `vidssl run` makes, with every run behind it. ValueError for a
+    word that fits no run, with the nearest; FileNotFoundError where nothing was ever run.
     """
     if state:
         one_of("state", state, list(STATES))
@@ -86,7 +87,7 @@ def list_runs(
         one_of("scale", scale, sorted({run.scale for run in every}))
         kept = [run for run in kept if run.scale == scale]
     if target:
-        wanted = _of_target(target, every, root, project)
+        wanted = _of_target(target, every, project)
         kept = [run for run in kept if run.run in wanted]
     if state:
         kept = [run for run in with_states(kept, project) if run.state == state]
@@ -120,18 +121,9 @@ def read_runs(root: Path) -> tuple[list[Listed], list[str]]:
 
 def _attempts(root: Path) -> Iterator[Listed]:
     """The runs that were begun and have not ended well: their folder lacks a ``run.json``."""
-    for scale in _folders(root):
-        for folder in _folders(scale):
-            begun = os.path.join(folder, ".attempt.json")
-            if os.path.exists(begun) and not os.path.exists(os.path.join(folder, "run.json")):
-                yield _attempt(Path(folder), os.path.getmtime(begun))
-
-
-def _folders(root: str | Path) -> list[str]:
-    try:
-        return [e.path for e in os.scandir(root) if e.is_dir() and not e.name.startswith(".")]
-    except OSError:
-        return []
+    for begun in root.glob("[!.]*/[!.]*/.attempt.json"):
+        if not begun.with_name("run.json").exists():
+            yield _attempt(begun.parent, begun.stat().st_mtime)
 
 
 def _attempt(folder: Path, begun: float) -> Listed:
@@ -169,54 +161,23 @@ def with_states(runs: Iterable[Listed], project: Path) -> list[Listed]:
     return [run if run.state else replace(run, state=state(run)) for run in runs]
 
 
-def _of_target(target: str, runs: Sequence[Listed], root: Path, project: Path) -> set[str]:
-    """Ids of the runs of a notebook, of all notebooks of a method, or behind a table."""
-    of_notebook = {run.run for run in runs if target in _names_of(run)}
-    tables = _tables(root, project)
-    begun = {f"{run.scale}-{target}" for run in runs} & {run.run for run in runs}
-    if not of_notebook and not begun:
-        notebooks = {run.notebook for run in runs}
-        names = {run.run.removeprefix(f"{run.scale}-") for run in runs if run.run in tables}
-        one_of("target", target, sorted(notebooks | names))
-    return of_notebook | _behind(begun, {run.run: run for run in runs}, tables)
-
-
-def _names_of(run: Listed) -> tuple[str, ...]:
-    """``11_mosi_pretrain``, ``mosi_pretrain`` and ``mosi``."""
-    return run.notebook, run.notebook.partition("_")[2], run.method
-
-
-def _tables(root: Path, project: Path) -> dict[str, list[str]]:
-    """Run that published figures -> the runs that these are made from."""
-    at_home = root.resolve() == (project / "papermill_runs").resolve()
-    tables: dict[str, list[str]] = {}
-    for path in ((project if at_home else root) / "figures").glob("*.json"):
-        try:
-            origin = json.loads(path.read_bytes())
-            tables.setdefault(origin["made_by"], []).extend(origin["from_runs"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # `vidssl trace` names it
-    return tables
-
-
-def _behind(
-    waiting: Iterable[str], by_id: Mapping[str, Listed], tables: Mapping[str, Sequence[str]]
-) -> set[str]:
-    """``waiting`` and all runs that they were made from, by figures and by parameters."""
-    behind: set[str] = set()
-    left = list(waiting)
-    while left:
-        run = left.pop()
-        if run in by_id and run not in behind:
-            behind.add(run)
-            left += [*tables.get(run, ()), *_named_in(by_id[run].record.get("parameters", {}))]
-    return behind
-
-
-def _named_in(parameters: Mapping[str, Any]) -> Iterator[str]:
-    """Ids of the runs whose files these may point at: ``.../<scale>/<name>/backbone.pt``."""
-    for text in texts_in(parameters):
-        yield from (f"{scale}-{name}" for scale, name in pairwise(text.split("/")))
+def _of_target(target: str, runs: Sequence[Listed], project: Path) -> set[str]:
+    """Ids of the runs of a notebook, of all notebooks of a method, or behind a target."""
+    wanted = {
+        run.run
+        for run in runs
+        if target in (run.notebook, run.notebook.partition("_")[2], run.method)
+    }
+    known = {run.notebook for run in runs}
+    for scale in {run.scale for run in runs} & {*scale_names(project)}:
+        graph = load(scale, project=project)
+        known |= graph.targets.keys()
+        with suppress(NoSchedule):  # of a paper's other table
+            jobs = graph.behind(target) if target in graph.targets else []
+            wanted |= {graph.run_id(job) for job in jobs}
+    if not wanted:
+        one_of("target", target, sorted(known))
+    return wanted
 
 
 # --- text ---------------------------------------------------------------------------------------

@@ -67,19 +67,12 @@ def page_head(path: Path) -> PageHead:
     return PageHead(path.stem, **{name: " ".join(m[1].split()) for name, m in found.items()})
 
 
-def page_heads(project: Path | None = None) -> list[PageHead]:
-    """The heads of all pages, in their order."""
-    project = project or find_project()
-    return [page_head(notebook_path(name, project)) for name in notebook_names(project)]
-
-
 def page_table(project: Path | None = None) -> str:
     """All pages but the map itself as a Markdown table, with links that work in JupyterLab and
     on GitHub, from ``notebooks/``."""
-    heads = [head for head in page_heads(project) if head.name != MAP_PAGE]
-    names = [head.name for head in heads]
+    names = [name for name in notebook_names(project) if name != MAP_PAGE]
     lines = ["| page | question | needs | takes | gives |", "| --- | --- | --- | --- | --- |"]
-    for head in heads:
+    for head in (page_head(notebook_path(name, project)) for name in names):
         needs = re.sub(r"`(\d\d_\w+)`", lambda m: _link(m[1], m[1][:2], names), head.needs)
         cells = (_link(head.name, head.name, names), head.question, needs, head.takes, head.gives)
         lines.append(f"| {' | '.join(cells)} |")
@@ -150,7 +143,8 @@ def _row(
     if own:
         state.insert(0, f"{counted(own, 'run')} of your own, without a record")
     if explored:
-        state.append(f"explored by hand, last {_day(max(explored))}")
+        last = time.strftime("%Y-%m-%d", time.localtime(max(explored)))
+        state.append(f"explored by hand, last {last}")
     return {
         "page": name,
         "finished runs": str(len(finished)),
@@ -158,10 +152,6 @@ def _row(
         "last": max((run.record["finished"] for run in finished), default=""),
         "besides": "; ".join(state),
     }
-
-
-def _day(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d", time.localtime(seconds))
 
 
 def overview_table(rows: Sequence[Mapping[str, str]]) -> pd.DataFrame | str:

@@ -18,7 +18,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from itertools import accumulate
@@ -123,12 +123,12 @@ def check_parameters(
     checked = {}
     for name, value in given.items():
         default = default_of(name, declared, where)
-        if isinstance(value, str):
-            _require_utf8(value, f"{where}: parameter {name}")
+        _require_utf8(texts_in(value), f"{where}: parameter {name}")
         value = _checked_value(name, value, default, where)
         _require_enough(name, value, where)
         if name in ENTRIES and isinstance(value, dict):
-            value = check_entries(name, value, where)
+            dotted = {f"{name}.{key}": entry for key, entry in value.items()}
+            value = dict(zip(value, check_parameters(dotted, {name: {}}, where).values()))
         checked[name] = value
     return checked
 
@@ -152,13 +152,6 @@ def require_declared(
         everywhere = {**declared, **everywhere, **dictionaries}
     for name in names:
         default_of(name, everywhere, where)
-
-
-def check_entries(name: str, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The dictionary parameter ``name`` of `ENTRIES` with each entry checked likewise."""
-    dotted = {f"{name}.{key}": value for key, value in given.items()}
-    checked = check_parameters(dotted, {name: {}}, where)
-    return dict(zip(given, checked.values()))
 
 
 def default_of(name: str, declared: Mapping[str, Any], where: str) -> Any:
@@ -229,9 +222,18 @@ def _resolved(given: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str
     return whole
 
 
-def _require_utf8(value: str, where: str) -> None:
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text in a parameter's or a metric's value, at any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from texts_in(part)
+
+
+def _require_utf8(texts: Iterable[str], where: str) -> None:
     try:
-        require_utf8([value], where)
+        require_utf8(texts, where)
     except ValueError as error:
         raise ParameterError(str(error)) from None
 

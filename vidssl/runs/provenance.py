@@ -195,6 +195,4 @@ def portable(value: Any, project: Path) -> Any:
     if not isinstance(value, str) or not value.startswith(os.sep):
         return value
     path = Path(value)
-    if path.is_relative_to(project):
-        return str(path.relative_to(project))
-    return f".../{path.name}"
+    return short(path, project) if path.is_relative_to(project) else f".../{path.name}"

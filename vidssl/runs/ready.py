@@ -46,14 +46,16 @@ def installed(packages: Path) -> dict[str, str]:
 
 
 def differences(project: Path, there: dict[str, str]) -> list[str]:
-    """What ``found`` lacks of pyproject.toml, and has in another version than constraints.txt."""
+    """What ``there`` lacks of pyproject.toml, and has in another version than constraints.txt."""
     absent = sorted(asked_for(project / "pyproject.toml") - there.keys())
-    other = [
-        f"{name} {there[name]} instead of {wanted}"
-        for name, wanted in read_constraints(project / "constraints.txt").items()
-        if there.get(name, wanted) != wanted
-    ]
-    return [f"no {name}" for name in absent] + other
+    pins = read_constraints(project / "constraints.txt")
+    return [f"no {name}" for name in absent] + other_versions(pins, there)
+
+
+def other_versions(pins: dict[str, str], there: dict[str, str]) -> list[str]:
+    """A line for each package that is there in another version than its pin."""
+    other = {name: wanted for name, wanted in pins.items() if there.get(name, wanted) != wanted}
+    return [f"{name} {there[name]} instead of {wanted}" for name, wanted in other.items()]
 
 
 def read_constraints(path: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,16 @@ from vidssl.core import PlainError
 from vidssl.files import names_full, plain_name, read_json
 from vidssl.progress import in_notebook, quiet_interrupts, warnings_as_lines
 from vidssl.runs import provenance
-from vidssl.runs.earlier import Need, Page, find_inputs, locate_all, start_needs
+from vidssl.runs.earlier import (
+    Need,
+    explained,
+    explore_folder,
+    find_inputs,
+    locate_all,
+    note_exploration,
+    start_needs,
+)
 from vidssl.runs.expectations import Expectation, expectations_table
-from vidssl.runs.explore import explained, explore_folder, note_exploration
 from vidssl.runs.figures import figure_files, save_figure
 from vidssl.runs.fitting import fit_to_data
 from vidssl.runs.inputs import (
@@ -26,6 +33,7 @@ from vidssl.runs.inputs import (
     check_inputs,
     make_videos,
     open_flow,
+    open_frames,
     open_inputs,
     share_caveats,
 )
@@ -34,6 +42,7 @@ from vidssl.runs.parameters import (
     declared_parameters,
     given_names,
     parameters_in,
+    texts_in,
 )
 
 if TYPE_CHECKING:
@@ -116,9 +125,7 @@ class Run:
         return splits
 
     def open_frames(self, records: Sequence[VideoRecord], short_side: int) -> FrameStore | None:
-        """Decoded frames of ``records`` that all runs share, see `stored_frames.open_frames`."""
-        from vidssl.runs.stored_frames import open_frames
-
+        """Decoded frames of ``records`` that all runs share, see `inputs.open_frames`."""
         return open_frames(self.params, records, short_side)
 
     def make_videos(self, records: Iterable[VideoRecord]) -> None:
@@ -138,9 +145,7 @@ class Run:
     def inputs(self, *needs: Need) -> list[str]:
         """The paths of what this page needs of earlier runs, see `earlier`; ask for all at once, in
         the page's first cell: MissingInput says what to run first."""
-        roots = [self.project / "papermill_runs", *([self.runs_root] if self.runs_root else [])]
-        page = Page(self.notebook, self.params, self.project)
-        return find_inputs(needs, page, roots, exploring=not self.keeps_record)
+        return find_inputs(needs, self)
 
     def outputs(self, part: str = "") -> dict[str, Any]:
         """Where a training's checkpoints, rows and live curves go: the last arguments of
@@ -231,7 +236,7 @@ class Run:
         if self.keeps_record:
             self._write(full)
         else:
-            print(explained(self.notebook, self.folder, self.params, self.project))
+            print(explained(self))
         return expectations_table(expectations) if expectations else None
 
     def _write(self, full: Mapping[str, Any]) -> None:
@@ -405,15 +410,6 @@ def without_names(record: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
-def texts_in(value: Any) -> Iterator[str]:
-    """Every text in a parameter's or a metric's value, at any depth."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (Mapping, list, tuple)):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            yield from texts_in(part)
-
-
 def _without_texts(value: Any) -> Any:
     """The counts of what a data set lacks, without the first few names."""
     if not isinstance(value, Mapping):
@@ -479,8 +475,7 @@ def read_record(path: Path) -> dict[str, Any]:
     UnreadableRecord, naming the file, where it is cut off, is something else, or is another run's.
     """
     try:
-        with open(path, "rb") as file:
-            found = json.loads(file.read())
+        found = json.loads(path.read_bytes())
         _check_record(found, path.stem)
     except (OSError, ValueError, RecursionError) as error:
         message = f"{path}: not a record of a run ({error}); delete it"
@@ -531,11 +526,6 @@ class Pooled(NamedTuple):
     folds: int
 
 
-def _test_groups(params: Mapping[str, Any]) -> list[Any]:
-    """The groups that a run held out; in older records they are a parameter of their own."""
-    return params.get("dataset_options", params).get("test_groups") or []
-
-
 def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
     """Top-1 accuracies of the runs of the same name in several folders of all runs, each a fold.
 
@@ -549,7 +539,9 @@ def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
             videos = record["metrics"].get("test_videos")
             if videos is None:
                 continue
-            for group in map(str, _test_groups(record["parameters"]) or ["drawn"]):
+            told = record["parameters"]  # of their own in older records
+            groups = told.get("dataset_options", told).get("test_groups") or ["drawn"]
+            for group in map(str, groups):
                 other = held_out.setdefault((record["run"], group), root)
                 if other != root:
                     raise ValueError(

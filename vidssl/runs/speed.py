@@ -91,12 +91,8 @@ class Speed:
         return "bf16 (-p precision bf16), a larger batch, or more GPUs (-p processes N)"
 
 
-class _Measured(Exception):
-    """Ends the page where its training would begin."""
-
-
-class _Enough(Exception):
-    """Ends a training that has been timed."""
+class _Timed(Exception):
+    """Ends a training that has been timed, or the page where its training would begin."""
 
 
 def measure(page: str, scale: str, given: Mapping[str, Any] | None = None) -> Speed:
@@ -112,11 +108,11 @@ def measure(page: str, scale: str, given: Mapping[str, Any] | None = None) -> Sp
 
     def fit(*arguments: Any, **settings: Any) -> NoReturn:
         found.append(_timed(*arguments, **settings))
-        raise _Measured
+        raise _Timed
 
     with TemporaryDirectory() as root, mock.patch("vidssl.protocol.fit", fit):
         values["run_folder"] = str(Path(root, scale, "speed"))
-        with suppress(_Measured), redirect_stdout(sys.stderr):
+        with suppress(_Timed), redirect_stdout(sys.stderr):
             _run_cells(path, {"__name__": "__main__", **values})
     if not found:
         raise ValueError(f"{path.stem} trains nothing: name a page that does")
@@ -140,7 +136,8 @@ def _timed(model, dataset, training_step, config, *, collate=None, **_: Any) -> 
     from vidssl.training import EpochBatches, host_to_device
 
     batches = EpochBatches(len(dataset), config.batch_size, config.epochs, config.seed)
-    samples = _as_loaded(dataset, next(iter(batches)))
+    packed = torch.utils.data.DataLoader(dataset, batch_sampler=batches, collate_fn=list)
+    samples = next(iter(packed))
     endless = replace(config, epochs=10**6)
     alone = replace(endless, num_workers=0)
     nothing = torch.nn.Linear(1, 1)
@@ -148,9 +145,9 @@ def _timed(model, dataset, training_step, config, *, collate=None, **_: Any) -> 
     def idle(network, batch, context):
         return sum(p.sum() for p in network.parameters()), {}
 
-    counter = _ClipCounter(model)
+    clips_a_step = _clip_counter(model)
     step = _steps_a_second(model, _Held(samples), training_step, alone, collate)
-    clips = counter.clips_a_step()
+    clips = clips_a_step()
     bytes_, transfer = host_to_device(collate(samples) if collate else samples)
     return {
         "loader": clips * _steps_a_second(nothing, dataset, idle, endless, collate),
@@ -163,45 +160,25 @@ def _timed(model, dataset, training_step, config, *, collate=None, **_: Any) -> 
     }
 
 
-def _as_loaded(dataset, keys: list[tuple[int, int]]) -> list[Any]:
-    """The samples that a training's loader joins to a batch: packed, see `vidssl.data`."""
-    from torch.utils.data import DataLoader
-
-    return next(iter(DataLoader(dataset, batch_sampler=[keys], collate_fn=list)))
-
-
-class _Held:
+class _Held(list):
     """A data set of samples that are there already."""
 
-    def __init__(self, samples: list[Any]):
-        self.samples = samples
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
     def __getitem__(self, key: tuple[int, int]) -> Any:
-        return self.samples[key[1]]
+        return super().__getitem__(key[1])
 
 
-class _ClipCounter:
-    """How many clips a network that learns sees in a step: inputs of its first 3-D convolution."""
+def _clip_counter(model) -> Callable[[], float]:
+    """How many clips a network that learns saw in a step: inputs of its first 3-D convolution."""
+    import torch
 
-    def __init__(self, model):
-        import torch
-
-        self.clips, self.steps = 0, 0
-        first = next(m for m in model.modules() if isinstance(m, torch.nn.Conv3d))
-        first.register_forward_pre_hook(self._count)
-        next(p for p in model.parameters() if p.requires_grad).register_hook(self._step)
-
-    def _count(self, module, inputs) -> None:
-        self.clips += len(inputs[0]) * module.training
-
-    def _step(self, gradient) -> None:
-        self.steps += 1
-
-    def clips_a_step(self) -> float:
-        return self.clips / max(self.steps, 1)
+    clips: list[int] = []
+    steps: list[int] = []
+    first = next(m for m in model.modules() if isinstance(m, torch.nn.Conv3d))
+    first.register_forward_pre_hook(
+        lambda module, inputs: clips.append(len(inputs[0]) * module.training)
+    )
+    next(p for p in model.parameters() if p.requires_grad).register_hook(lambda _: steps.append(1))
+    return lambda: sum(clips) / max(len(steps), 1)
 
 
 def _steps_a_second(model, dataset, training_step, config, collate: Callable | None) -> float:
@@ -212,9 +189,9 @@ def _steps_a_second(model, dataset, training_step, config, collate: Callable | N
     def clock(step: int, metrics: Mapping[str, float]) -> None:
         times.append((time.perf_counter(), step))
         if len(times) > LEAST and times[-1][0] - times[0][0] >= SECONDS:
-            raise _Enough
+            raise _Timed
 
-    with suppress(_Enough):
+    with suppress(_Timed):
         fit(model, dataset, training_step, config, collate=collate, report=clock, log_every=1)
     (began, first), (ended, last) = times[0], times[-1]
     return (last - first) / (ended - began)

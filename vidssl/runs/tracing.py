@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vidssl.core import did_you_mean
+from vidssl.core import counted, did_you_mean
 from vidssl.runs import provenance
 from vidssl.runs.notebooks import PLOTS, CodeNow
 from vidssl.runs.records import read_record
@@ -60,17 +61,16 @@ def trace(figure: str | Path, records: Path | None = None) -> list[str]:
     project = provenance.find_project()
     folder, origin = read_origin(figure, project)
     records = records or _records_near(folder, project)
-    files = {name: _file_state(folder / name, wanted) for name, wanted in origin["files"].items()}
     drawn = _read(str(origin.get("made_by", "")), records)
     code = CodeNow(project)
     behind = {run: _facts(run, was, records, code) for run, was in origin["from_runs"].items()}
-    changed = [*_changed_files(files), *_changed_drawing(origin, drawn, code)]
+    changed = [*_changed_files(folder, origin["files"]), *_changed_drawing(origin, drawn, code)]
     changed += _changed_runs(behind)
     return [
         f"{origin['figure']}: {_state(changed, origin, drawn, code)}",
         f"  {origin['alt']}",
         f"  scale {origin['scale']}, data {origin['dataset']}, commit {_commit(origin)}",
-        f"  files: {', '.join(files) or 'none'}",
+        f"  files: {', '.join(origin['files']) or 'none'}",
         *_drawn_by(origin, drawn),
         *_made_from(behind),
     ]
@@ -102,14 +102,12 @@ def _commit(made_of: Mapping[str, Any]) -> str:
 # --- what changed -------------------------------------------------------------------------------
 
 
-def _file_state(path: Path, wanted: str) -> str:
-    if not path.exists():
-        return "missing"
-    return "" if provenance.file_hash(path) == wanted else "changed"
-
-
-def _changed_files(files: Mapping[str, str]) -> list[str]:
-    return [f"{name} {state}" for name, state in files.items() if state]
+def _changed_files(folder: Path, files: Mapping[str, str]) -> Iterator[str]:
+    for name, wanted in files.items():
+        if not (folder / name).exists():
+            yield f"{name} missing"
+        elif provenance.file_hash(folder / name) != wanted:
+            yield f"{name} changed"
 
 
 def _changed_drawing(origin: Mapping, drawn: Mapping, code: CodeNow) -> list[str]:
@@ -150,12 +148,9 @@ def _facts(run: str, wanted: str, records: Path, code: CodeNow) -> dict[str, Any
 
 def _changed_runs(behind: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """One line for each way in which runs changed, with how many of them."""
-    ways: dict[str, int] = {}
-    for facts in behind.values():
-        changes = [facts["trouble"]] if "trouble" in facts else []
-        changes += [f"other code now ({facts['other code']})"] if "other code" in facts else []
-        for way in changes:
-            ways[way] = ways.get(way, 0) + 1
+    ways = Counter(facts["trouble"] for facts in behind.values() if "trouble" in facts)
+    rooms = Counter(facts["other code"] for facts in behind.values() if "other code" in facts)
+    ways |= {f"other code now ({names})": count for names, count in rooms.items()}
     return [f"{count} of {len(behind)} runs: {way}" for way, count in ways.items()]
 
 
@@ -175,8 +170,9 @@ def _made_from(behind: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = []
     for notebook in dict.fromkeys(facts.get("notebook") for facts in behind.values()):
         group = {run: f for run, f in behind.items() if f.get("notebook") == notebook}
-        common = _common(group.values())
-        runs = f"{len(group)} run{'s' * (len(group) > 1)}"
+        first, *others = group.values()
+        common = {k: v for k, v in first.items() if all(k in o and o[k] == v for o in others)}
+        runs = counted(len(group), "run")
         lines.append(f"from {runs} of {notebook}" if notebook else f"from {runs}")
         shared = {name: value for name, value in common.items() if name != "notebook"}
         lines += [f"  {'common to all: ' * (len(group) > 1)}{_settings(shared)}"]
@@ -184,15 +180,6 @@ def _made_from(behind: Mapping[str, Mapping[str, Any]]) -> list[str]:
             own = {name: value for name, value in facts.items() if name not in common}
             lines.append(f"  {run}: {_settings(own)}" if own else f"  {run}")
     return lines
-
-
-def _common(group: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    first, *others = group
-    return {
-        name: value
-        for name, value in first.items()
-        if all(name in facts and facts[name] == value for facts in others)
-    }
 
 
 def _settings(values: Mapping[str, Any]) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 IDLE = 0.02  # of a core: what an idle kernel and its pollers stay below
 PATIENCE = 30.0  # seconds for an interrupted kernel to say where it was
 LOOKS = 20  # in the time after which a run is stopped
@@ -54,36 +56,23 @@ class Watch:
     def _stop(self) -> None:
         """Interrupt the kernel, so that its notebook shows where it was; kill it if that fails."""
         self.stopped = True
-        kernels = _children()
-        _send(kernels, signal.SIGINT)
-        if not self._over.wait(PATIENCE):
-            _send(kernels, signal.SIGKILL)
-
-
-def _children(below: bool = False) -> list:
-    import psutil
-
-    return psutil.Process().children(recursive=below)
+        kernels = psutil.Process().children()
+        for number in (signal.SIGINT, signal.SIGKILL):
+            for kernel in kernels:
+                with suppress(psutil.Error):
+                    kernel.send_signal(number)
+            if self._over.wait(PATIENCE):
+                return
 
 
 def _work() -> float:
     """Seconds of a processor that the living processes below this one took so far."""
-    import psutil
-
     total = 0.0
-    for process in _children(below=True):
+    for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             times = process.cpu_times()
             total += times.user + times.system
     return total
-
-
-def _send(processes: list, number: int) -> None:
-    import psutil
-
-    for process in processes:
-        with suppress(psutil.Error):
-            process.send_signal(number)
 
 
 @contextmanager
