@@ -360,6 +360,8 @@ def _pool(args: argparse.Namespace) -> int:
             f"{run:44} {metric:30} {right / videos:6.1%}  [{low:.1%}, {high:.1%}]  "
             f"{right} of {videos} videos, {counted(folds, 'fold')}"
         )
+    for line in runs.pooling_caveats(args.roots):
+        print(line)
     return 0
 
 

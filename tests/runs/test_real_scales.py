@@ -7,12 +7,12 @@ from vidssl import runs
 from vidssl.runs.inputs import open_inputs
 from vidssl.runs.parameters import overlaid, scale_file
 
-REAL = [name for name in runs.scale_names(REPOSITORY) if name.startswith("real-")]
 OPENED = {  # folder, what the user gives beside it, training and test videos, classes
     "real-utd": ("utd_mhad_depth", {}, 431, 430, 27),
     "real-ucf6": ("ucf101_six/videos", {"annotations": "ucf101_six/lists"}, 529, 202, 6),
     "real-ut": ("ut_interaction_set1", {"test_groups": ["3"]}, 54, 6, 6),
 }
+REAL = list(OPENED)  # a user's own real-NAME.yaml is nobody's fault
 
 
 def texts(value):
@@ -21,7 +21,7 @@ def texts(value):
 
 
 def test_each_set_is_a_scale():
-    assert set(REAL) == OPENED.keys()
+    assert OPENED.keys() <= set(runs.scale_names(REPOSITORY))
 
 
 @pytest.mark.parametrize("scale", REAL)

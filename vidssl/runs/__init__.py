@@ -38,6 +38,7 @@ from vidssl.runs.records import (
     labels_said,
     load_records,
     pool_folds,
+    pooling_caveats,
     start,
 )
 from vidssl.runs.tracing import read_origin, trace

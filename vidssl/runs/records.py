@@ -6,13 +6,14 @@ import json
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vidssl.core import PlainError
+from vidssl.core import PlainError, counted
 from vidssl.files import names_full, plain_name, read_json
 from vidssl.progress import in_notebook, quiet_interrupts, warnings_as_lines
 from vidssl.runs import provenance
@@ -115,7 +116,11 @@ class Run:
         of one's own the sizes that nobody gave are fitted to them, in ``params`` and in the
         notebook's variables: see `vidssl.runs.fitting`.
         """
+        from vidssl.data import require_files
+
         splits = open_inputs(self.params, labelled, whole)
+        if whole and not made_here(self.params):  # now, not after hours, when they are tested
+            require_files([*splits.train, *splits.test])
         self.caveats = splits.caveats | share_caveats(self.params, splits)
         if self.caveats:
             print(f"{splits.name}: {json.dumps(self.caveats)}")
@@ -526,12 +531,56 @@ class Pooled(NamedTuple):
     folds: int
 
 
+def _refuse_second_root(roots: Sequence[str | Path]) -> None:
+    for root, times in Counter(Path(root).resolve() for root in roots).items():
+        if times > 1:
+            raise ValueError(f"roots names {root} {times} times: a fold's videos count once")
+
+
+def pooling_caveats(roots: Sequence[str | Path]) -> list[str]:
+    """What is to be known of folds whose test videos are added up, a line each: who lacks a run,
+    untested classes, videos that could not be read, settings that are not those of the others."""
+    records = {
+        root: [r for r in load_records(Path(root) / "records") if "test_videos" in r["metrics"]]
+        for root in roots
+    }
+    names = dict.fromkeys(record["run"] for each in records.values() for record in each)
+    told = []
+    for name in names:
+        its = {root: r for root, each in records.items() for r in each if r["run"] == name}
+        lacking = [str(root) for root in roots if root not in its]
+        told += [f"{name}: no record in {', '.join(lacking)}"] if lacking else []
+        for root, record in its.items():
+            untested = len(record.get("data_caveats", {}).get("untested_classes", ()))
+            unread = record.get("failed_count", 0)
+            about = {f"lacks {counted(untested, 'class')} in its test": untested}
+            about[f"could not read {counted(unread, 'video')}"] = unread
+            told += [f"{name}: {root} {what}" for what, number in about.items() if number]
+        told += [
+            f"{name}: folds differ in {setting}: {', '.join(sorted(values))}"
+            for setting, values in _settings_of(its.values()).items()
+            if len(values) > 1
+        ]
+    return told
+
+
+def _settings_of(records: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
+    """Setting -> its values, as texts; paths and what names the fold are none."""
+    values: dict[str, set[str]] = {}
+    for record in records:
+        for name, value in record["parameters"].items():
+            if name not in ("test_groups", "run_folder") and not isinstance(value, (str, dict)):
+                values.setdefault(name, set()).add(json.dumps(value))
+    return values
+
+
 def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
     """Top-1 accuracies of the runs of the same name in several folders of all runs, each a fold.
 
     Every fold has its own test videos (`test_groups`), which count once each. ValueError for folds
     that hold out a group in common, FileNotFoundError for one without records.
     """
+    _refuse_second_root(roots)
     found: dict[tuple[str, str], list[tuple[int, int]]] = {}
     held_out: dict[tuple[str, str], Path] = {}
     for root in map(Path, roots):

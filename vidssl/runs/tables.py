@@ -143,6 +143,8 @@ class Results:
         judged = list(self._judged())
         self.dataset = self._only("dataset", judged)
         self.data_seed = self._only("data_seed", judged)
+        for column in dict.fromkeys(cell.column for cell in question.cells):
+            self._only("data_hash", self._judged(column))
         self.rows = [*self._measured(), *self._chance()]
         for key in question.printed:
             self.rows += [{**row, "table": question.name} for row in printed_rows(key)]
@@ -155,6 +157,7 @@ class Results:
         told = f"{self.question.name}: {self.question.about}\n{runs}, {spent} in all"
         told += f"\nnot run: {_some(self.not_run)}" if self.not_run else ""
         told += f"\n{self.unfitted}" if self.unfitted else ""
+        told += f"\n{self.caveats}" if self.caveats else ""
         return told + "".join(f"\n{line}" for line in self.lacking)
 
     @property
@@ -177,6 +180,12 @@ class Results:
             if row["metric"] == "train_accuracy":
                 low[row["row"]] = min(row["mean"], low.get(row["row"], 1.0))
         return unfitted(low)
+
+    @property
+    def caveats(self) -> str:
+        """What is to be known of the videos behind its numbers; "" where all is well."""
+        told = (caveats_of(record) for record in self._judged())
+        return " · ".join(dict.fromkeys(line for lines in told for line in lines))
 
     @property
     def sources(self) -> dict[str, Mapping[str, Any]]:
@@ -367,9 +376,9 @@ class Results:
         if about.draw == "methods":
             return accuracy_by_method(own)
         look: dict[str, Any] = {"setting": about.setting, "metric": about.measured}
-        if about.note or self.unfitted:
+        if about.note or self.unfitted or self.caveats:
             told = " · ".join(filter(None, (self.dataset, self.scale, about.note)))
-            look["note"] = "\n".join(filter(None, (told, self.unfitted)))
+            look["note"] = "\n".join(filter(None, (told, self.unfitted, self.caveats)))
         wide = about.panels or len({row["column"] for row in own}) > 8
         look["width"] = PAGE_WIDTH if wide else COLUMN_WIDTH
         if about.panels:
@@ -385,7 +394,9 @@ class Results:
         return {
             "data": self.rows,
             "alt": f"{self.question.about} {what}{by}; bars are 95 % intervals over seeds.",
-            "dataset": f"{self.dataset}, data seed {self.data_seed}",
+            "dataset": " · ".join(
+                filter(None, (f"{self.dataset}, data seed {self.data_seed}", self.caveats))
+            ),
             "from_runs": sorted(self.sources),
         }
 
@@ -409,10 +420,11 @@ class Results:
             )
         return next(iter(said), "")
 
-    def _judged(self) -> Iterator[Mapping[str, Any]]:
-        """The records of what is tested; the source of a pretraining may be anything."""
+    def _judged(self, column: Any = None) -> Iterator[Mapping[str, Any]]:
+        """The records of what is tested, in a column alone if it is given; the source of a
+        pretraining may be anything."""
         for cell in self.question.cells:
-            if "pretext_accuracy" in cell.metrics:
+            if "pretext_accuracy" in cell.metrics or column not in (None, cell.column):
                 continue
             if not cell.dataset:
                 yield from self.found(cell)
@@ -471,6 +483,25 @@ class Results:
             self.compare(claim.name, gains, claim.expected, claim.column, claim.unit)
         elif not all(any(self.found(cell) for cell in each) for each in cells):
             self.compared[claim.name] = None, claim.expected
+
+
+def caveats_of(record: Mapping[str, Any]) -> Iterator[str]:
+    """What a run's record says of its videos, in words; see `Splits.caveats`."""
+    about = record.get("data_caveats", {})
+    for side, counts in about.get("missing", {}).items():
+        yield f"without {counts['absent']} of {counts['listed']} {side} videos"
+    if "shared_groups" in about:
+        counts = about["shared_groups"]
+        of = f"{counts['shared']} of {counts['test_videos']} test videos"
+        yield f"{of} share a source with training videos"
+    if "untested_classes" in about:
+        yield f"{counted(len(about['untested_classes']), 'class')} untested"
+    below = about.get("shares_below_one_video", {})
+    for share in (share for share in below if share != "of"):
+        where = f"{below[share]} of {below['of']} classes"
+        yield f"{100 * float(share):g} % is less than a video in {where}: they got one"
+    if record.get("failed_count"):
+        yield f"{counted(record['failed_count'], 'video')} unreadable; those tested count as wrong"
 
 
 def _part(record: Mapping[str, Any] | None, prefix: str, metric: str) -> float | None:

@@ -97,7 +97,8 @@ def add_note(figure: Figure, note: str) -> None:
     as the figure's width asks for."""
     if note:
         letters = int(17 * figure.get_figwidth())
-        whole = note.replace(" ", "\xa0").replace("\xa0·\xa0", "\xa0· ")  # breaks behind dots alone
+        whole = note.replace(" ", "\xa0").replace("\xa0·\xa0", "\xa0· ")  # breaks behind dots
+        whole = whole.replace(",\xa0", ", ")  # and commas alone
         lines = [fill(line, letters, break_long_words=False) for line in whole.splitlines()]
         note = "\n".join(lines).replace("\xa0", " ")
         figure.supxlabel(note, x=0.995, ha="right", fontsize=7, color=FAINT)

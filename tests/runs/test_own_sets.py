@@ -1,0 +1,113 @@
+"""Sets that people bring: folds are added up once, tables say what their records count, and what
+cannot be trained on is told before anything is."""
+
+import json
+
+import pytest
+from tiny_project import REPOSITORY
+
+from vidssl import runs
+from vidssl.runs.cells import Cell, Question, compare
+from vidssl.runs.tables import Results
+from vidssl.visualize.style import COLUMN_WIDTH, add_note, new_figure
+
+
+def touched(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+# --- folds ---------------------------------------------------------------------------------------
+
+
+def fold(root, group, **parameters):
+    (root / "records").mkdir(parents=True)
+    told = {"dataset_options": {"test_groups": [group]}, "steps": 300, **parameters}
+    metrics = {"top1_accuracy": 0.5, "test_videos": 4}
+    record = {"run": "mini-a-s0", "parameters": told, "metrics": metrics}
+    (root / "records" / "mini-a-s0.json").write_text(json.dumps(record))
+    return str(root)
+
+
+def test_a_fold_named_twice_is_refused(tmp_path):
+    one, two = fold(tmp_path / "1", "1"), fold(tmp_path / "2", "2")
+    with pytest.raises(ValueError, match=r"twice|2 times"):
+        runs.pool_folds([one, two, one])
+
+
+def test_folds_of_other_settings_are_told(tmp_path, capsys):
+    from vidssl import cli
+
+    cli.main(["pool", fold(tmp_path / "1", "1"), fold(tmp_path / "2", "2", steps=4)])
+    assert "steps" in "".join(capsys.readouterr())
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+
+def table(**about):
+    """Two rows of one seed; ``about`` goes into the record of the second one."""
+    cells = [Cell(row, "all", [f"mini-{row}-s0"]) for row in ("a", "b")]
+    found = {}
+    for row in ("a", "b"):
+        place = {"dataset": "folder", "data_seed": 0}
+        told = {"run": f"mini-{row}-s0", "scale": "mini", "parameters": place, "seeds": [0]}
+        told |= {"metrics": {"top1_accuracy": 0.5, "chance": 0.25, "test_videos": 18}}
+        found[told["run"]] = {**told, "seconds": 1.0, "failed_count": 0, "data_hash": "one"}
+    found["mini-b-s0"] |= about
+    claims = [compare(("a", "all"), ("b", "all"))]
+    return Results(Question(cells, claims, "labels", name="small", about="Is it?"), found)
+
+
+@pytest.mark.parametrize(
+    ("caveat", "word"),
+    [
+        ({"missing": {"test": {"listed": 9, "absent": 1}}}, "1 of 9"),
+        ({"shared_groups": {"test_videos": 8, "shared": 5}}, "5 of 8"),
+        ({"untested_classes": ["run", "walk"]}, "2 classes"),
+        ({"shares_below_one_video": {"0.05": 3, "of": 4}}, "3 of 4"),
+    ],
+)
+def test_a_table_says_what_its_records_count(caveat, word):
+    results = table(data_caveats=caveat)
+    assert word in str(results)
+    assert word in results.figure().get_supxlabel()
+    assert word in results.origin()["dataset"]
+
+
+def test_a_table_says_how_many_videos_could_not_be_read():
+    assert "3 videos" in str(table(failed_count=3))
+
+
+def test_a_column_of_two_states_of_a_set_is_refused():
+    with pytest.raises(ValueError, match="data_hash"):
+        table(data_hash="other")
+
+
+def test_no_note_is_wider_than_its_figure():
+    figure = new_figure(COLUMN_WIDTH, 2)
+    rows = "supervised (33 %), distinctive (33 %), average (67 %) and 2 more"
+    add_note(figure, f"hmdb51 · real-mine\ndoes not fit its training videos: {rows}")
+    figure.canvas.draw()
+    assert figure._supxlabel.get_window_extent().x0 >= 0
+
+
+# --- sets ----------------------------------------------------------------------------------------
+
+
+def test_a_missing_test_video_is_refused_before_anything_is_trained(tmp_path):
+    files = [f"{c}/v_{c}_g{g:02d}_c01.avi" for c in ("A", "B") for g in (1, 2)]
+    touched(tmp_path / "videos", *files[:-1])
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "classInd.txt").write_text("1 A\n2 B\n")
+    (lists / "trainlist01.txt").write_text(f"{files[0]} 1\n{files[2]} 2\n")
+    (lists / "testlist01.txt").write_text(f"{files[1]}\n{files[3]}\n")
+    page = runs.declared_parameters(REPOSITORY / "notebooks" / "03_transfer.py")
+    told = {"dataset": "ucf101", "root": str(tmp_path / "videos"), "starts": {"scratch": ""}}
+    told |= {"dataset_options": {"annotations": str(lists)}, "videos_per_class": 1}
+    run = runs.start("03_transfer", {**page, **told, "run_folder": str(tmp_path / "run")})
+    with pytest.raises(FileNotFoundError, match="1 of 4 files are missing"):
+        run.open_dataset(labelled=True)
