@@ -63,7 +63,8 @@ def test_costs_are_named_beside_their_dots():
 def test_methods_stand_by_their_accuracy():
     table = [row("b", 0.5, 0.1), row("chance", 0.1), row("a", 0.2), row("quoted", None)]
     axis = accuracy_by_method(table).axes[0]
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["b", "a"], "from the top"
+    assert axis.yaxis_inverted()
     assert [text.get_text() for text in axis.texts] == ["chance"]
     with pytest.raises(ValueError, match="one row with a mean for each method"):
         accuracy_by_method([row("a", 0.1), row("a", 0.2)])

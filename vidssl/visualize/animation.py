@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 
 from vidssl.visualize.clips import Clip, as_frames
-from vidssl.visualize.style import COLORS, PAGE_WIDTH, new_figure, paper_style
+from vidssl.visualize.style import COLORS, PAGE_WIDTH, bare, new_figure, paper_style
 
 SCREEN_DPI = 110
 Square = Sequence[float]  # left, top, side, px
@@ -84,8 +84,7 @@ def _laid_out(clips: np.ndarray, titles, names, width: float):
         for axis, clip in zip(axes.flat, _pictures(clips, 0))
     ]
     for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
+        bare(axis)
     for axis, title in zip(axes[0], titles):
         axis.set_title(title, pad=3)
     for axis, name in zip(axes[:, 0], names):

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vidssl.visualize.clips import Clip, as_clips, as_frames
-from vidssl.visualize.style import PAGE_WIDTH, add_note, method_name, new_figure, paper_style
+from vidssl.visualize.style import PAGE_WIDTH, bare, method_name, new_figure, paper_style
 
 HEAT = colormaps["inferno"]  # grows evenly in lightness: read the same in print and in grey
 STRONGEST = 0.75  # opacity of the hottest place: the frame stays visible under it
@@ -80,7 +80,7 @@ def attention_figure(
     frames = [np.linspace(0, len(v) - 1, shown).round().astype(int) for v in videos]
     cell = (PAGE_WIDTH - 0.6) / (shown * len(videos)) * videos[0].shape[1] / videos[0].shape[2]
     with paper_style():
-        figure = new_figure(PAGE_WIDTH, len(rows) * (cell + 0.02) + 0.35 + 0.15 * bool(note))
+        figure = new_figure(PAGE_WIDTH, len(rows) * (cell + 0.02) + 0.35, note)
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.01, wspace=0, hspace=0)
         axes = figure.subplots(len(rows), len(videos), squeeze=False)
         for line, (name, pictures) in zip(axes, rows.items()):
@@ -94,7 +94,6 @@ def attention_figure(
             left, right = axis.get_xlim()
             axis.set_xticks(left + (right - left) * (np.arange(shown) + 0.5) / shown, indices)
             axis.tick_params(length=0, pad=2)
-        add_note(figure, note)
     return figure
 
 
@@ -117,8 +116,8 @@ def _draw_strip(
             x = left + (np.arange(mask.shape[2]) + 0.5) * width / mask.shape[2]
             y = (np.arange(mask.shape[1]) + 0.5) * height / mask.shape[1]
             axis.contour(x, y, mask[frame], levels=[0.5], colors=[OUTLINE], linewidths=0.9)
-    axis.set(xticks=[], yticks=[], xlim=(0, len(frames) * pitch), ylim=(height, 0))
-    axis.spines[:].set_visible(False)
+    bare(axis)
+    axis.set(xlim=(0, len(frames) * pitch), ylim=(height, 0))
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -15,7 +15,7 @@ from vidssl.visualize.style import (
     COLUMN_WIDTH,
     FAINT,
     PAGE_WIDTH,
-    add_note,
+    REFERENCE,
     new_figure,
     paper_style,
 )
@@ -42,7 +42,7 @@ def embedding_panels(
     side = PAGE_WIDTH / len(panels)
     rows = -(-len(names) // 6) + bool(len(names))  # of the legend, with its title
     with paper_style():
-        figure = new_figure(PAGE_WIDTH, side + 0.15 + 0.16 * rows + 0.15 * bool(note))
+        figure = new_figure(PAGE_WIDTH, side + 0.15 + 0.16 * rows, note)
         axes = figure.subplots(1, len(panels), squeeze=False).ravel()
         for axis, (title, (points, labels)) in zip(axes, panels.items()):
             _check(points, labels)
@@ -60,7 +60,6 @@ def embedding_panels(
         if handles:
             style = {"handletextpad": 0.1, "columnspacing": 0.8, "fontsize": 7, "title": "classes"}
             figure.legend(handles=handles, loc="outside upper center", ncols=6, **style)
-        add_note(figure, note)
     return figure
 
 
@@ -80,7 +79,7 @@ def cluster_sizes(sizes: np.ndarray, commonest: np.ndarray, *, note: str = "") -
     order = np.argsort(sizes)[::-1]
     places = np.arange(len(order))
     with paper_style():
-        figure = new_figure(COLUMN_WIDTH, 1.8 + 0.15 * bool(note))
+        figure = new_figure(COLUMN_WIDTH, 1.8, note)
         axis = figure.subplots()
         axis.bar(places, sizes[order], width=1, color="0.8", label="all members")
         axis.bar(places, commonest[order], width=1, color=COLORS[0], label="of the commonest class")
@@ -88,7 +87,6 @@ def cluster_sizes(sizes: np.ndarray, commonest: np.ndarray, *, note: str = "") -
         axis.set(xlabel="cluster, by size", ylabel="members", xlim=(-0.6, len(order) - 0.4))
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axis.legend()
-        add_note(figure, note)
     return figure
 
 
@@ -98,7 +96,7 @@ def _palette(labels: Sequence[int]) -> Sequence:
 
 
 def _mark_mean(axis: Axes, mean: float) -> None:
-    axis.axhline(mean, color=FAINT, ls=(0, (4, 3)), lw=0.8)
+    axis.axhline(mean, **REFERENCE)
     edge = axis.get_yaxis_transform()
     axis.text(0.99, mean, "mean", color=FAINT, fontsize=7, ha="right", va="bottom", transform=edge)
 

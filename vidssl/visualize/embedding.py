@@ -13,7 +13,7 @@ from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
     PAGE_WIDTH,
-    add_note,
+    bare,
     new_figure,
     paper_style,
     series_style,
@@ -26,9 +26,8 @@ def embedding_figure(points: np.ndarray, clusters: np.ndarray, *, note: str = ""
     """Points (V, 2) on the plane, coloured and marked by their cluster (V,), counted from 0."""
     points, clusters = _check(points, clusters)
     with paper_style():
-        figure = new_figure(COLUMN_WIDTH, 0.85 * COLUMN_WIDTH + 0.15 * bool(note))
+        figure = new_figure(COLUMN_WIDTH, 0.85 * COLUMN_WIDTH, note)
         _draw_points(figure.subplots(), points, clusters)
-        add_note(figure, note)
     return figure
 
 
@@ -54,19 +53,17 @@ def cluster_figure(
     wide = 0.62 * PAGE_WIDTH
     height = sum(wide * strip.shape[0] / strip.shape[1] + 0.2 for strip in strips)
     with paper_style():
-        figure = new_figure(PAGE_WIDTH, max(height, 2.3) + 0.15 * bool(note))
+        figure = new_figure(PAGE_WIDTH, max(height, 2.3), note)
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.01)
         left, right = figure.subfigures(1, 2, width_ratios=[0.38, 0.62])
         _draw_points(left.subplots(), points, clusters)
         axes = right.subplots(len(strips), squeeze=False).ravel()
         for number, (axis, strip) in enumerate(zip(axes, strips)):
             axis.imshow(strip, interpolation="nearest")
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
+            bare(axis)
             axis.set_title(captions[number] if captions else "", pad=2, fontsize=7.5)
             side = {"rotation": 0, "ha": "right", "va": "center", "fontweight": "bold"}
             axis.set_ylabel(str(number + 1), color=COLORS[number], fontsize=10, **side)
-        add_note(figure, note)
     return figure
 
 

@@ -11,7 +11,7 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
 from vidssl.visualize.clips import as_frames
-from vidssl.visualize.style import COLORS, PAGE_WIDTH, add_note, describe, new_figure, paper_style
+from vidssl.visualize.style import COLORS, PAGE_WIDTH, describe, new_figure, paper_style
 
 SHOWN, TRUTH_SHOWN = 6, 8  # frames of a video, evenly spread
 SPACING = 10  # px between the arrows of a figure
@@ -108,9 +108,7 @@ def flow_strips(
     frames = as_frames(frames)
     height = (PAGE_WIDTH - 0.25) / (SHOWN + 0.9) * frames.shape[1] / frames.shape[2]
     with paper_style():
-        figure = new_figure(
-            PAGE_WIDTH, (len(flows) + 1) * (height + 0.03) + 0.2 + 0.15 * bool(note)
-        )
+        figure = new_figure(PAGE_WIDTH, (len(flows) + 1) * (height + 0.03) + 0.2, note)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
         axes = figure.subplots(len(flows) + 1, SHOWN + 1)
         for column, frame in enumerate(chosen):
@@ -127,7 +125,6 @@ def flow_strips(
         _draw_wheel(axes[1, SHOWN], largest)
         for axis in np.delete(axes[:, SHOWN], 1):
             axis.set_axis_off()
-        add_note(figure, note)
     return figure
 
 
@@ -175,7 +172,7 @@ def truth_strip(
     largest = largest_speed(flow)
     height = PAGE_WIDTH / (TRUTH_SHOWN + 0.9) * frames.shape[1] / frames.shape[2]
     with paper_style():
-        figure = new_figure(PAGE_WIDTH, 2 * height + 0.55 + 0.15 * bool(note))
+        figure = new_figure(PAGE_WIDTH, 2 * height + 0.55, note)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
         grid = figure.add_gridspec(3, TRUTH_SHOWN + 1, height_ratios=[1, 1, 0.14 / height])
         for column, frame in enumerate(chosen):
@@ -189,10 +186,9 @@ def truth_strip(
                 axis.spines[:].set_color("0.7")
         _draw_wheel(figure.add_subplot(grid[1, TRUTH_SHOWN]), largest)
         _draw_timeline(figure.add_subplot(grid[2, :TRUTH_SHOWN]), len(frames), chosen, boundaries)
-        add_note(figure, note)
     words = f"{TRUTH_SHOWN} frames of a video with the sprite outlined, above the true flow"
     begin = f"; segments begin at frames {', '.join(map(str, boundaries))}" * (len(boundaries) > 0)
-    describe(figure, f"{words}{begin}" + f" ({note})" * bool(note))
+    describe(figure, f"{words}{begin}")
     return figure
 
 

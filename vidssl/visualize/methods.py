@@ -13,8 +13,8 @@ from vidssl.visualize.style import (
     COLUMN_WIDTH,
     FAINT,
     PAGE_WIDTH,
-    add_note,
     method_name,
+    name_rows,
     new_figure,
     paper_style,
     series_style,
@@ -50,11 +50,10 @@ def accuracy_by_method(
         raise ValueError(f"table must have one row with a mean for each method, got {names}")
     note = _data_and_scale(rows)
     with paper_style():
-        figure = new_figure(COLUMN_WIDTH, 0.19 * len(names) + 0.5 + 0.15 * bool(note))
+        figure = new_figure(COLUMN_WIDTH, 0.19 * len(names) + 0.5, note)
         axis = figure.subplots()
         _draw_methods(axis, rows, "mean")
         axis.set_xlabel("top-1 accuracy (%)")
-        add_note(figure, note)
     return figure
 
 
@@ -90,8 +89,9 @@ def accuracy_beside_printed(table: Iterable[Mapping], *, metric: str = "accuracy
 
 def _draw_methods(axis: Axes, rows: list[Mapping], value: str) -> None:
     """A dot a row at its ``value``, the best on top; own ones filled, with their interval."""
-    named = sorted((r for r in rows if r["row"] != CHANCE_ROW), key=lambda row: float(row[value]))
-    style = {"color": COLORS[0], "capsize": 2, "elinewidth": 0.9, "capthick": 0.9}
+    named = [row for row in rows if row["row"] != CHANCE_ROW]
+    named.sort(key=lambda row: float(row[value]), reverse=True)
+    style = {"color": COLORS[0], "elinewidth": 0.9}
     axis.errorbar(
         [100 * float(row[value]) for row in named],
         range(len(named)),
@@ -103,11 +103,10 @@ def _draw_methods(axis: Axes, rows: list[Mapping], value: str) -> None:
     for row in rows:
         if row["row"] == CHANCE_ROW:
             _mark_chance(axis, float(row[value]))
-    axis.set_yticks(range(len(named)), [method_name(row["row"]) for row in named])
-    axis.set(xlim=(0, 1.08 * axis.dataLim.x1), ylim=(-0.6, len(named) - 0.4))
+    name_rows(axis, [method_name(row["row"]) for row in named])
+    axis.set_xlim(0, 1.08 * axis.dataLim.x1)
     axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    axis.grid(axis="x", color="0.92", lw=0.6)
-    axis.set_axisbelow(True)
+    axis.grid(axis="x")
 
 
 def methods_in_panels(
@@ -141,7 +140,7 @@ def methods_in_panels(
     places, names = _family_places(kept)
     with paper_style():
         height = 0.15 * (max(places.values()) + 2) + 0.6
-        figure = new_figure(PAGE_WIDTH, height + 0.15 * bool(note))
+        figure = new_figure(PAGE_WIDTH, height, note)
         axes = figure.subplots(1, len(panels) + bool(cost), sharey=True, squeeze=False)[0]
         for axis, (metric, title) in zip(axes, panels.items()):
             own = [row for row in rows if row["metric"] == metric]
@@ -157,7 +156,6 @@ def methods_in_panels(
         for label in axes[0].get_yticklabels()[len(places) :]:
             label.set_fontweight("bold")
         axes[0].set_ylim(max(places.values()) + 0.7, -0.7)
-        add_note(figure, note)
     return figure
 
 
@@ -188,11 +186,10 @@ def _draw_in_families(
         else:
             axis.errorbar(
                 mean, places[name], xerr=100 * (_number(row.get("ci95")) or 0.0), fmt="o",
-                ms=3, color=colors[name], elinewidth=0.9,
+                ms=3, color=colors[name], elinewidth=0.9, capsize=0,
             )  # fmt: skip
     axis.tick_params(axis="y", length=0)
-    axis.grid(axis="y", color="0.94", lw=0.6)
-    axis.set_axisbelow(True)
+    axis.grid(axis="y")
 
 
 def _draw_costs(
@@ -209,7 +206,7 @@ def _draw_costs(
     axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.tick_params(axis="y", length=0)
-    axis.grid(axis="y", color="0.94", lw=0.6)
+    axis.grid(axis="y")
 
 
 def accuracy_by_cost(
@@ -232,7 +229,7 @@ def accuracy_by_cost(
             f"{sorted(seconds)}"
         )
     with paper_style():
-        figure = new_figure(COLUMN_WIDTH, 2.0 + 0.15 * bool(note))
+        figure = new_figure(COLUMN_WIDTH, 2.0, note)
         axis = figure.subplots()
         for place, name in enumerate(sorted(accuracy, key=accuracy.get, reverse=True)):
             label = method_name(name)
@@ -246,8 +243,6 @@ def accuracy_by_cost(
         axis.margins(x=0.15, y=0.2)
         axis.set_ylim(*_honest_span(*axis.get_ylim()))
         axis.set(xlabel=cost, ylabel="top-1 accuracy (%)")
-        axis.grid(color="0.92", lw=0.6)
-        axis.set_axisbelow(True)
+        axis.grid()
         axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), handletextpad=0.3)
-        add_note(figure, note)
     return figure

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vidssl.visualize.clips import as_frames
 from vidssl.visualize.marks import Marks, Points, Square
-from vidssl.visualize.style import COLORS, FAINT, PAGE_WIDTH, new_figure, paper_style
+from vidssl.visualize.style import COLORS, FAINT, PAGE_WIDTH, bare, new_figure, paper_style
 
 SHOWN = 6  # frames drawn of each clip
 WINDOW, MOVING, FROZEN = COLORS[5], COLORS[1], COLORS[2]
@@ -74,7 +74,7 @@ def _draw_pool(axis: Axes, pool: Sequence[tuple[int, int]]) -> None:
     axis.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
     axis.set_title(f"$\\bf{{a}}$  {len(pool)} labels, K = {k}", pad=3)
     axis.set_xlabel("speed of the window", color=FAINT, fontsize=7.5)
-    _bare(axis)
+    bare(axis)
 
 
 def _draw_path(axis: Axes, image: Tensor, positions: np.ndarray, size: int) -> None:
@@ -99,7 +99,7 @@ def _draw_path(axis: Axes, image: Tensor, positions: np.ndarray, size: int) -> N
     text.set(ha="center" if across else "left", va="bottom" if across else "center")
     text.set_path_effects([withStroke(linewidth=2, foreground="black")])
     axis.set_xlabel("bright: may start here", color=FAINT, fontsize=7.5)
-    _bare(axis)
+    bare(axis)
 
 
 def _draw_clips(
@@ -121,7 +121,7 @@ def _draw_clips(
         frozen = {"color": FROZEN, "fontweight": "bold"} if frame == still else {}
         for axis, clip in zip(axes[:, column], clips):
             axis.imshow(as_frames(clip[:, frame, None])[0], interpolation="nearest")
-            _bare(axis)
+            bare(axis)
         axes[0, column].set_title(f"frame {frame}", loc="center", pad=2, **frozen)
         if frame == still:
             _outline(axes[0, column], 0, 0, size, FROZEN, lw=2.5)
@@ -163,11 +163,6 @@ def _arrow(axis: Axes, start, end) -> None:
 def _signed(number: float) -> str:
     """With its sign, and a minus as wide as the plus."""
     return f"{number:+.0f}".replace("-", "\N{MINUS SIGN}") if number else "0"
-
-
-def _bare(axis: Axes) -> None:
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_visible(False)
 
 
 # --- what a player shows -------------------------------------------------------------------------

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import sys
+from collections.abc import Sequence
 from contextlib import contextmanager
 from html import escape
 from textwrap import fill
 from threading import RLock
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 COLUMN_WIDTH = 3.35  # inches: one column of a two-column paper
@@ -23,6 +25,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # a second cue beside colour
 DASHES = ("-", "--", ":", "-.")  # of lines, where colours come round again
 _DRAWING = RLock()
 FAINT = "0.35"  # grey of notes and reference lines
+REFERENCE = {"color": FAINT, "ls": (0, (4, 3)), "lw": 0.8}  # of chance, means, edges
 PROPER = {  # how names of methods are written
     name.lower(): name for name in ("MoSI", "MotionFit", "TimeBalance", "TCLR", "MERS", "MARS")
 }
@@ -41,6 +44,10 @@ PAPER_RC = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlelocation": "left",
+    "axes.axisbelow": True,
+    "grid.color": "0.92",
+    "grid.linewidth": 0.6,
+    "errorbar.capsize": 2,
     "axes.prop_cycle": matplotlib.cycler(color=COLORS),
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
@@ -67,13 +74,38 @@ def paper_style():
         yield
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float, note: str = "") -> Figure:
     """An empty figure of ``width`` x ``height`` inches; call it inside `paper_style`.
 
     The figure is not registered with pyplot: nothing is shown twice, nothing stays in memory.
+
+    Args:
+        width, height: in inches; a note has room of its own below.
+        note: a grey line at the bottom right, for the scale and the data set of the numbers; as
+            many lines as the figure's width asks for.
     """
     _teach_notebook_to_show_figures()
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height + 0.15 * bool(note)), layout="constrained")
+    if note:
+        letters = int(17 * width)
+        whole = note.replace(" ", "\xa0").replace("\xa0·\xa0", "\xa0· ")  # breaks behind dots alone
+        lines = [fill(line, letters, break_long_words=False) for line in whole.splitlines()]
+        note = "\n".join(lines).replace("\xa0", " ")
+        figure.supxlabel(note, x=0.995, ha="right", fontsize=7, color=FAINT)
+    return figure
+
+
+def bare(axis: Axes) -> None:
+    """Of a picture's axes: no ticks and no frame."""
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+
+
+def name_rows(axis: Axes, names: Sequence[str]) -> None:
+    """Rows from top to bottom at heights 0, 1, ..., and their names without ticks."""
+    axis.set_yticks(range(len(names)), names)
+    axis.tick_params(axis="y", length=0)
+    axis.set_ylim(len(names) - 0.4, -0.6)
 
 
 def series_style(place: int) -> dict[str, str]:
@@ -92,20 +124,11 @@ def method_name(row: str) -> str:
     return " ".join(PROPER.get(word, word) for word in words)
 
 
-def add_note(figure: Figure, note: str) -> None:
-    """A grey line at the bottom right, for the scale and the data set of the numbers; as many lines
-    as the figure's width asks for."""
-    if note:
-        letters = int(17 * figure.get_figwidth())
-        whole = note.replace(" ", "\xa0").replace("\xa0·\xa0", "\xa0· ")  # breaks behind dots alone
-        lines = [fill(line, letters, break_long_words=False) for line in whole.splitlines()]
-        note = "\n".join(lines).replace("\xa0", " ")
-        figure.supxlabel(note, x=0.995, ha="right", fontsize=7, color=FAINT)
-
-
 def describe(figure: Figure, alt: str) -> None:
-    """Say in words what a figure shows: notebooks give it to readers who do not see it."""
-    figure.set_label(alt)
+    """Say in words what a figure shows, and its note: notebooks give it to readers who do not see
+    it."""
+    note = figure.get_supxlabel().replace("\n", " ")
+    figure.set_label(f"{alt} ({note})" if note else alt)
 
 
 def description(figure: Figure) -> str:

@@ -19,7 +19,7 @@ from vidssl.visualize.style import (
     DASHES,
     FAINT,
     PAGE_WIDTH,
-    add_note,
+    REFERENCE,
     describe,
     method_name,
     new_figure,
@@ -60,7 +60,7 @@ def learning_curves(
     wide = width > 1.5 * COLUMN_WIDTH
     height = 1.9 if wide else 1.55 * len(panels) + 0.2
     with paper_style():
-        figure = new_figure(width, height + 0.15 * bool(note))
+        figure = new_figure(width, height, note)
         shape = (1, len(panels)) if wide else (len(panels), 1)
         axes = figure.subplots(*shape, squeeze=False, sharex=True).ravel()
         for axis, (kind, names) in zip(axes, panels.items()):
@@ -72,7 +72,6 @@ def learning_curves(
         for axis in axes if wide else axes[-1:]:
             axis.set_xlabel("step")
             axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-        add_note(figure, note)
     return figure
 
 
@@ -112,7 +111,7 @@ def accuracy_by_setting(
     letters = int(11 * width / (len(kinds) * len(columns)))  # 7.5 pt ones that stand side by side
     height = max(2.2, LABEL_HEIGHT * (len(names) + 1) + 0.8)  # all names have room at the edge
     with paper_style():
-        figure = new_figure(width, height + 0.15 * bool(note))
+        figure = new_figure(width, height, note)
         axes = figure.subplots(1, len(kinds), squeeze=False)[0]
         ends = []
         for axis, kind in zip(axes, kinds):
@@ -123,7 +122,6 @@ def accuracy_by_setting(
             axis.set_ylim(*_honest_span(*axis.get_ylim()))
             axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes[0].set_ylabel(metric)
-        add_note(figure, note)
         for axis, named in zip(axes, ends):
             _name_at_edge(figure, axis, named)
     return figure
@@ -156,7 +154,7 @@ def per_class_accuracy(
     order, places = _class_places(groups, len(class_names))
     with paper_style():
         rows = max(places[-1] + 1, 4)  # less leaves no room beside the axis' names
-        figure = new_figure(COLUMN_WIDTH, 0.155 * rows + 0.45 + 0.2 * (len(named) > 1))
+        figure = new_figure(COLUMN_WIDTH, 0.155 * rows + 0.45 + 0.2 * (len(named) > 1), note)
         axis = figure.subplots()
         axis.hlines(places, *_range(values[:, order]), color="0.8", lw=1.2, zorder=1)
         for index, (name, row) in enumerate(zip(named, values)):
@@ -170,10 +168,8 @@ def per_class_accuracy(
         axis.tick_params(axis="y", length=0)
         if len(named) > 1:
             figure.legend(loc="outside upper center", ncols=min(len(named), 3))
-        add_note(figure, note)
     of = f" of {', '.join(map(method_name, named))}" if len(named) > 1 else ""
-    words = f"Accuracy{of} in each of {len(class_names)} classes"
-    describe(figure, f"{words} ({note})" if note else words)
+    describe(figure, f"Accuracy{of} in each of {len(class_names)} classes")
     return figure
 
 
@@ -196,7 +192,7 @@ def confusion_matrix(
     names = 0.065 * max(map(len, class_names))  # inches that the longest name takes
     side = width - names - 0.85  # of the square, beside the names, the bar and its label
     with paper_style():
-        figure = new_figure(width, side + (0.75 if number <= 20 else 1) * names + 0.45)
+        figure = new_figure(width, side + (0.75 if number <= 20 else 1) * names + 0.3, note)
         axis = figure.subplots()
         image = axis.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
         bar = figure.colorbar(image, ax=axis, shrink=0.6, aspect=25, pad=0.02)
@@ -212,7 +208,6 @@ def confusion_matrix(
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
         axis.set(xlabel="predicted", ylabel="true")
-        add_note(figure, note)
     return figure
 
 
@@ -324,7 +319,7 @@ def _draw_curves(axis: Axes, rows: list[Mapping], names: list[str], by: str) -> 
             markersize=2.5,
             **style,
         )
-    axis.grid(axis="y", color="0.92", lw=0.6)
+    axis.grid(axis="y")
 
 
 def _curve_label(name: str, group: object, several: bool) -> str:
@@ -342,12 +337,9 @@ def _draw_series(axis: Axes, series: np.ndarray, index: int, shift: float, joine
         yerr=np.nan_to_num(half),
         **series_style(index),
         ls=DASHES[index // len(COLORS) % len(DASHES)] if joined else "",
-        capsize=2,
         elinewidth=0.9,
-        capthick=0.9,
     )
-    axis.grid(axis="y", color="0.92", lw=0.6)
-    axis.set_axisbelow(True)
+    axis.grid(axis="y")
 
 
 def _draw_chance(axis: Axes, level: np.ndarray) -> None:
@@ -355,12 +347,12 @@ def _draw_chance(axis: Axes, level: np.ndarray) -> None:
     if len(known):  # drawn from edge to edge: chance holds between settings, too
         x = np.concatenate([[-1.0], known, [len(level)]])
         y = np.concatenate([level[known[:1]], level[known], level[known[-1:]]])
-        axis.plot(x, y, color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
+        axis.plot(x, y, **REFERENCE, zorder=0)
 
 
 def _mark_chance(axis: Axes, level: float) -> None:
     """A dashed line across, at a fraction of the x axis, with its name on top."""
-    axis.axvline(100 * level, color=FAINT, ls=(0, (4, 3)), lw=0.8, zorder=0)
+    axis.axvline(100 * level, **REFERENCE, zorder=0)
     edge = axis.get_xaxis_transform()
     axis.text(100 * level, 1.01, CHANCE_ROW, color=FAINT, fontsize=7, transform=edge)
 

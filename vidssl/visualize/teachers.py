@@ -17,7 +17,9 @@ from vidssl.visualize.style import (
     COLUMN_WIDTH,
     FAINT,
     PAGE_WIDTH,
-    add_note,
+    REFERENCE,
+    bare,
+    name_rows,
     new_figure,
     paper_style,
     series_style,
@@ -60,25 +62,22 @@ def class_differences(
         order = np.concatenate([order[:EXTREMES], order[-EXTREMES:]])
     colors = _group_colors(groups)
     with paper_style():
-        figure = new_figure(COLUMN_WIDTH, 0.145 * len(order) + 0.75 + 0.2 * bool(groups))
+        figure = new_figure(COLUMN_WIDTH, 0.145 * len(order) + 0.75 + 0.2 * bool(groups), note)
         axis = figure.subplots()
         places = np.arange(len(order))
         shades = [colors[groups[k]] if groups else COLORS[0] for k in order]
         axis.barh(places, values[order], color=shades, height=0.72)
         axis.errorbar(
             values[order], places, xerr=np.nan_to_num(bars[order]), fmt="none", ecolor="0.2",
-            elinewidth=0.7,
+            elinewidth=0.7, capsize=0,
         )  # fmt: skip
         axis.axvline(0, color="0.2", lw=0.6)
-        axis.set_yticks(places, [class_names[k] for k in order])
-        axis.tick_params(axis="y", length=0)
+        name_rows(axis, [class_names[k] for k in order])
         far = 1.05 * max(np.max(np.abs(values[order]) + np.nan_to_num(bars[order])), 1)
-        axis.set(ylim=(len(order) - 0.4, -0.6), xlim=(-far, far))
-        axis.set_xlabel(f"{names[0]} minus {names[1]} (points)")
+        axis.set(xlim=(-far, far), xlabel=f"{names[0]} minus {names[1]} (points)")
         for text, side in ((f"← {names[1]}", "left"), (f"{names[0]} →", "right")):
             axis.set_title(text, loc=side, color=FAINT)
         _name_group_colors(figure, colors)
-        add_note(figure, note)
     return figure
 
 
@@ -98,20 +97,18 @@ def contrasts(
     """
     columns = max(map(len, rows.values()))
     with paper_style():
-        figure = new_figure(width, len(rows) * (width - 0.8) / 3.4 + 0.2 * bool(note))
+        figure = new_figure(width, len(rows) * (width - 0.8) / 3.4, note)
         grid = figure.subplots(len(rows), columns, squeeze=False)
         for place, (row, losses) in enumerate(rows.items()):
             grid[place, 0].set_ylabel(row)
             for axis, (name, (similarity, positive)) in zip(grid[place], losses.items()):
                 image = axis.imshow(similarity, cmap=MATRICES, vmin=-1, vmax=1)
                 axis.add_collection(_outlines(positive))
-                axis.spines[:].set_visible(False)
-                axis.set(xticks=[], yticks=[])
+                bare(axis)
                 axis.set_title("" if place else name)
         bar = figure.colorbar(image, ax=grid, shrink=0.6, aspect=25, pad=0.02)
         bar.outline.set_visible(False)
         bar.set_label("cosine similarity")
-        add_note(figure, note)
     return figure
 
 
@@ -147,7 +144,7 @@ def temporal_similarity(
     ratio = strips[0].shape[1] / strips[0].shape[0]
     with paper_style():
         side = width / (ratio + 3.9)
-        figure = new_figure(width, count * (side + 0.32) + 0.35 + 0.15 * bool(note))
+        figure = new_figure(width, count * (side + 0.32) + 0.35, note)
         grid = figure.subplots(count, 4, squeeze=False, width_ratios=(ratio, 1, 1, 1))
         for row, strip in enumerate(strips):
             _show_strip(grid[row, 0], strip, times)
@@ -160,7 +157,6 @@ def temporal_similarity(
         bar = figure.colorbar(image, ax=grid[:, 3], shrink=0.7, aspect=14 * count, pad=0.03)
         bar.outline.set_visible(False)
         bar.set_label("cosine similarity")
-        add_note(figure, note)
     return figure
 
 
@@ -188,8 +184,8 @@ def weights_by_class(
     order = sorted(means, key=means.get, reverse=True)
     rng = np.random.default_rng(0)  # where the dots stand within a row
     with paper_style():
-        height = 0.17 * max(len(order), 4) + 0.6 + 0.2 * -(-len(colors) // 3) + 0.15 * bool(note)
-        figure = new_figure(COLUMN_WIDTH, height)
+        height = 0.17 * max(len(order), 4) + 0.6 + 0.2 * -(-len(colors) // 3)
+        figure = new_figure(COLUMN_WIDTH, height, note)
         axis = figure.subplots()
         for place, name in enumerate(order):
             own = values[named == name]
@@ -197,11 +193,9 @@ def weights_by_class(
             shift = rng.uniform(-0.28, 0.28, len(own))
             axis.scatter(own, place + shift, s=3, color=shade, alpha=0.45, lw=0)
             axis.plot([means[name]] * 2, [place - 0.36, place + 0.36], color="black", lw=1.2)
-        axis.set_yticks(range(len(order)), order)
-        axis.tick_params(axis="y", length=0)
-        axis.set(ylim=(len(order) - 0.4, -0.6), xlabel=WEIGHT)
+        name_rows(axis, order)
+        axis.set_xlabel(WEIGHT)
         _name_group_colors(figure, colors)
-        add_note(figure, note)
     return figure
 
 
@@ -230,7 +224,7 @@ def weights_along_video(
     strip = np.concatenate(list(video[places]), axis=1)
     with paper_style():
         tall = (PAGE_WIDTH - 0.6) * strip.shape[0] / strip.shape[1]
-        figure = new_figure(PAGE_WIDTH, tall + 1.75 + 0.15 * bool(note))
+        figure = new_figure(PAGE_WIDTH, tall + 1.75, note)
         top, axis = figure.subplots(2, 1, height_ratios=(tall, 1.4))
         top.imshow(strip, aspect="auto", interpolation="nearest")
         top.set_xticks((np.arange(len(places)) + 0.5) * video.shape[2], places)
@@ -241,11 +235,10 @@ def weights_along_video(
         for index, (name, values) in enumerate(weights.items()):
             axis.plot(centres, values, label=name, markersize=3, **series_style(index))
         for boundary in boundaries:
-            axis.axvline(boundary, color=FAINT, ls=(0, (4, 3)), lw=0.8)
+            axis.axvline(boundary, **REFERENCE)
         axis.set(xlim=(0, len(video) - 1), ylim=(-0.03, 1.03), xlabel="frame", ylabel="s")
-        axis.grid(axis="y", color="0.92", lw=0.6)
+        axis.grid(axis="y")
         axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        add_note(figure, note)
     return figure
 
 
