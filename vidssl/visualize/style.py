@@ -12,7 +12,9 @@ from textwrap import fill
 from threading import RLock
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 COLUMN_WIDTH = 3.35  # inches: one column of a two-column paper
@@ -156,6 +158,13 @@ def figure_png(figure: Figure, dpi: float) -> bytes:
     with paper_style():
         figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
+
+
+def figure_pixels(figure: Figure) -> np.ndarray:
+    """A figure, drawn in `paper_style` at its own dpi, as (H, W, 3) uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def picture_html(png: bytes, alt: str, *, caption: str = "") -> str:
