@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vidssl.visualize.clips import Clip, as_clips, as_frames
+from vidssl.visualize.clips import Clip, as_clips, as_frames, evenly
 from vidssl.visualize.style import PAGE_WIDTH, bare, method_name, new_figure, paper_style
 
 HEAT = colormaps["inferno"]  # grows evenly in lightness: read the same in print and in grey
@@ -77,7 +77,7 @@ def attention_figure(
     for name, pictures in rows.items():
         if len(pictures) != len(videos):
             raise ValueError(f"{name} must have {len(videos)} entries, got {len(pictures)}")
-    frames = [np.linspace(0, len(v) - 1, shown).round().astype(int) for v in videos]
+    frames = [evenly(len(v), shown) for v in videos]
     cell = (PAGE_WIDTH - 0.6) / (shown * len(videos)) * videos[0].shape[1] / videos[0].shape[2]
     with paper_style():
         figure = new_figure(PAGE_WIDTH, len(rows) * (cell + 0.02) + 0.35, note)

@@ -43,6 +43,11 @@ def as_clips(clips: Clip | Sequence[Clip]) -> list[np.ndarray]:
     return listed
 
 
+def evenly(length: int, count: int) -> np.ndarray:
+    """``count`` places from the first to the last of ``length``, as evenly spread as they go."""
+    return np.linspace(0, length - 1, count).round().astype(int)
+
+
 def film_strip(
     clips: Clip | Sequence[Clip],
     *,

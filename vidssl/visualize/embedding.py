@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vidssl.visualize.clips import Clip, as_clips
+from vidssl.visualize.clips import Clip, as_clips, evenly
 from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
@@ -99,7 +99,7 @@ def _strip(clips: list[np.ndarray]) -> np.ndarray:
     narrow, wide = (np.full((height, gap, 3), 255, np.uint8) for gap in (2, max(4, width // 5)))
     parts = []
     for clip in clips:
-        for frame in np.linspace(0, len(clip) - 1, SHOWN).round().astype(int):
+        for frame in evenly(len(clip), SHOWN):
             parts += [clip[frame], narrow]
         parts[-1] = wide
     return np.concatenate(parts[:-1], axis=1)

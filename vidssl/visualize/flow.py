@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
-from vidssl.visualize.clips import as_frames
+from vidssl.visualize.clips import as_frames, evenly
 from vidssl.visualize.marks import draw_field
 from vidssl.visualize.style import COLORS, PAGE_WIDTH, describe, new_figure, paper_style
 
@@ -58,7 +58,7 @@ def flow_strips(
         frames: (T, H, W, 3) uint8. flows: row title -> (T-1, H, W, 2) px, one scale for all.
     """
     first = next(iter(flows.values()))
-    chosen = np.linspace(0, len(first) - 1, SHOWN).round().astype(int)
+    chosen = evenly(len(first), SHOWN)
     largest = max(largest_speed(flow) for flow in flows.values())
     arrows = {"spacing": SPACING, "gain": 1.5 * SPACING / largest, "least": 0.1 * largest}
     frames = as_frames(frames)
@@ -111,7 +111,7 @@ def truth_strip(
         frames: (T, H, W, 3) uint8. flow: (T-1, H, W, 2) px. mask: (T, H, W) bool.
         boundaries: frames at which another sub-action begins.
     """
-    chosen = np.linspace(0, len(flow) - 1, TRUTH_SHOWN).round().astype(int)
+    chosen = evenly(len(flow), TRUTH_SHOWN)
     largest = largest_speed(flow)
     height = PAGE_WIDTH / (TRUTH_SHOWN + 0.9) * frames.shape[1] / frames.shape[2]
     with paper_style():

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from vidssl.visualize.clips import as_frames
+from vidssl.visualize.clips import as_frames, evenly
 from vidssl.visualize.marks import Marks, Points, Square, draw_arrow, draw_square
 from vidssl.visualize.style import COLORS, FAINT, PAGE_WIDTH, bare, new_figure, paper_style
 
@@ -111,7 +111,7 @@ def _draw_clips(
 ) -> None:
     """Frames of both clips in rows; ``moved``: how far the content moves in all, (x, y) px."""
     length, size = clips[0].shape[1], clips[0].shape[-1]
-    frames = np.linspace(0, length - 1, SHOWN).round().astype(int)
+    frames = evenly(length, SHOWN)
     frames[np.abs(frames - still).argmin()] = still
     axes = figure.subplots(2, SHOWN)
     direction = np.sign(moved)

@@ -13,7 +13,7 @@ import traitlets
 from matplotlib.figure import Figure
 from PIL import Image
 
-from vidssl.visualize.clips import Clip, as_clips
+from vidssl.visualize.clips import Clip, as_clips, evenly
 from vidssl.visualize.marks import Marks
 from vidssl.visualize.style import figure_pixels, paper_style, picture_html
 from vidssl.visualize.widgets.fallback import WithStill, png_of
@@ -117,7 +117,7 @@ class FramePlayer(WithStill, anywidget.AnyWidget):
             return ""
         rows, marks, captions = self._shown
         count = min(self.tiling["frames"], max(3, min(8, STILL_TILES // len(rows))))
-        chosen = np.linspace(0, self.tiling["frames"] - 1, count).round().astype(int)
+        chosen = evenly(self.tiling["frames"], count)
         pieces = []
         for number, (clip, mark, caption) in enumerate(zip(rows, marks, captions), 1):
             places = chosen if len(clip) > 1 or mark else chosen[:1]
