@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -78,15 +79,19 @@ def film_strip(
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.015, wspace=0, hspace=0)
         axes = figure.subplots(len(rows), squeeze=False, height_ratios=heights).ravel()
         for axis, strip, title in zip(axes, strips, titles or [""] * len(rows)):
-            axis.imshow(strip, interpolation="nearest")
-            bare(axis)
+            draw_strip(axis, strip, np.arange(columns) * every if axis is axes[-1] else ())
             axis.set_title(title, pad=2)
-        centres = (np.arange(columns) + 0.5) * strips[-1].shape[1] / columns
-        axes[-1].set_xticks(centres, np.arange(columns) * every)
-        axes[-1].tick_params(length=0, pad=2)
     words = f": {'; '.join(titles)}" * bool(titles)
     describe(figure, f"film strips, {len(rows)} in all{words}")
     return figure
+
+
+def draw_strip(axis: Axes, strip: np.ndarray, labels: Sequence = ()) -> None:
+    """A strip (H, W, 3) of equally wide frames; below each its label."""
+    axis.imshow(strip, interpolation="nearest")
+    bare(axis)
+    axis.set_xticks((np.arange(len(labels)) + 0.5) * strip.shape[1] / len(labels), labels)
+    axis.tick_params(length=0, pad=2)
 
 
 def join_frames(frames: np.ndarray, columns: int) -> np.ndarray:

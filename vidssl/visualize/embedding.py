@@ -8,12 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vidssl.visualize.clips import Clip, as_clips, evenly
+from vidssl.visualize.clips import Clip, as_clips, draw_strip, evenly, join_frames
 from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
     PAGE_WIDTH,
-    bare,
     new_figure,
     paper_style,
     series_style,
@@ -59,8 +58,7 @@ def cluster_figure(
         _draw_points(left.subplots(), points, clusters)
         axes = right.subplots(len(strips), squeeze=False).ravel()
         for number, (axis, strip) in enumerate(zip(axes, strips)):
-            axis.imshow(strip, interpolation="nearest")
-            bare(axis)
+            draw_strip(axis, strip)
             axis.set_title(captions[number] if captions else "", pad=2, fontsize=7.5)
             side = {"rotation": 0, "ha": "right", "va": "center", "fontweight": "bold"}
             axis.set_ylabel(str(number + 1), color=COLORS[number], fontsize=10, **side)
@@ -95,11 +93,5 @@ def _check(points: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _strip(clips: list[np.ndarray]) -> np.ndarray:
     """Some frames of each clip from left to right, clips apart by a wider gap than frames."""
-    height, width = clips[0].shape[1:3]
-    narrow, wide = (np.full((height, gap, 3), 255, np.uint8) for gap in (2, max(4, width // 5)))
-    parts = []
-    for clip in clips:
-        for frame in evenly(len(clip), SHOWN):
-            parts += [clip[frame], narrow]
-        parts[-1] = wide
-    return np.concatenate(parts[:-1], axis=1)
+    each = [join_frames(clip[evenly(len(clip), SHOWN)], SHOWN) for clip in clips]
+    return join_frames(np.stack(each), len(each))

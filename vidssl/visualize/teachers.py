@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from vidssl.visualize.clips import Clip, as_frames
+from vidssl.visualize.clips import Clip, as_frames, draw_strip, evenly, join_frames
 from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
@@ -147,7 +147,7 @@ def temporal_similarity(
         figure = new_figure(width, count * (side + 0.32) + 0.35, note)
         grid = figure.subplots(count, 4, squeeze=False, width_ratios=(ratio, 1, 1, 1))
         for row, strip in enumerate(strips):
-            _show_strip(grid[row, 0], strip, times)
+            draw_strip(grid[row, 0], strip, range(1, times + 1))
             averaged = (invariant[row] + distinctive[row]) / 2
             named = {"$C_I$": invariant[row], "$C_D$": distinctive[row], "$C$": averaged}
             for axis, (name, matrix) in zip(grid[row, 1:], named.items()):
@@ -226,12 +226,8 @@ def weights_along_video(
         tall = (PAGE_WIDTH - 0.6) * strip.shape[0] / strip.shape[1]
         figure = new_figure(PAGE_WIDTH, tall + 1.75, note)
         top, axis = figure.subplots(2, 1, height_ratios=(tall, 1.4))
-        top.imshow(strip, aspect="auto", interpolation="nearest")
-        top.set_xticks((np.arange(len(places)) + 0.5) * video.shape[2], places)
-        top.tick_params(length=0, pad=1)
-        top.set(yticks=[])
-        top.spines[:].set_visible(False)
-        top.set_title(title)
+        draw_strip(top, strip, places)
+        top.set(title=title, aspect="auto")
         for index, (name, values) in enumerate(weights.items()):
             axis.plot(centres, values, label=name, markersize=3, **series_style(index))
         for boundary in boundaries:
@@ -244,14 +240,9 @@ def weights_along_video(
 
 def first_middle_last(clips: Sequence[Clip]) -> np.ndarray:
     """First, middle and last frame of each clip, one below the other; clips side by side."""
-    columns = []
-    for clip in clips:
-        frames = as_frames(clip)
-        picked = frames[[0, len(frames) // 2, len(frames) - 1]]
-        gap = max(1, round(0.03 * frames.shape[2]))
-        framed = np.pad(picked, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255)
-        columns.append(np.concatenate(list(framed), axis=0))
-    return np.concatenate(columns, axis=1)
+    picked = [clip[evenly(len(clip), 3)] for clip in map(as_frames, clips)]
+    below = [join_frames(frames.swapaxes(1, 2), 3).swapaxes(0, 1) for frames in picked]
+    return join_frames(np.stack(below), len(below))
 
 
 def _outlines(mask: np.ndarray) -> LineCollection:
@@ -261,14 +252,6 @@ def _outlines(mask: np.ndarray) -> LineCollection:
     lines = [[(x - 1.5, y - 0.5), (x - 0.5, y - 0.5)] for y, x in np.argwhere(across)]
     lines += [[(x - 0.5, y - 1.5), (x - 0.5, y - 0.5)] for y, x in np.argwhere(along)]
     return LineCollection(lines, colors=COLORS[1], linewidths=1.2, clip_on=False, zorder=3)
-
-
-def _show_strip(axis: Axes, strip: np.ndarray, times: int) -> None:
-    axis.imshow(strip, interpolation="nearest")
-    axis.set(yticks=[])
-    axis.set_xticks((np.arange(times) + 0.5) * strip.shape[1] / times, np.arange(1, times + 1))
-    axis.tick_params(length=0, pad=1)
-    axis.spines[:].set_visible(False)
 
 
 def _show_matrix(axis: Axes, matrix: np.ndarray, name: str):
