@@ -97,8 +97,8 @@ def test_methods_stand_in_families_with_a_panel_a_metric_and_one_of_cost():
     )
     whole, ordered, cost = figure.axes
     names = [label.get_text() for label in whole.get_yticklabels()]
-    assert names == ["a", "b", "labels", "pretext"]
-    assert list(whole.get_yticks()) == [1, 3, 0, 2]
+    assert names == ["labels", "pretext", "a", "b"]
+    assert list(whole.get_yticks()) == [0, 2.4, 1, 3.4]
     upright = [line.get_xdata()[0] for line in whole.lines if len(set(line.get_xdata())) == 1]
     assert {30.0, 40.0} <= {round(float(x), 6) for x in upright}, "chance and the yardstick"
     assert (cost.get_xscale(), cost.get_xlabel()) == ("log", "hours")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from textwrap import fill
 from threading import RLock
+from typing import TypeVar
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 COLUMN_WIDTH = 3.35  # inches: one column of a two-column paper
 PAGE_WIDTH = 6.9  # inches: both columns
@@ -26,6 +28,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # a second cue beside colour
 DASHES = ("-", "--", ":", "-.")  # of lines, where colours come round again
 _DRAWING = RLock()
+T = TypeVar("T")
 FAINT = "0.35"  # grey of notes and reference lines
 REFERENCE = {"color": FAINT, "ls": (0, (4, 3)), "lw": 0.8}  # of chance, means, edges
 PROPER = {  # how names of methods are written
@@ -103,11 +106,38 @@ def bare(axis: Axes) -> None:
     axis.spines[:].set_visible(False)
 
 
-def name_rows(axis: Axes, names: Sequence[str]) -> None:
-    """Rows from top to bottom at heights 0, 1, ..., and their names without ticks."""
-    axis.set_yticks(range(len(names)), names)
+def name_rows(axis: Axes, names: Sequence[str], heights: Sequence[float] = ()) -> None:
+    """Rows from top to bottom at ``heights``, by default 0, 1, ..., and their names."""
+    places = heights or range(len(names))
+    axis.set_yticks(places, names)
     axis.tick_params(axis="y", length=0)
-    axis.set_ylim(len(names) - 0.4, -0.6)
+    axis.set_ylim(places[-1] + 0.6, -0.6)
+
+
+def name_groups(axis: Axes, groups: Mapping[str, Mapping[T, str]]) -> dict[T, float]:
+    """Rows as `name_rows` has them, those of a group below its name in bold.
+
+    Args:
+        groups: name of a group, "" for none -> key of a row -> its name.
+
+    Returns:
+        Key -> height of its row.
+    """
+    heights: dict[T, float] = {}
+    headings: dict[str, float] = {}
+    place = -1.0
+    for group, rows in groups.items():
+        if group:
+            place += 1.4 if headings else 1
+            headings[group] = place
+        for key in rows:
+            place += 1
+            heights[key] = place
+    names = [name for rows in groups.values() for name in rows.values()]
+    name_rows(axis, [*headings, *names], [*headings.values(), *heights.values()])
+    for label in axis.get_yticklabels()[: len(headings)]:
+        label.set_fontweight("bold")
+    return heights
 
 
 def series_style(place: int) -> dict[str, str]:
@@ -124,6 +154,13 @@ def method_name(row: str) -> str:
     """
     words = row.replace("_", " ").split(" ")
     return " ".join(PROPER.get(word, word) for word in words)
+
+
+def name_kinds(figure: Figure, colors: Mapping[str, str], ncols: int = 3) -> None:
+    """A legend above the figure: what each colour stands for."""
+    if colors:
+        handles = [Patch(color=color, label=name) for name, color in colors.items()]
+        figure.legend(handles=handles, loc="outside upper center", ncols=ncols)
 
 
 def describe(figure: Figure, alt: str) -> None:
@@ -187,10 +224,14 @@ def _teach_notebook_to_show_figures() -> None:
 
     pyplot's own way, once it is set up, would add the same picture without a description.
     """
+    if shell := kernel_shell():
+        formatters = shell.display_formatter.formatters
+        formatters["text/html"].for_type(Figure, figure_html)
+        formatters["image/png"].pop(Figure, None)
+
+
+def kernel_shell():
+    """IPython's shell where a notebook's kernel runs it, else None."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
-    if shell is None or not hasattr(shell, "kernel"):
-        return
-    formatters = shell.display_formatter.formatters
-    formatters["text/html"].for_type(Figure, figure_html)
-    formatters["image/png"].pop(Figure, None)
+    return shell if hasattr(shell, "kernel") else None
