@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from vidssl.visualize.clips import Clip, as_frames, draw_strip, evenly, join_frames
 from vidssl.visualize.style import (
@@ -19,11 +18,13 @@ from vidssl.visualize.style import (
     PAGE_WIDTH,
     REFERENCE,
     bare,
+    name_kinds,
     name_rows,
     new_figure,
     paper_style,
     series_style,
 )
+from vidssl.visualize.tables import name_colors, write_cells
 
 MATRICES = "viridis"  # even steps of lightness, also without colours
 WEIGHT = "s (weight of the invariant teacher)"
@@ -37,17 +38,15 @@ def class_differences(
     *,
     half_width: Sequence[float] = (),
     groups: Sequence[str] = (),
-    names: tuple[str, str] = ("distinctive", "invariant"),
     note: str = "",
 ) -> Figure:
     """One teacher's accuracy minus the other's, class by class, sorted: the motivation plot.
 
     Args:
-        difference: (K,) fractions, ``names[0]`` minus ``names[1]``.
+        difference: (K,) fractions, the distinctive teacher's minus the invariant one's.
         class_names: K names.
         half_width: (K,) of 95 % intervals over seeds; NaN where there is none.
         groups: the group of each class, told by colour.
-        names: of the two teachers.
         note: a grey line at the bottom right.
     """
     values = 100 * np.asarray(difference, dtype=float)
@@ -74,10 +73,10 @@ def class_differences(
         axis.axvline(0, color="0.2", lw=0.6)
         name_rows(axis, [class_names[k] for k in order])
         far = 1.05 * max(np.max(np.abs(values[order]) + np.nan_to_num(bars[order])), 1)
-        axis.set(xlim=(-far, far), xlabel=f"{names[0]} minus {names[1]} (points)")
-        for text, side in ((f"← {names[1]}", "left"), (f"{names[0]} →", "right")):
+        axis.set(xlim=(-far, far), xlabel="distinctive minus invariant (points)")
+        for text, side in (("← invariant", "left"), ("distinctive →", "right")):
             axis.set_title(text, loc=side, color=FAINT)
-        _name_group_colors(figure, colors)
+        name_kinds(figure, colors)
     return figure
 
 
@@ -85,7 +84,6 @@ def contrasts(
     rows: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
     *,
     note: str = "",
-    width: float = PAGE_WIDTH,
 ) -> Figure:
     """What contrastive losses compare: similarities in colour, positives framed.
 
@@ -93,11 +91,10 @@ def contrasts(
         rows: name of a row, e.g. "before" -> name of a loss -> cosine similarities (R, C) and
             which of them are positives (R, C).
         note: a grey line at the bottom right.
-        width: of the figure, in inches.
     """
     columns = max(map(len, rows.values()))
     with paper_style():
-        figure = new_figure(width, len(rows) * (width - 0.8) / 3.4, note)
+        figure = new_figure(PAGE_WIDTH, 1.8 * len(rows), note)
         grid = figure.subplots(len(rows), columns, squeeze=False)
         for place, (row, losses) in enumerate(rows.items()):
             grid[place, 0].set_ylabel(row)
@@ -106,9 +103,7 @@ def contrasts(
                 axis.add_collection(_outlines(positive))
                 bare(axis)
                 axis.set_title("" if place else name)
-        bar = figure.colorbar(image, ax=grid, shrink=0.6, aspect=25, pad=0.02)
-        bar.outline.set_visible(False)
-        bar.set_label("cosine similarity")
+        name_colors(image, grid, "cosine similarity", shrink=0.6, aspect=25)
     return figure
 
 
@@ -120,7 +115,6 @@ def temporal_similarity(
     *,
     titles: Sequence[str] = (),
     note: str = "",
-    width: float = PAGE_WIDTH,
 ) -> Figure:
     """Film strips beside their temporal similarity matrices; a row is a video.
 
@@ -131,7 +125,6 @@ def temporal_similarity(
         scores: s of each video.
         titles: a line above each row.
         note: a grey line at the bottom right.
-        width: of the figure, in inches.
     """
     invariant, distinctive = np.asarray(invariant), np.asarray(distinctive)
     count, times = len(clips), len(clips[0]) if len(clips) else 0
@@ -143,8 +136,8 @@ def temporal_similarity(
     strips = [first_middle_last(video) for video in clips]
     ratio = strips[0].shape[1] / strips[0].shape[0]
     with paper_style():
-        side = width / (ratio + 3.9)
-        figure = new_figure(width, count * (side + 0.32) + 0.35, note)
+        side = PAGE_WIDTH / (ratio + 3.9)
+        figure = new_figure(PAGE_WIDTH, count * (side + 0.32) + 0.35, note)
         grid = figure.subplots(count, 4, squeeze=False, width_ratios=(ratio, 1, 1, 1))
         for row, strip in enumerate(strips):
             draw_strip(grid[row, 0], strip, range(1, times + 1))
@@ -154,9 +147,7 @@ def temporal_similarity(
                 image = _show_matrix(axis, matrix, name)
             grid[row, 0].set_title(titles[row] if len(titles) else "")
             grid[row, 3].set_title(f"$C$,  s = {scores[row]:.2f}")
-        bar = figure.colorbar(image, ax=grid[:, 3], shrink=0.7, aspect=14 * count, pad=0.03)
-        bar.outline.set_visible(False)
-        bar.set_label("cosine similarity")
+        name_colors(image, grid[:, 3], "cosine similarity", shrink=0.7, aspect=14 * count)
     return figure
 
 
@@ -195,7 +186,7 @@ def weights_by_class(
             axis.plot([means[name]] * 2, [place - 0.36, place + 0.36], color="black", lw=1.2)
         name_rows(axis, order)
         axis.set_xlabel(WEIGHT)
-        _name_group_colors(figure, colors)
+        name_kinds(figure, colors)
     return figure
 
 
@@ -263,19 +254,10 @@ def _show_matrix(axis: Axes, matrix: np.ndarray, name: str):
     axis.tick_params(length=0, pad=1)
     axis.spines[:].set_visible(False)
     if len(matrix) <= 6:
-        for (row, column), value in np.ndenumerate(matrix):
-            color = "black" if value > 0.45 else "white"
-            axis.text(
-                column, row, f"{value:.1f}", ha="center", va="center", color=color, fontsize=5.5
-            )
+        texts = np.vectorize("{:.1f}".format)(matrix)
+        write_cells(axis, texts, white=matrix <= 0.45, size=5.5)
     return image
 
 
 def _group_colors(groups: Sequence[str]) -> dict[str, str]:
     return {name: COLORS[index % 7] for index, name in enumerate(sorted(set(groups)))}
-
-
-def _name_group_colors(figure: Figure, colors: Mapping[str, str]) -> None:
-    if colors:
-        handles = [Patch(color=color, label=name) for name, color in colors.items()]
-        figure.legend(handles=handles, loc="outside upper center", ncols=3)
