@@ -17,16 +17,6 @@ STRONGEST = 0.75  # opacity of the hottest place: the frame stays visible under 
 OUTLINE = "#56B4E9"  # of the true object: no tone of the heat
 
 
-def scaled_map(attention: np.ndarray) -> np.ndarray:
-    """A map (T, h, w) >= 0 divided by its largest value; one without mass stays 0."""
-    attention = np.asarray(attention, dtype=np.float32)
-    if attention.ndim != 3 or not np.isfinite(attention).all() or attention.min() < 0:
-        raise ValueError(
-            f"a map must be (T, h, w), finite and at least 0, got shape {attention.shape}"
-        )
-    return attention / (attention.max() or 1.0)
-
-
 def heat_over_frames(clip: Clip, attention: np.ndarray) -> np.ndarray:
     """Frames in grey under a map's heat, uint8 (T, H, W, 3): the hotter, the more opaque.
 
@@ -35,10 +25,13 @@ def heat_over_frames(clip: Clip, attention: np.ndarray) -> np.ndarray:
         attention: (T, h, w) at least 0, divided by its largest value here; brought to the
             frames' size bilinearly.
     """
-    frames = as_frames(clip)
-    heat = np.stack([_resized(one, frames.shape[1:3]) for one in scaled_map(attention)])
-    if len(heat) != len(frames):
-        raise ValueError(f"clip and map must have as many frames, got {len(frames)}, {len(heat)}")
+    frames, given = as_frames(clip), np.asarray(attention, dtype=np.float32)
+    if given.ndim != 3 or not np.isfinite(given).all() or given.min() < 0:
+        raise ValueError(f"a map must be (T, h, w), finite and at least 0, got shape {given.shape}")
+    if len(given) != len(frames):
+        raise ValueError(f"clip and map must have as many frames, got {len(frames)}, {len(given)}")
+    scaled = given / (given.max() or 1.0)  # one without mass stays 0
+    heat = np.stack([_resized(one, frames.shape[1:3]) for one in scaled])
     grey = frames.mean(axis=3, keepdims=True)
     opacity = STRONGEST * heat[..., None]
     painted = (1 - opacity) * grey + opacity * 255 * HEAT(heat)[..., :3]
@@ -71,7 +64,9 @@ def attention_figure(
         shown: frames drawn of each video, evenly spread.
     """
     videos = as_clips(clips)
-    rows = {"video": videos} | ({"speed": _speed_pictures(speeds)} if len(speeds) else {})
+    rows = {"video": videos}
+    if len(speeds):
+        rows["speed"] = [heat_pictures(speed, float(np.max(speed))) for speed in speeds]
     for name, maps_of in maps.items():
         rows[name] = [heat_over_frames(video, one) for video, one in zip(videos, maps_of)]
     for name, pictures in rows.items():
@@ -95,10 +90,6 @@ def attention_figure(
             axis.set_xticks(left + (right - left) * (np.arange(shown) + 0.5) / shown, indices)
             axis.tick_params(length=0, pad=2)
     return figure
-
-
-def _speed_pictures(speeds: Sequence[np.ndarray]) -> list[np.ndarray]:
-    return [heat_pictures(speed, float(np.max(speed))) for speed in speeds]
 
 
 def _draw_strip(

@@ -45,13 +45,12 @@ def embedding_panels(
         figure = new_figure(PAGE_WIDTH, side + 0.15 + 0.16 * rows, note)
         axes = figure.subplots(1, len(panels), squeeze=False).ravel()
         for axis, (title, (points, labels)) in zip(axes, panels.items()):
-            _check(points, labels)
+            check_points(points, labels)
             palette = _palette(labels)
             colors = [palette[label % len(palette)] for label in labels]
             axis.scatter(*points.T, c=colors, s=5, linewidths=0)
-            axis.set(xticks=[], yticks=[], title=title)
-            axis.spines[:].set_color("0.8")
-            axis.spines[:].set_visible(True)
+            axis.set_title(title)
+            frame_map(axis)
         palette = _palette(range(len(names)))
         handles = [
             axes[0].scatter([], [], color=palette[k % len(palette)], s=12, label=name)
@@ -101,8 +100,15 @@ def _mark_mean(axis: Axes, mean: float) -> None:
     axis.text(0.99, mean, "mean", color=FAINT, fontsize=7, ha="right", va="bottom", transform=edge)
 
 
-def _check(points: np.ndarray, labels: np.ndarray) -> None:
+def check_points(points: np.ndarray, labels: np.ndarray) -> None:
+    """ValueError unless these are points (V, 2) and their labels (V,)."""
     if np.ndim(points) != 2 or points.shape[1] != 2 or np.shape(labels) != points.shape[:1]:
         raise ValueError(
             f"points must be (V, 2) and labels (V,), got {np.shape(points)} and {np.shape(labels)}"
         )
+
+
+def frame_map(axis: Axes) -> None:
+    """Of a map, whose axes have no unit: a grey frame."""
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set(visible=True, color="0.8")

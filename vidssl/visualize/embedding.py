@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vidssl.visualize.clips import Clip, as_clips, draw_strip, evenly, join_frames
+from vidssl.visualize.clusters import check_points, frame_map
 from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
@@ -71,9 +72,7 @@ def _draw_points(axis: Axes, points: np.ndarray, clusters: np.ndarray) -> None:
         own = points[clusters == cluster]
         look = {"s": 9, "alpha": 0.75, "linewidths": 0, **series_style(cluster)}
         axis.scatter(*own.T, label=f"{cluster + 1}", **look)
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_color("0.7")
-    axis.spines[:].set_visible(True)
+    frame_map(axis)
     axis.legend(
         title="cluster", loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=7,
         handletextpad=0.1, columnspacing=0.8,
@@ -82,10 +81,7 @@ def _draw_points(axis: Axes, points: np.ndarray, clusters: np.ndarray) -> None:
 
 def _check(points: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     points, clusters = np.asarray(points), np.asarray(clusters)
-    if points.ndim != 2 or points.shape[1] != 2 or clusters.shape != points.shape[:1]:
-        raise ValueError(
-            f"points must be (V, 2) and clusters (V,), got {points.shape} and {clusters.shape}"
-        )
+    check_points(points, clusters)
     if not len(clusters) or clusters.min() < 0 or clusters.max() >= len(COLORS):
         raise ValueError(f"clusters must be numbers from 0 to {len(COLORS) - 1}, for V > 0 videos")
     return points, clusters

@@ -23,13 +23,7 @@ SHEET_WIDTH = 4096  # pixels: browsers on small devices refuse wider images
 PNG_BYTES = 1_500_000  # raw bytes up to which the sheet is lossless
 STILL_TILES, STILL_SIDE = 24, 112  # frames in the picture that stands in for a player, and px
 STILL_DPI = 110  # how large a point of its lines is
-EMPTY = {
-    "sheet": b"",
-    "stills": {},
-    "marks": {},
-    "tiling": {"width": 0, "height": 0, "frames": 1, "clips": 0, "columns": 1, "mime": ""},
-    "captions": [],
-}
+EMPTY = {"width": 0, "height": 0, "frames": 1, "clips": 0, "columns": 1, "mime": ""}
 
 
 class FramePlayer(WithStill, anywidget.AnyWidget):
@@ -62,7 +56,7 @@ class FramePlayer(WithStill, anywidget.AnyWidget):
     sheet = traitlets.Bytes(help="every frame, in one PNG or JPEG").tag(sync=True)
     stills = traitlets.Dict(help="a PNG for each clip of one frame, by number").tag(sync=True)
     marks = traitlets.Dict(help="lines over the clips, by number").tag(sync=True)
-    tiling = traitlets.Dict(help="where each frame lies in the sheet").tag(sync=True)
+    tiling = traitlets.Dict(EMPTY, help="where each frame lies in the sheet").tag(sync=True)
     captions = traitlets.List(traitlets.Unicode()).tag(sync=True)
     frame = traitlets.Int(0).tag(sync=True)
     fps = traitlets.Float(8.0).tag(sync=True)
@@ -83,7 +77,7 @@ class FramePlayer(WithStill, anywidget.AnyWidget):
         scale: int = 0,
         smooth: bool = False,
     ):
-        state = EMPTY if clips is None else self._state_of(clips, captions, marks)
+        state = {} if clips is None else self._state_of(clips, captions, marks)
         super().__init__(fps=fps, alt=alt, columns=columns, scale=scale, smooth=smooth, **state)
 
     def show(
