@@ -35,7 +35,7 @@ Playground([controls(
 ), player, picture])""",
     "film_strip(clip(0), every=4)",
     """
-report = progress_report(note="a test")
+report = progress_report()
 for step in range(5):
     report(step, {"train_loss": 2 - step / 4, "train_accuracy": step / 5})
 report.refresh()""",

@@ -9,7 +9,7 @@ from tiny_project import REPOSITORY
 from vidssl import runs
 from vidssl.runs.cells import Cell, Question, compare
 from vidssl.runs.tables import Results
-from vidssl.visualize.style import COLUMN_WIDTH, add_note, new_figure
+from vidssl.visualize.style import COLUMN_WIDTH, new_figure
 
 
 def touched(root, *names):
@@ -87,9 +87,9 @@ def test_a_column_of_two_states_of_a_set_is_refused():
 
 
 def test_no_note_is_wider_than_its_figure():
-    figure = new_figure(COLUMN_WIDTH, 2)
     rows = "supervised (33 %), distinctive (33 %), average (67 %) and 2 more"
-    add_note(figure, f"hmdb51 · real-mine\ndoes not fit its training videos: {rows}")
+    note = f"hmdb51 · real-mine\ndoes not fit its training videos: {rows}"
+    figure = new_figure(COLUMN_WIDTH, 2, note)
     figure.canvas.draw()
     assert figure._supxlabel.get_window_extent().x0 >= 0
 

@@ -7,7 +7,7 @@ from PIL import ExifTags, Image
 
 from vidssl import runs
 from vidssl.motion import plan_motions, render_motions
-from vidssl.visualize.animation import animated_grid, masked_motions
+from vidssl.visualize.animation import masked_motions
 
 
 def solid(*levels, side=20):
@@ -16,24 +16,22 @@ def solid(*levels, side=20):
 
 
 def test_all_clips_play_at_once_each_at_its_place():
-    rows = [[solid(0, 200), solid(50, 250)], [solid(100, 100), solid(150, 10)]]
-    frames = animated_grid(rows, ["a", "b"], width=3)
+    above, below = [solid(0, 200), solid(50, 250)], [solid(100, 100), solid(150, 10)]
+    frames = masked_motions(above, below, [(5, 5, 8)] * 2, ["a", "b"], side=20)
     assert frames.dtype == np.uint8
     length, height, width, _ = frames.shape
-    assert (length, width) == (2, 330)
+    assert (length, width) == (2, 759)  # 6.9 in at 110 dpi
     places = [
-        (height * y // 100, width * x // 100) for y in (30, 80) for x in (25, 75)
+        (height * y // 100, width * x // 100) for y in (35, 83) for x in (15, 63)
     ]  # inside each
     first, second = ([int(frame[place][0]) for place in places] for frame in frames)
     assert first == [0, 50, 100, 150]
     assert second == [200, 250, 100, 10]
 
 
-def test_titles_and_names_are_one_a_column_and_row():
-    with pytest.raises(ValueError, match=r"\(1, 2\) clips, 1 titles and 1 names"):
-        animated_grid([[solid(0), solid(1)]], ["a"])
-    with pytest.raises(ValueError, match="names"):
-        animated_grid([[solid(0)]], ["a"], ["b", "c"])
+def test_titles_and_squares_are_one_a_motion():
+    with pytest.raises(ValueError, match="zip"):
+        masked_motions([solid(0)] * 2, [solid(0)] * 2, [(0, 0, 5)] * 2, ["a"], side=20)
 
 
 def test_a_masked_motion_moves_inside_its_square_alone():
@@ -49,7 +47,8 @@ def test_a_masked_motion_moves_inside_its_square_alone():
 
 
 def test_its_file_plays_for_ever_and_knows_what_made_it(tmp_path):
-    frames = animated_grid([[solid(0, 120, 240)]], ["a"], width=1)
+    grey = solid(0, 120, 240)
+    frames = masked_motions([grey], [grey], [(5, 5, 10)], ["a"], side=20)[:, ::4, ::4]
     about = {"alt": "grey levels", "scale": "mini", "dataset": "none"}
     about["origin"] = {"made_by": "mini-x", "commit": "abc"}
     for folder in ("one", "two"):

@@ -63,7 +63,8 @@ def test_costs_are_named_beside_their_dots():
 def test_methods_stand_by_their_accuracy():
     table = [row("b", 0.5, 0.1), row("chance", 0.1), row("a", 0.2), row("quoted", None)]
     axis = accuracy_by_method(table).axes[0]
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["b", "a"], "from the top"
+    assert axis.yaxis_inverted()
     assert [text.get_text() for text in axis.texts] == ["chance"]
     with pytest.raises(ValueError, match="one row with a mean for each method"):
         accuracy_by_method([row("a", 0.1), row("a", 0.2)])
@@ -96,8 +97,8 @@ def test_methods_stand_in_families_with_a_panel_a_metric_and_one_of_cost():
     )
     whole, ordered, cost = figure.axes
     names = [label.get_text() for label in whole.get_yticklabels()]
-    assert names == ["a", "b", "labels", "pretext"]
-    assert list(whole.get_yticks()) == [1, 3, 0, 2]
+    assert names == ["labels", "pretext", "a", "b"]
+    assert list(whole.get_yticks()) == [0, 2.4, 1, 3.4]
     upright = [line.get_xdata()[0] for line in whole.lines if len(set(line.get_xdata())) == 1]
     assert {30.0, 40.0} <= {round(float(x), 6) for x in upright}, "chance and the yardstick"
     assert (cost.get_xscale(), cost.get_xlabel()) == ("log", "hours")

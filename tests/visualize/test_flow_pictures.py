@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from vidssl.visualize.flow import (
-    arrows_over,
     flow_legend,
     flow_strips,
     flow_to_rgb,
@@ -45,25 +44,7 @@ def test_the_common_scale_leaves_a_few_pixels_out_and_is_never_zero():
     assert largest_speed(constant(0, 0)) == 1
 
 
-def test_arrows_point_where_things_go():
-    frames = np.full((3, 24, 32, 3), 90, np.uint8)
-    changed = {}
-    for name, motion in (("right", (2, 0)), ("down", (0, 2)), ("none", (0, 0))):
-        drawn = arrows_over(frames, constant(*motion), spacing=24, gain=4, zoom=4)
-        assert drawn.shape == (3, 96, 128, 3)
-        changed[name] = np.argwhere((drawn[0] != 90).any(-1))
-    assert np.ptp(changed["right"][:, 1]) > 30 > np.ptp(changed["right"][:, 0])
-    assert changed["right"][:, 1].max() > 50 + 30, "from x = 50 to the right"
-    assert np.ptp(changed["down"][:, 0]) > 30 > np.ptp(changed["down"][:, 1])
-    assert changed["down"][:, 0].max() > 50 + 30
-    assert 0 < len(changed["none"]) < 20, "a dot"
-    assert (frames == 90).all()
-
-
 def test_wrong_shapes_are_refused():
-    frames = np.zeros((3, 24, 32, 3), np.uint8)
-    with pytest.raises(ValueError, match=r"flow must be \(T, H, W, 2\) of the frames"):
-        arrows_over(frames, constant(1, 0, frames=2))
     with pytest.raises(ValueError, match=r"flow must be \(H, W, 2\)"):
         flow_to_rgb(constant(1, 0))
 

@@ -37,7 +37,7 @@ def test_a_kernel_of_jupyterlab_is_live_unless_told_otherwise(monkeypatch, sessi
 
 
 def test_curves_draw_the_first_step_and_then_only_now_and_then():
-    curves = LiveCurves(seconds=float("inf"), live=True)
+    curves = LiveCurves(seconds=float("inf"))
     curves(0, {"learning_rate": 0.1})
     assert not curves.html  # nothing to plot so far
     curves(1, {"train_loss": 2.0})

@@ -9,22 +9,12 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vidssl.visualize.clips import Clip, as_clips, as_frames
-from vidssl.visualize.style import PAGE_WIDTH, add_note, method_name, new_figure, paper_style
+from vidssl.visualize.clips import Clip, as_clips, as_frames, evenly
+from vidssl.visualize.style import PAGE_WIDTH, bare, method_name, new_figure, paper_style
 
 HEAT = colormaps["inferno"]  # grows evenly in lightness: read the same in print and in grey
 STRONGEST = 0.75  # opacity of the hottest place: the frame stays visible under it
 OUTLINE = "#56B4E9"  # of the true object: no tone of the heat
-
-
-def scaled_map(attention: np.ndarray) -> np.ndarray:
-    """A map (T, h, w) >= 0 divided by its largest value; one without mass stays 0."""
-    attention = np.asarray(attention, dtype=np.float32)
-    if attention.ndim != 3 or not np.isfinite(attention).all() or attention.min() < 0:
-        raise ValueError(
-            f"a map must be (T, h, w), finite and at least 0, got shape {attention.shape}"
-        )
-    return attention / (attention.max() or 1.0)
 
 
 def heat_over_frames(clip: Clip, attention: np.ndarray) -> np.ndarray:
@@ -35,10 +25,13 @@ def heat_over_frames(clip: Clip, attention: np.ndarray) -> np.ndarray:
         attention: (T, h, w) at least 0, divided by its largest value here; brought to the
             frames' size bilinearly.
     """
-    frames = as_frames(clip)
-    heat = np.stack([_resized(one, frames.shape[1:3]) for one in scaled_map(attention)])
-    if len(heat) != len(frames):
-        raise ValueError(f"clip and map must have as many frames, got {len(frames)}, {len(heat)}")
+    frames, given = as_frames(clip), np.asarray(attention, dtype=np.float32)
+    if given.ndim != 3 or not np.isfinite(given).all() or given.min() < 0:
+        raise ValueError(f"a map must be (T, h, w), finite and at least 0, got shape {given.shape}")
+    if len(given) != len(frames):
+        raise ValueError(f"clip and map must have as many frames, got {len(frames)}, {len(given)}")
+    scaled = given / (given.max() or 1.0)  # one without mass stays 0
+    heat = np.stack([_resized(one, frames.shape[1:3]) for one in scaled])
     grey = frames.mean(axis=3, keepdims=True)
     opacity = STRONGEST * heat[..., None]
     painted = (1 - opacity) * grey + opacity * 255 * HEAT(heat)[..., :3]
@@ -71,16 +64,18 @@ def attention_figure(
         shown: frames drawn of each video, evenly spread.
     """
     videos = as_clips(clips)
-    rows = {"video": videos} | ({"speed": _speed_pictures(speeds)} if len(speeds) else {})
+    rows = {"video": videos}
+    if len(speeds):
+        rows["speed"] = [heat_pictures(speed, float(np.max(speed))) for speed in speeds]
     for name, maps_of in maps.items():
         rows[name] = [heat_over_frames(video, one) for video, one in zip(videos, maps_of)]
     for name, pictures in rows.items():
         if len(pictures) != len(videos):
             raise ValueError(f"{name} must have {len(videos)} entries, got {len(pictures)}")
-    frames = [np.linspace(0, len(v) - 1, shown).round().astype(int) for v in videos]
+    frames = [evenly(len(v), shown) for v in videos]
     cell = (PAGE_WIDTH - 0.6) / (shown * len(videos)) * videos[0].shape[1] / videos[0].shape[2]
     with paper_style():
-        figure = new_figure(PAGE_WIDTH, len(rows) * (cell + 0.02) + 0.35 + 0.15 * bool(note))
+        figure = new_figure(PAGE_WIDTH, len(rows) * (cell + 0.02) + 0.35, note)
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.01, wspace=0, hspace=0)
         axes = figure.subplots(len(rows), len(videos), squeeze=False)
         for line, (name, pictures) in zip(axes, rows.items()):
@@ -94,12 +89,7 @@ def attention_figure(
             left, right = axis.get_xlim()
             axis.set_xticks(left + (right - left) * (np.arange(shown) + 0.5) / shown, indices)
             axis.tick_params(length=0, pad=2)
-        add_note(figure, note)
     return figure
-
-
-def _speed_pictures(speeds: Sequence[np.ndarray]) -> list[np.ndarray]:
-    return [heat_pictures(speed, float(np.max(speed))) for speed in speeds]
 
 
 def _draw_strip(
@@ -117,8 +107,8 @@ def _draw_strip(
             x = left + (np.arange(mask.shape[2]) + 0.5) * width / mask.shape[2]
             y = (np.arange(mask.shape[1]) + 0.5) * height / mask.shape[1]
             axis.contour(x, y, mask[frame], levels=[0.5], colors=[OUTLINE], linewidths=0.9)
-    axis.set(xticks=[], yticks=[], xlim=(0, len(frames) * pitch), ylim=(height, 0))
-    axis.spines[:].set_visible(False)
+    bare(axis)
+    axis.set(xlim=(0, len(frames) * pitch), ylim=(height, 0))
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from vidssl.core import clip_to_frames
-from vidssl.visualize.style import PAGE_WIDTH, add_note, describe, new_figure, paper_style
+from vidssl.visualize.style import PAGE_WIDTH, bare, describe, new_figure, paper_style
 
 Clip = np.ndarray | Tensor  # (T, H, W, 3) uint8 frames, or a (3, T, H, W) tensor in [0, 1]
 
@@ -43,6 +44,11 @@ def as_clips(clips: Clip | Sequence[Clip]) -> list[np.ndarray]:
     return listed
 
 
+def evenly(length: int, count: int) -> np.ndarray:
+    """``count`` places from the first to the last of ``length``, as evenly spread as they go."""
+    return np.linspace(0, length - 1, count).round().astype(int)
+
+
 def film_strip(
     clips: Clip | Sequence[Clip],
     *,
@@ -67,23 +73,25 @@ def film_strip(
     columns = max(map(len, rows))
     strips = [join_frames(frames, columns) for frames in rows]
     heights = [PAGE_WIDTH * strip.shape[0] / strip.shape[1] for strip in strips]
-    extra = 0.17 * bool(titles) * len(rows) + 0.15 * bool(note) + 0.21
+    extra = 0.17 * bool(titles) * len(rows) + 0.21
     with paper_style():
-        figure = new_figure(PAGE_WIDTH, sum(heights) + extra)
+        figure = new_figure(PAGE_WIDTH, sum(heights) + extra, note)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.015, wspace=0, hspace=0)
         axes = figure.subplots(len(rows), squeeze=False, height_ratios=heights).ravel()
         for axis, strip, title in zip(axes, strips, titles or [""] * len(rows)):
-            axis.imshow(strip, interpolation="nearest")
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
+            draw_strip(axis, strip, np.arange(columns) * every if axis is axes[-1] else ())
             axis.set_title(title, pad=2)
-        centres = (np.arange(columns) + 0.5) * strips[-1].shape[1] / columns
-        axes[-1].set_xticks(centres, np.arange(columns) * every)
-        axes[-1].tick_params(length=0, pad=2)
-        add_note(figure, note)
-    words = f": {'; '.join(titles)}" * bool(titles) + f" ({note})" * bool(note)
+    words = f": {'; '.join(titles)}" * bool(titles)
     describe(figure, f"film strips, {len(rows)} in all{words}")
     return figure
+
+
+def draw_strip(axis: Axes, strip: np.ndarray, labels: Sequence = ()) -> None:
+    """A strip (H, W, 3) of equally wide frames; below each its label."""
+    axis.imshow(strip, interpolation="nearest")
+    bare(axis)
+    axis.set_xticks((np.arange(len(labels)) + 0.5) * strip.shape[1] / len(labels), labels)
+    axis.tick_params(length=0, pad=2)
 
 
 def join_frames(frames: np.ndarray, columns: int) -> np.ndarray:

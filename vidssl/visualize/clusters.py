@@ -15,7 +15,7 @@ from vidssl.visualize.style import (
     COLUMN_WIDTH,
     FAINT,
     PAGE_WIDTH,
-    add_note,
+    REFERENCE,
     new_figure,
     paper_style,
 )
@@ -42,16 +42,15 @@ def embedding_panels(
     side = PAGE_WIDTH / len(panels)
     rows = -(-len(names) // 6) + bool(len(names))  # of the legend, with its title
     with paper_style():
-        figure = new_figure(PAGE_WIDTH, side + 0.15 + 0.16 * rows + 0.15 * bool(note))
+        figure = new_figure(PAGE_WIDTH, side + 0.15 + 0.16 * rows, note)
         axes = figure.subplots(1, len(panels), squeeze=False).ravel()
         for axis, (title, (points, labels)) in zip(axes, panels.items()):
-            _check(points, labels)
+            check_points(points, labels)
             palette = _palette(labels)
             colors = [palette[label % len(palette)] for label in labels]
             axis.scatter(*points.T, c=colors, s=5, linewidths=0)
-            axis.set(xticks=[], yticks=[], title=title)
-            axis.spines[:].set_color("0.8")
-            axis.spines[:].set_visible(True)
+            axis.set_title(title)
+            frame_map(axis)
         palette = _palette(range(len(names)))
         handles = [
             axes[0].scatter([], [], color=palette[k % len(palette)], s=12, label=name)
@@ -60,7 +59,6 @@ def embedding_panels(
         if handles:
             style = {"handletextpad": 0.1, "columnspacing": 0.8, "fontsize": 7, "title": "classes"}
             figure.legend(handles=handles, loc="outside upper center", ncols=6, **style)
-        add_note(figure, note)
     return figure
 
 
@@ -80,7 +78,7 @@ def cluster_sizes(sizes: np.ndarray, commonest: np.ndarray, *, note: str = "") -
     order = np.argsort(sizes)[::-1]
     places = np.arange(len(order))
     with paper_style():
-        figure = new_figure(COLUMN_WIDTH, 1.8 + 0.15 * bool(note))
+        figure = new_figure(COLUMN_WIDTH, 1.8, note)
         axis = figure.subplots()
         axis.bar(places, sizes[order], width=1, color="0.8", label="all members")
         axis.bar(places, commonest[order], width=1, color=COLORS[0], label="of the commonest class")
@@ -88,7 +86,6 @@ def cluster_sizes(sizes: np.ndarray, commonest: np.ndarray, *, note: str = "") -
         axis.set(xlabel="cluster, by size", ylabel="members", xlim=(-0.6, len(order) - 0.4))
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axis.legend()
-        add_note(figure, note)
     return figure
 
 
@@ -98,13 +95,20 @@ def _palette(labels: Sequence[int]) -> Sequence:
 
 
 def _mark_mean(axis: Axes, mean: float) -> None:
-    axis.axhline(mean, color=FAINT, ls=(0, (4, 3)), lw=0.8)
+    axis.axhline(mean, **REFERENCE)
     edge = axis.get_yaxis_transform()
     axis.text(0.99, mean, "mean", color=FAINT, fontsize=7, ha="right", va="bottom", transform=edge)
 
 
-def _check(points: np.ndarray, labels: np.ndarray) -> None:
+def check_points(points: np.ndarray, labels: np.ndarray) -> None:
+    """ValueError unless these are points (V, 2) and their labels (V,)."""
     if np.ndim(points) != 2 or points.shape[1] != 2 or np.shape(labels) != points.shape[:1]:
         raise ValueError(
             f"points must be (V, 2) and labels (V,), got {np.shape(points)} and {np.shape(labels)}"
         )
+
+
+def frame_map(axis: Axes) -> None:
+    """Of a map, whose axes have no unit: a grey frame."""
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set(visible=True, color="0.8")

@@ -8,12 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vidssl.visualize.clips import Clip, as_clips
+from vidssl.visualize.clips import Clip, as_clips, draw_strip, evenly, join_frames
+from vidssl.visualize.clusters import check_points, frame_map
 from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
     PAGE_WIDTH,
-    add_note,
     new_figure,
     paper_style,
     series_style,
@@ -26,9 +26,8 @@ def embedding_figure(points: np.ndarray, clusters: np.ndarray, *, note: str = ""
     """Points (V, 2) on the plane, coloured and marked by their cluster (V,), counted from 0."""
     points, clusters = _check(points, clusters)
     with paper_style():
-        figure = new_figure(COLUMN_WIDTH, 0.85 * COLUMN_WIDTH + 0.15 * bool(note))
+        figure = new_figure(COLUMN_WIDTH, 0.85 * COLUMN_WIDTH, note)
         _draw_points(figure.subplots(), points, clusters)
-        add_note(figure, note)
     return figure
 
 
@@ -54,19 +53,16 @@ def cluster_figure(
     wide = 0.62 * PAGE_WIDTH
     height = sum(wide * strip.shape[0] / strip.shape[1] + 0.2 for strip in strips)
     with paper_style():
-        figure = new_figure(PAGE_WIDTH, max(height, 2.3) + 0.15 * bool(note))
+        figure = new_figure(PAGE_WIDTH, max(height, 2.3), note)
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.01)
         left, right = figure.subfigures(1, 2, width_ratios=[0.38, 0.62])
         _draw_points(left.subplots(), points, clusters)
         axes = right.subplots(len(strips), squeeze=False).ravel()
         for number, (axis, strip) in enumerate(zip(axes, strips)):
-            axis.imshow(strip, interpolation="nearest")
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
+            draw_strip(axis, strip)
             axis.set_title(captions[number] if captions else "", pad=2, fontsize=7.5)
             side = {"rotation": 0, "ha": "right", "va": "center", "fontweight": "bold"}
             axis.set_ylabel(str(number + 1), color=COLORS[number], fontsize=10, **side)
-        add_note(figure, note)
     return figure
 
 
@@ -76,9 +72,7 @@ def _draw_points(axis: Axes, points: np.ndarray, clusters: np.ndarray) -> None:
         own = points[clusters == cluster]
         look = {"s": 9, "alpha": 0.75, "linewidths": 0, **series_style(cluster)}
         axis.scatter(*own.T, label=f"{cluster + 1}", **look)
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_color("0.7")
-    axis.spines[:].set_visible(True)
+    frame_map(axis)
     axis.legend(
         title="cluster", loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=7,
         handletextpad=0.1, columnspacing=0.8,
@@ -87,10 +81,7 @@ def _draw_points(axis: Axes, points: np.ndarray, clusters: np.ndarray) -> None:
 
 def _check(points: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     points, clusters = np.asarray(points), np.asarray(clusters)
-    if points.ndim != 2 or points.shape[1] != 2 or clusters.shape != points.shape[:1]:
-        raise ValueError(
-            f"points must be (V, 2) and clusters (V,), got {points.shape} and {clusters.shape}"
-        )
+    check_points(points, clusters)
     if not len(clusters) or clusters.min() < 0 or clusters.max() >= len(COLORS):
         raise ValueError(f"clusters must be numbers from 0 to {len(COLORS) - 1}, for V > 0 videos")
     return points, clusters
@@ -98,11 +89,5 @@ def _check(points: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _strip(clips: list[np.ndarray]) -> np.ndarray:
     """Some frames of each clip from left to right, clips apart by a wider gap than frames."""
-    height, width = clips[0].shape[1:3]
-    narrow, wide = (np.full((height, gap, 3), 255, np.uint8) for gap in (2, max(4, width // 5)))
-    parts = []
-    for clip in clips:
-        for frame in np.linspace(0, len(clip) - 1, SHOWN).round().astype(int):
-            parts += [clip[frame], narrow]
-        parts[-1] = wide
-    return np.concatenate(parts[:-1], axis=1)
+    each = [join_frames(clip[evenly(len(clip), SHOWN)], SHOWN) for clip in clips]
+    return join_frames(np.stack(each), len(each))

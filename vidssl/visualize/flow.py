@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
-from vidssl.visualize.clips import as_frames
-from vidssl.visualize.style import COLORS, PAGE_WIDTH, add_note, describe, new_figure, paper_style
+from vidssl.visualize.clips import as_frames, evenly
+from vidssl.visualize.marks import draw_field
+from vidssl.visualize.style import COLORS, PAGE_WIDTH, describe, new_figure, paper_style
 
 SHOWN, TRUTH_SHOWN = 6, 8  # frames of a video, evenly spread
 SPACING = 10  # px between the arrows of a figure
-ARROW = (255, 235, 60)  # seen on dark and, with its black rim, on bright pictures
 
 
 def flow_to_rgb(flow: np.ndarray, largest: float = 0.0) -> np.ndarray:
@@ -46,51 +46,6 @@ def largest_speed(flow: np.ndarray) -> float:
     return float(np.quantile(speed, 0.995)) or 1.0
 
 
-def arrows_over(
-    frames: np.ndarray, flow: np.ndarray, *, spacing: int = 8, gain: float = 4.0, zoom: int = 4
-) -> np.ndarray:
-    """Frames enlarged ``zoom`` times, with an arrow every ``spacing`` px.
-
-    Args:
-        frames: (T, H, W, 3) uint8; each with its flow (T, H, W, 2) px.
-        gain: an arrow is so many times as long as the motion; below half a pixel it is a dot.
-
-    Returns:
-        (T, zoom H, zoom W, 3) uint8.
-    """
-    frames = as_frames(frames)
-    if flow.shape != (*frames.shape[:3], 2):
-        raise ValueError(f"flow must be (T, H, W, 2) of the frames {frames.shape}: {flow.shape}")
-    large = frames.repeat(zoom, axis=1).repeat(zoom, axis=2)
-    return np.stack([_with_arrows(*pair, spacing, gain, zoom) for pair in zip(large, flow)])
-
-
-def _with_arrows(picture, field, spacing: int, gain: float, zoom: int) -> np.ndarray:
-    from PIL import Image, ImageDraw
-
-    image = Image.fromarray(picture)
-    draw = ImageDraw.Draw(image)
-    for y in range(spacing // 2, field.shape[0], spacing):
-        for x in range(spacing // 2, field.shape[1], spacing):
-            motion = field[y, x] * gain * zoom
-            tail = np.array([x + 0.5, y + 0.5]) * zoom
-            for color, width in (((0, 0, 0), 3), (ARROW, 1)):
-                _draw_arrow(draw, tail, motion, color, width)
-    return np.asarray(image)
-
-
-def _draw_arrow(draw, tail: np.ndarray, motion: np.ndarray, color, width: int) -> None:
-    length = float(np.hypot(*motion))
-    if length < 2:
-        draw.circle(tuple(tail), width / 2, fill=color)
-        return
-    tip, back = tail + motion, motion / length * min(length, 6)
-    aside = np.array([-back[1], back[0]]) * 0.5
-    draw.line([tuple(tail), tuple(tip)], fill=color, width=width)
-    for barb in (tip - back + aside, tip - back - aside):
-        draw.line([tuple(barb), tuple(tip)], fill=color, width=width)
-
-
 def flow_strips(
     frames: np.ndarray,
     flows: Mapping[str, np.ndarray],
@@ -103,19 +58,18 @@ def flow_strips(
         frames: (T, H, W, 3) uint8. flows: row title -> (T-1, H, W, 2) px, one scale for all.
     """
     first = next(iter(flows.values()))
-    chosen = np.linspace(0, len(first) - 1, SHOWN).round().astype(int)
+    chosen = evenly(len(first), SHOWN)
     largest = max(largest_speed(flow) for flow in flows.values())
+    arrows = {"spacing": SPACING, "gain": 1.5 * SPACING / largest, "least": 0.1 * largest}
     frames = as_frames(frames)
     height = (PAGE_WIDTH - 0.25) / (SHOWN + 0.9) * frames.shape[1] / frames.shape[2]
     with paper_style():
-        figure = new_figure(
-            PAGE_WIDTH, (len(flows) + 1) * (height + 0.03) + 0.2 + 0.15 * bool(note)
-        )
+        figure = new_figure(PAGE_WIDTH, (len(flows) + 1) * (height + 0.03) + 0.2, note)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
         axes = figure.subplots(len(flows) + 1, SHOWN + 1)
         for column, frame in enumerate(chosen):
             axes[0, column].imshow(frames[frame])
-            _draw_quiver(axes[0, column], next(iter(flows.values()))[frame], largest)
+            draw_field(axes[0, column], first[frame], **arrows)
             axes[0, column].set_title(f"frame {frame}", pad=2)
             for axis, flow in zip(axes[1:, column], flows.values()):
                 axis.imshow(flow_to_rgb(flow[frame], largest))
@@ -127,21 +81,7 @@ def flow_strips(
         _draw_wheel(axes[1, SHOWN], largest)
         for axis in np.delete(axes[:, SHOWN], 1):
             axis.set_axis_off()
-        add_note(figure, note)
     return figure
-
-
-def _draw_quiver(axis: Axes, field: np.ndarray, largest: float) -> None:
-    rows, columns = (np.arange(SPACING // 2, side, SPACING) for side in field.shape[:2])
-    u, v = np.moveaxis(field[rows[:, None], columns], -1, 0)
-    fast = np.hypot(u, v) > 0.1 * largest
-    x, y = np.meshgrid(columns, rows)
-    where = {"angles": "xy", "scale_units": "xy", "scale": largest / (1.5 * SPACING)}
-    look = {"width": 0.012, "headwidth": 4, "headlength": 4, "headaxislength": 3.5}
-    color = [channel / 255 for channel in ARROW]
-    axis.quiver(
-        x[fast], y[fast], u[fast], v[fast], **where, **look, color=color, ec="black", lw=0.3
-    )
 
 
 def flow_legend(largest: float) -> Figure:
@@ -171,11 +111,11 @@ def truth_strip(
         frames: (T, H, W, 3) uint8. flow: (T-1, H, W, 2) px. mask: (T, H, W) bool.
         boundaries: frames at which another sub-action begins.
     """
-    chosen = np.linspace(0, len(flow) - 1, TRUTH_SHOWN).round().astype(int)
+    chosen = evenly(len(flow), TRUTH_SHOWN)
     largest = largest_speed(flow)
     height = PAGE_WIDTH / (TRUTH_SHOWN + 0.9) * frames.shape[1] / frames.shape[2]
     with paper_style():
-        figure = new_figure(PAGE_WIDTH, 2 * height + 0.55 + 0.15 * bool(note))
+        figure = new_figure(PAGE_WIDTH, 2 * height + 0.55, note)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
         grid = figure.add_gridspec(3, TRUTH_SHOWN + 1, height_ratios=[1, 1, 0.14 / height])
         for column, frame in enumerate(chosen):
@@ -189,10 +129,9 @@ def truth_strip(
                 axis.spines[:].set_color("0.7")
         _draw_wheel(figure.add_subplot(grid[1, TRUTH_SHOWN]), largest)
         _draw_timeline(figure.add_subplot(grid[2, :TRUTH_SHOWN]), len(frames), chosen, boundaries)
-        add_note(figure, note)
     words = f"{TRUTH_SHOWN} frames of a video with the sprite outlined, above the true flow"
     begin = f"; segments begin at frames {', '.join(map(str, boundaries))}" * (len(boundaries) > 0)
-    describe(figure, f"{words}{begin}" + f" ({note})" * bool(note))
+    describe(figure, f"{words}{begin}")
     return figure
 
 

@@ -1,23 +1,20 @@
-"""Outlines and arrows over the frames of a clip: as numbers for a player, or drawn in pixels."""
+"""Outlines and arrows over the frames of a clip: as numbers for a player, or drawn on axes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
-from vidssl.visualize.clips import Clip, as_frames
-from vidssl.visualize.flow import arrows_over
-
-SMOOTH = 3  # marks in pixels are drawn so many times larger and reduced
-ENLARGED = 224  # px: narrower clips are enlarged before lines are drawn on them
 YELLOW = "#ffeb3c"  # seen on dark and, with a black rim, on bright pictures
 
 Points = tuple[tuple[float, float], tuple[float, float]]
-Square = tuple[float, float, float]  # left, top, side
+Square = Sequence[float]  # left, top, side
 
 
 @dataclass(frozen=True)
@@ -52,87 +49,53 @@ class Marks:
             packed["field"] = about | {"rows": values.shape[1], "columns": values.shape[2]}
         return packed
 
-    def drawn_over(self, clip: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """The ``chosen`` frames of ``clip`` (T, H, W, 3) with the marks in their pixels."""
-        frames = clip[np.minimum(chosen, len(clip) - 1)]
+    def draw(self, axis: Axes, frame: int) -> None:
+        """Draw what lies over a frame on the axes that show it."""
         if self.field is not None:
-            field = self.field[np.minimum(chosen, len(self.field) - 1)]
-            return arrows_over(frames, field, spacing=self.spacing, gain=self.gain, zoom=2)
-        squares = self.squares
-        if len(squares) > 1:
-            squares = [squares[min(index, len(squares) - 1)] for index in chosen]
-        side = max(ENLARGED, clip.shape[2])
-        return marked_frames(
-            frames, side, squares=squares or None, arrow=self.arrow, color=self.color
-        )
+            field = self.field[min(frame, len(self.field) - 1)]
+            draw_field(axis, field, spacing=self.spacing, gain=self.gain, color=self.color)
+        if self.squares:
+            draw_square(axis, self.squares[min(frame, len(self.squares) - 1)], self.color)
+        if self.arrow:
+            draw_arrow(axis, *self.arrow)
 
 
-def marked_frames(
-    clip: Clip,
-    side: int,
-    *,
-    squares: Sequence[Square] | None = None,
-    arrow: Points | None = None,
-    color: str = YELLOW,
-) -> np.ndarray:
-    """A clip's frames enlarged, with outlines of squares and an arrow drawn on them.
-
-    Args:
-        clip: uint8 (T, H, W, 3), or a float tensor (3, T, H, W) in [0, 1].
-        side: width of the result, px.
-        squares: one for all frames or one for each, in pixels of the clip.
-        arrow: its two ends (x, y), in pixels of the clip; one without length is left out.
-        color: of the squares.
-
-    Returns:
-        uint8 (T, side * H / W, side, 3).
-    """
-    from PIL import Image
-
-    frames = as_frames(clip)
-    height, width = frames.shape[1:3]
-    size, scale = (side, round(side * height / width)), side / width
-    squares = [None] * len(frames) if squares is None else list(squares)
-    squares *= len(frames) if len(squares) == 1 else 1
-    if len(squares) != len(frames):
-        raise ValueError(f"squares must be 1 or one for each of {len(frames)}, got {len(squares)}")
-    drawn = []
-    for frame, square in zip(frames, squares):
-        picture = Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC).convert("RGBA")
-        marks = _marks(size, scale, square and tuple(square), arrow, color)
-        drawn.append(np.asarray(Image.alpha_composite(picture, marks).convert("RGB")))
-    return np.stack(drawn)
+def draw_square(axis: Axes, square: Square, color: str, *, lw: float = 1.4, ls: Any = "-") -> None:
+    """The outline of a square over a picture, ``lw`` points wide, on a dark rim."""
+    left, top, side = square
+    box = Rectangle((left - 0.5, top - 0.5), side, side, fill=False, ec=color, lw=lw, ls=ls)
+    box.set_path_effects([withStroke(linewidth=lw + 1.4, foreground="black")])
+    axis.add_patch(box)
 
 
-@lru_cache(maxsize=128)  # most frames of a clip carry the same marks
-def _marks(size: tuple[int, int], scale: float, square: Square | None, arrow, color: str):
-    """A transparent picture of ``size`` with the marks, whose pixels are ``scale`` times larger."""
-    from PIL import Image, ImageDraw
-
-    layer = Image.new("RGBA", tuple(SMOOTH * length for length in size))
-    pen = ImageDraw.Draw(layer)
-    if square is not None:
-        left, top, side = (SMOOTH * scale * number for number in square)
-        box = (left, top, left + side - 1, top + side - 1)
-        for ink, width in (("black", 3.5), (color, 2.5)):  # a dark rim inside
-            pen.rectangle(box, outline=ink, width=round(width * SMOOTH))
-    if arrow is not None:
-        start, end = SMOOTH * scale * np.asarray(arrow, float)
-        _draw_arrow(pen, start, end, SMOOTH)
-    return layer.resize(size, Image.Resampling.BOX)
-
-
-def _draw_arrow(pen, start: np.ndarray, end: np.ndarray, unit: float) -> None:
-    """White on a dark rim; ``unit`` is a screen pixel's size."""
-    length = np.linalg.norm(end - start)
-    if length < unit:
+def draw_arrow(axis: Axes, start: Sequence[float], end: Sequence[float]) -> None:
+    """A white arrow with a dark rim, seen on any picture; none where nothing moves."""
+    if np.allclose(start, end):
         return
-    ahead = (end - start) / length
-    aside = ahead[::-1] * (-1, 1)
-    for color, rim in (("black", 1.5 * unit), ("white", 0)):
-        neck = end - ahead * min(9 * unit, length)
-        tail, tip = start - ahead * rim, end + 2 * ahead * rim
-        pen.line([*tail, *neck], fill=color, width=round(3 * unit + 2 * rim))
-        wing = aside * (5.5 * unit + 1.5 * rim)
-        back = neck - ahead * rim
-        pen.polygon([*tip, *(back + wing), *(back - wing)], fill=color)
+    style = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 0, "shrinkB": 0}
+    rim = [withStroke(linewidth=2.6, foreground="black")]
+    arrow = axis.annotate(
+        "", end, start, arrowprops={**style, "color": "white", "lw": 1.3, "path_effects": rim}
+    )
+    arrow.set_in_layout(False)
+
+
+def draw_field(
+    axis: Axes,
+    field: np.ndarray,
+    *,
+    spacing: int,
+    gain: float,
+    color: str = YELLOW,
+    least: float = 0.0,
+) -> None:
+    """Arrows of a flow (H, W, 2) px every ``spacing`` px, ``gain`` times as long as the motion, a
+    dot where next to nothing moves; motions of ``least`` px and below are left out."""
+    rows, columns = (np.arange(spacing // 2, side, spacing) for side in field.shape[:2])
+    u, v = np.moveaxis(field[rows[:, None], columns], -1, 0)
+    drawn = np.hypot(u, v) >= least
+    x, y = np.meshgrid(columns, rows)
+    where = {"angles": "xy", "scale_units": "xy", "scale": 1 / gain}
+    look = {"width": 0.012, "headwidth": 4, "headlength": 4, "headaxislength": 3.5}
+    arrows = (x[drawn], y[drawn], u[drawn], v[drawn])
+    axis.quiver(*arrows, **where, **look, color=color, ec="black", lw=0.3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,28 +14,30 @@ from vidssl.visualize.style import (
     COLUMN_WIDTH,
     FAINT,
     PAGE_WIDTH,
-    add_note,
     method_name,
+    name_groups,
+    name_rows,
     new_figure,
     paper_style,
     series_style,
 )
 from vidssl.visualize.tables import (
     CHANCE_ROW,
-    _as_rows,
-    _data_and_scale,
-    _honest_span,
-    _in_order,
-    _mark_chance,
-    _measured,
-    _number,
-    _only,
+    data_and_scale,
+    honest_span,
+    in_per_cent,
+    mark_chance,
+    measured,
+    only,
 )
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
-def accuracy_by_method(
-    table: Iterable[Mapping],
-) -> Figure:
+ROUND = [1, 2, 5, 10]  # steps between the numbers of an axis
+
+
+def accuracy_by_method(table: Iterable[Mapping]) -> Figure:
     """A dot a method (``row``) with its 95 % interval, the best on top.
 
     Args:
@@ -44,17 +47,15 @@ def accuracy_by_method(
     Raises:
         ValueError: nothing to plot, a method twice, or rows of several scales or data sets.
     """
-    rows = _measured(table)
-    names = [str(row["row"]) for row in rows if row["row"] != CHANCE_ROW]
+    rows = measured(table)
+    names = [name for name in rows["row"] if name != CHANCE_ROW]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"table must have one row with a mean for each method, got {names}")
-    note = _data_and_scale(rows)
     with paper_style():
-        figure = new_figure(COLUMN_WIDTH, 0.19 * len(names) + 0.5 + 0.15 * bool(note))
+        figure = new_figure(COLUMN_WIDTH, 0.19 * len(names) + 0.5, data_and_scale(rows))
         axis = figure.subplots()
         _draw_methods(axis, rows, "mean")
         axis.set_xlabel("top-1 accuracy (%)")
-        add_note(figure, note)
     return figure
 
 
@@ -69,17 +70,14 @@ def accuracy_beside_printed(table: Iterable[Mapping], *, metric: str = "accuracy
     Raises:
         ValueError: without an own or without a quoted row.
     """
-    rows = _as_rows(table)
-    own = _measured(rows)
-    quoted = [row for row in rows if _number(row.get("paper")) is not None]
-    if not own or not quoted:
+    rows = in_per_cent(table)
+    own, quoted = rows[rows["mean"].notna()], rows[rows["paper"].notna()]
+    if own.empty or quoted.empty:
         raise ValueError(f"table has {len(own)} own and {len(quoted)} quoted rows; it needs both")
-    panels = {f"ours: {_only(own, 'dataset')}, {_only(own, 'scale')} scale": own}
-    for name in _in_order(row["dataset"] for row in quoted):
-        panels[f"as printed: {name}"] = [row for row in quoted if row["dataset"] == name]
-    longest = max(len(part) for part in panels.values())
+    panels = {f"ours: {only(own, 'dataset')}, {only(own, 'scale')} scale": own}
+    panels |= {f"as printed: {name}": part for name, part in quoted.groupby("dataset", sort=False)}
     with paper_style():
-        figure = new_figure(PAGE_WIDTH, 0.19 * longest + 0.7)
+        figure = new_figure(PAGE_WIDTH, 0.19 * max(map(len, panels.values())) + 0.7)
         axes = figure.subplots(1, len(panels))
         for axis, (title, part) in zip(axes, panels.items()):
             _draw_methods(axis, part, "mean" if part is own else "paper")
@@ -88,26 +86,25 @@ def accuracy_beside_printed(table: Iterable[Mapping], *, metric: str = "accuracy
     return figure
 
 
-def _draw_methods(axis: Axes, rows: list[Mapping], value: str) -> None:
+def _draw_methods(axis: Axes, rows: DataFrame, value: str) -> None:
     """A dot a row at its ``value``, the best on top; own ones filled, with their interval."""
-    named = sorted((r for r in rows if r["row"] != CHANCE_ROW), key=lambda row: float(row[value]))
-    style = {"color": COLORS[0], "capsize": 2, "elinewidth": 0.9, "capthick": 0.9}
+    is_chance = rows["row"] == CHANCE_ROW
+    named = rows[~is_chance].sort_values(value, ascending=False, kind="stable")
     axis.errorbar(
-        [100 * float(row[value]) for row in named],
+        named[value],
         range(len(named)),
-        xerr=[100 * (_number(row.get("ci95")) or 0.0) for row in named],
+        xerr=named["ci95"].fillna(0),
         fmt="o",
+        color=COLORS[0],
         mfc=COLORS[0] if value == "mean" else "white",
-        **style,
+        elinewidth=0.9,
     )
-    for row in rows:
-        if row["row"] == CHANCE_ROW:
-            _mark_chance(axis, float(row[value]))
-    axis.set_yticks(range(len(named)), [method_name(row["row"]) for row in named])
-    axis.set(xlim=(0, 1.08 * axis.dataLim.x1), ylim=(-0.6, len(named) - 0.4))
-    axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    axis.grid(axis="x", color="0.92", lw=0.6)
-    axis.set_axisbelow(True)
+    for level in rows[is_chance][value]:
+        mark_chance(axis, level)
+    name_rows(axis, [method_name(name) for name in named["row"]])
+    axis.set_xlim(0, 1.08 * axis.dataLim.x1)
+    axis.xaxis.set_major_locator(MaxNLocator(5, steps=ROUND))
+    axis.grid(axis="x")
 
 
 def methods_in_panels(
@@ -132,91 +129,70 @@ def methods_in_panels(
     Raises:
         ValueError: none of the methods has a mean of any of the metrics.
     """
-    rows = [row for row in _measured(table) if row["metric"] in panels]
-    known = {str(row["row"]) for row in rows}
-    kept = {name: [row for row in its if row in known] for name, its in families.items()}
+    rows = measured(table)
+    rows = rows[rows["metric"].isin([*panels])]
+    known = {row: method_name(row) for row in rows["row"]}
+    kept = {
+        name: {row: known[row] for row in its if row in known} for name, its in families.items()
+    }
     kept = {name: its for name, its in kept.items() if its}
     if not kept:
         raise ValueError("table has no mean of any method in families: nothing to plot")
-    places, names = _family_places(kept)
     with paper_style():
-        height = 0.15 * (max(places.values()) + 2) + 0.6
-        figure = new_figure(PAGE_WIDTH, height + 0.15 * bool(note))
+        lines = 1.4 * len(kept) + sum(map(len, kept.values()))
+        figure = new_figure(PAGE_WIDTH, 0.15 * (lines + 1) + 0.6, note)
         axes = figure.subplots(1, len(panels) + bool(cost), sharey=True, squeeze=False)[0]
+        places = name_groups(axes[0], kept)
         for axis, (metric, title) in zip(axes, panels.items()):
-            own = [row for row in rows if row["metric"] == metric]
-            _draw_in_families(axis, own, kept, places)
+            _draw_in_families(axis, rows[rows["metric"] == metric], kept, places)
             highest = min(100.0, max(5.0, axis.dataLim.x1))  # an interval may be wider
             axis.set(xlabel=title, xlim=(-0.04 * highest, 1.06 * highest))
-            axis.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+            axis.xaxis.set_major_locator(MaxNLocator(3, steps=ROUND))
         if cost:
-            _draw_costs(axes[-1], cost, kept, places)
-            axes[-1].set_xlabel(cost_title)
-        lines = [*places, *names]
-        axes[0].set_yticks([*places.values(), *names.values()], [method_name(n) for n in lines])
-        for label in axes[0].get_yticklabels()[len(places) :]:
-            label.set_fontweight("bold")
-        axes[0].set_ylim(max(places.values()) + 0.7, -0.7)
-        add_note(figure, note)
+            for color, its in zip(COLORS, kept.values()):
+                told = [row for row in its if cost.get(row)]
+                where = [places[row] for row in told]
+                axes[-1].plot([cost[row] for row in told], where, "D", ms=3, color=color)
+            _cost_axis(axes[-1], cost_title)
+        for axis in axes:
+            axis.tick_params(axis="y", length=0)
+            axis.grid(axis="y")
     return figure
-
-
-def _family_places(families: Mapping[str, Sequence[str]]) -> tuple[dict[str, int], dict[str, int]]:
-    """The height of each method, and of the name above each family."""
-    places: dict[str, int] = {}
-    names: dict[str, int] = {}
-    for family, rows in families.items():
-        names[family] = len(places) + len(names)
-        for row in rows:
-            places[row] = len(places) + len(names)
-    return places, names
 
 
 def _draw_in_families(
     axis: Axes,
-    rows: Iterable[Mapping],
-    families: Mapping[str, Sequence[str]],
+    rows: DataFrame,
+    families: Mapping[str, Mapping[str, str]],
     places: Mapping[str, int],
 ) -> None:
-    colors = {row: COLORS[i] for i, rows in enumerate(families.values()) for row in rows}
-    for row in rows:
-        mean, name = 100 * float(row["mean"]), str(row["row"])
+    for color, its in zip(COLORS, families.values()):
+        own = rows[rows["row"].isin([*its])]
+        axis.errorbar(
+            own["mean"],
+            own["row"].map(places),
+            xerr=own["ci95"].fillna(0),
+            fmt="o",
+            ms=3,
+            color=color,
+            elinewidth=0.9,
+            capsize=0,
+        )
+    for name, level in rows[~rows["row"].isin([*places])][["row", "mean"]].to_numpy():
         if name == CHANCE_ROW:
-            _mark_chance(axis, mean / 100)
-        elif name not in places:
-            axis.axvline(mean, color=FAINT, ls=":", lw=0.9, zorder=0)
+            mark_chance(axis, level)
         else:
-            axis.errorbar(
-                mean, places[name], xerr=100 * (_number(row.get("ci95")) or 0.0), fmt="o",
-                ms=3, color=colors[name], elinewidth=0.9,
-            )  # fmt: skip
-    axis.tick_params(axis="y", length=0)
-    axis.grid(axis="y", color="0.94", lw=0.6)
-    axis.set_axisbelow(True)
+            axis.axvline(level, color=FAINT, ls=":", lw=0.9, zorder=0)
 
 
-def _cost_axis(axis: Axes) -> None:
-    """Logarithmic, with as many plain numbers as fit below a narrow panel."""
+def _cost_axis(axis: Axes, label: str) -> None:
+    """What is paid, on a logarithmic x axis with its numbers written out."""
+    least, most = axis.dataLim.intervalx
     axis.set_xscale("log")
-    first, last = axis.get_xlim()
-    subs = (1, 2, 5) if last < 10 * first else (1, 3)
-    axis.xaxis.set_major_locator(LogLocator(subs=subs))
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if most < 10 * least else (1, 3)))
     axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axis.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _draw_costs(
-    axis: Axes,
-    cost: Mapping[str, float],
-    families: Mapping[str, Sequence[str]],
-    places: Mapping[str, int],
-) -> None:
-    for color, rows in zip(COLORS, families.values()):
-        told = [row for row in rows if cost.get(row)]
-        axis.plot([cost[r] for r in told], [places[r] for r in told], "D", ms=3, color=color)
-    _cost_axis(axis)
-    axis.tick_params(axis="y", length=0)
-    axis.grid(axis="y", color="0.94", lw=0.6)
+    axis.set_xlabel(label)
 
 
 def accuracy_by_cost(
@@ -239,19 +215,17 @@ def accuracy_by_cost(
             f"{sorted(seconds)}"
         )
     with paper_style():
-        figure = new_figure(COLUMN_WIDTH, 2.0 + 0.15 * bool(note))
+        figure = new_figure(COLUMN_WIDTH, 2.0, note)
         axis = figure.subplots()
         for place, name in enumerate(sorted(accuracy, key=accuracy.get, reverse=True)):
             label = method_name(name)
             axis.plot(
                 seconds[name], 100 * accuracy[name], ls="", label=label, **series_style(place)
             )
+        _cost_axis(axis, cost)
         axis.margins(x=0.15, y=0.2)
-        _cost_axis(axis)
-        axis.set_ylim(*_honest_span(*axis.get_ylim()))
-        axis.set(xlabel=cost, ylabel="top-1 accuracy (%)")
-        axis.grid(color="0.92", lw=0.6)
-        axis.set_axisbelow(True)
+        axis.set_ylim(*honest_span(*axis.get_ylim()))
+        axis.set_ylabel("top-1 accuracy (%)")
+        axis.grid()
         axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), handletextpad=0.3)
-        add_note(figure, note)
     return figure

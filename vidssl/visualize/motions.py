@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from vidssl.visualize.clips import as_frames
-from vidssl.visualize.marks import Marks, Points, Square
-from vidssl.visualize.style import COLORS, FAINT, PAGE_WIDTH, new_figure, paper_style
+from vidssl.visualize.clips import as_frames, evenly
+from vidssl.visualize.marks import Marks, Points, Square, draw_arrow, draw_square
+from vidssl.visualize.style import COLORS, FAINT, PAGE_WIDTH, bare, new_figure, paper_style
 
 SHOWN = 6  # frames drawn of each clip
 WINDOW, MOVING, FROZEN = COLORS[5], COLORS[1], COLORS[2]
@@ -74,7 +73,7 @@ def _draw_pool(axis: Axes, pool: Sequence[tuple[int, int]]) -> None:
     axis.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
     axis.set_title(f"$\\bf{{a}}$  {len(pool)} labels, K = {k}", pad=3)
     axis.set_xlabel("speed of the window", color=FAINT, fontsize=7.5)
-    _bare(axis)
+    bare(axis)
 
 
 def _draw_path(axis: Axes, image: Tensor, positions: np.ndarray, size: int) -> None:
@@ -90,8 +89,8 @@ def _draw_path(axis: Axes, image: Tensor, positions: np.ndarray, size: int) -> N
     shade[top:bottom, left:right, 3] = 0
     axis.imshow(shade)
     for corner, dashes in ((start, "-"), (end, (0, (3, 1.5)))):
-        _outline(axis, *corner, size, WINDOW, ls=dashes, shadow=True)
-    _arrow(axis, start + size / 2, end + size / 2)
+        draw_square(axis, (*corner, size), WINDOW, ls=dashes)
+    draw_arrow(axis, start + size / 2, end + size / 2)
     across = int(abs(way[0]) >= abs(way[1]))
     words = f"$D_{'xy'[1 - across]}$ = {_signed(way[1 - across])} px"
     place = (start + end) / 2 + size / 2 + ((0, -0.14 * size) if across else (0.1 * size, 0))
@@ -99,7 +98,7 @@ def _draw_path(axis: Axes, image: Tensor, positions: np.ndarray, size: int) -> N
     text.set(ha="center" if across else "left", va="bottom" if across else "center")
     text.set_path_effects([withStroke(linewidth=2, foreground="black")])
     axis.set_xlabel("bright: may start here", color=FAINT, fontsize=7.5)
-    _bare(axis)
+    bare(axis)
 
 
 def _draw_clips(
@@ -112,7 +111,7 @@ def _draw_clips(
 ) -> None:
     """Frames of both clips in rows; ``moved``: how far the content moves in all, (x, y) px."""
     length, size = clips[0].shape[1], clips[0].shape[-1]
-    frames = np.linspace(0, length - 1, SHOWN).round().astype(int)
+    frames = evenly(length, SHOWN)
     frames[np.abs(frames - still).argmin()] = still
     axes = figure.subplots(2, SHOWN)
     direction = np.sign(moved)
@@ -121,14 +120,14 @@ def _draw_clips(
         frozen = {"color": FROZEN, "fontweight": "bold"} if frame == still else {}
         for axis, clip in zip(axes[:, column], clips):
             axis.imshow(as_frames(clip[:, frame, None])[0], interpolation="nearest")
-            _bare(axis)
+            bare(axis)
         axes[0, column].set_title(f"frame {frame}", loc="center", pad=2, **frozen)
         if frame == still:
-            _outline(axes[0, column], 0, 0, size, FROZEN, lw=2.5)
-        _arrow(axes[0, column], size / 2 - direction * size / 6, size / 2 + direction * size / 6)
-        _outline(axes[1, column], *square, MOVING)
-        reach = direction * square[2] / 4
-        _arrow(axes[1, column], middle - reach, middle + reach)
+            draw_square(axes[0, column], (0, 0, size), FROZEN, lw=2.5)
+        draw_square(axes[1, column], square, MOVING)
+        whole, inside = direction * size / 6, direction * square[2] / 4
+        draw_arrow(axes[0, column], size / 2 - whole, size / 2 + whole)
+        draw_arrow(axes[1, column], middle - inside, middle + inside)
     axes[0, 0].set_ylabel("no mask")
     axes[1, 0].set_ylabel("static mask")
     words = f"inside the square: the frame itself; around it: frame {still} throughout"
@@ -139,35 +138,9 @@ def _draw_clips(
     )  # fmt: skip
 
 
-def _outline(
-    axis: Axes, left: float, top: float, side: float, color: str, *, shadow=False, lw=1.4, ls="-"
-) -> None:
-    box = Rectangle((left - 0.5, top - 0.5), side, side, fill=False, ec=color, lw=lw, ls=ls)
-    if shadow:
-        box.set_path_effects([withStroke(linewidth=lw + 1.4, foreground="black")])
-    axis.add_patch(box)
-
-
-def _arrow(axis: Axes, start, end) -> None:
-    """A white arrow with a dark rim, seen on any picture; none where nothing moves."""
-    if np.allclose(start, end):
-        return
-    style = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 0, "shrinkB": 0}
-    rim = [withStroke(linewidth=2.6, foreground="black")]
-    arrow = axis.annotate(
-        "", end, start, arrowprops={**style, "color": "white", "lw": 1.3, "path_effects": rim}
-    )
-    arrow.set_in_layout(False)
-
-
 def _signed(number: float) -> str:
     """With its sign, and a minus as wide as the plus."""
     return f"{number:+.0f}".replace("-", "\N{MINUS SIGN}") if number else "0"
-
-
-def _bare(axis: Axes) -> None:
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_visible(False)
 
 
 # --- what a player shows -------------------------------------------------------------------------

@@ -5,13 +5,19 @@ from __future__ import annotations
 import base64
 import io
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from textwrap import fill
 from threading import RLock
+from typing import TypeVar
 
 import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 COLUMN_WIDTH = 3.35  # inches: one column of a two-column paper
 PAGE_WIDTH = 6.9  # inches: both columns
@@ -22,7 +28,9 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # a second cue beside colour
 DASHES = ("-", "--", ":", "-.")  # of lines, where colours come round again
 _DRAWING = RLock()
+T = TypeVar("T")
 FAINT = "0.35"  # grey of notes and reference lines
+REFERENCE = {"color": FAINT, "ls": (0, (4, 3)), "lw": 0.8}  # of chance, means, edges
 PROPER = {  # how names of methods are written
     name.lower(): name for name in ("MoSI", "MotionFit", "TimeBalance", "TCLR", "MERS", "MARS")
 }
@@ -41,6 +49,10 @@ PAPER_RC = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlelocation": "left",
+    "axes.axisbelow": True,
+    "grid.color": "0.92",
+    "grid.linewidth": 0.6,
+    "errorbar.capsize": 2,
     "axes.prop_cycle": matplotlib.cycler(color=COLORS),
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
@@ -67,13 +79,65 @@ def paper_style():
         yield
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float, note: str = "") -> Figure:
     """An empty figure of ``width`` x ``height`` inches; call it inside `paper_style`.
 
     The figure is not registered with pyplot: nothing is shown twice, nothing stays in memory.
+
+    Args:
+        width, height: in inches; a note has room of its own below.
+        note: a grey line at the bottom right, for the scale and the data set of the numbers; as
+            many lines as the figure's width asks for.
     """
     _teach_notebook_to_show_figures()
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height + 0.15 * bool(note)), layout="constrained")
+    if note:
+        letters = int(17 * width)
+        whole = note.replace(" ", "\xa0").replace("\xa0·\xa0", "\xa0· ").replace(",\xa0", ", ")
+        lines = [fill(line, letters, break_long_words=False) for line in whole.splitlines()]
+        note = "\n".join(lines).replace("\xa0", " ")
+        figure.supxlabel(note, x=0.995, ha="right", fontsize=7, color=FAINT)
+    return figure
+
+
+def bare(axis: Axes) -> None:
+    """Of a picture's axes: no ticks and no frame."""
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+
+
+def name_rows(axis: Axes, names: Sequence[str], heights: Sequence[float] = ()) -> None:
+    """Rows from top to bottom at ``heights``, by default 0, 1, ..., and their names."""
+    places = heights or range(len(names))
+    axis.set_yticks(places, names)
+    axis.tick_params(axis="y", length=0)
+    axis.set_ylim(places[-1] + 0.6, -0.6)
+
+
+def name_groups(axis: Axes, groups: Mapping[str, Mapping[T, str]]) -> dict[T, float]:
+    """Rows as `name_rows` has them, those of a group below its name in bold.
+
+    Args:
+        groups: name of a group, "" for none -> key of a row -> its name.
+
+    Returns:
+        Key -> height of its row.
+    """
+    heights: dict[T, float] = {}
+    headings: dict[str, float] = {}
+    place = -1.0
+    for group, rows in groups.items():
+        if group:
+            place += 1.4 if headings else 1
+            headings[group] = place
+        for key in rows:
+            place += 1
+            heights[key] = place
+    names = [name for rows in groups.values() for name in rows.values()]
+    name_rows(axis, [*headings, *names], [*headings.values(), *heights.values()])
+    for label in axis.get_yticklabels()[: len(headings)]:
+        label.set_fontweight("bold")
+    return heights
 
 
 def series_style(place: int) -> dict[str, str]:
@@ -92,21 +156,18 @@ def method_name(row: str) -> str:
     return " ".join(PROPER.get(word, word) for word in words)
 
 
-def add_note(figure: Figure, note: str) -> None:
-    """A grey line at the bottom right, for the scale and the data set of the numbers; as many lines
-    as the figure's width asks for."""
-    if note:
-        letters = int(17 * figure.get_figwidth())
-        whole = note.replace(" ", "\xa0").replace("\xa0·\xa0", "\xa0· ")  # breaks behind dots
-        whole = whole.replace(",\xa0", ", ")  # and commas alone
-        lines = [fill(line, letters, break_long_words=False) for line in whole.splitlines()]
-        note = "\n".join(lines).replace("\xa0", " ")
-        figure.supxlabel(note, x=0.995, ha="right", fontsize=7, color=FAINT)
+def name_kinds(figure: Figure, colors: Mapping[str, str], ncols: int = 3) -> None:
+    """A legend above the figure: what each colour stands for."""
+    if colors:
+        handles = [Patch(color=color, label=name) for name, color in colors.items()]
+        figure.legend(handles=handles, loc="outside upper center", ncols=ncols)
 
 
 def describe(figure: Figure, alt: str) -> None:
-    """Say in words what a figure shows: notebooks give it to readers who do not see it."""
-    figure.set_label(alt)
+    """Say in words what a figure shows, and its note: notebooks give it to readers who do not see
+    it."""
+    note = figure.get_supxlabel().replace("\n", " ")
+    figure.set_label(f"{alt} ({note})" if note else alt)
 
 
 def description(figure: Figure) -> str:
@@ -136,6 +197,13 @@ def figure_png(figure: Figure, dpi: float) -> bytes:
     return buffer.getvalue()
 
 
+def figure_pixels(figure: Figure) -> np.ndarray:
+    """A figure, drawn in `paper_style` at its own dpi, as (H, W, 3) uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
 def picture_html(png: bytes, alt: str, *, caption: str = "") -> str:
     """An image that carries its PNG and its description with it; a caption below."""
     data = base64.b64encode(png).decode()
@@ -156,10 +224,14 @@ def _teach_notebook_to_show_figures() -> None:
 
     pyplot's own way, once it is set up, would add the same picture without a description.
     """
+    if shell := kernel_shell():
+        formatters = shell.display_formatter.formatters
+        formatters["text/html"].for_type(Figure, figure_html)
+        formatters["image/png"].pop(Figure, None)
+
+
+def kernel_shell():
+    """IPython's shell where a notebook's kernel runs it, else None."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
-    if shell is None or not hasattr(shell, "kernel"):
-        return
-    formatters = shell.display_formatter.formatters
-    formatters["text/html"].for_type(Figure, figure_html)
-    formatters["image/png"].pop(Figure, None)
+    return shell if hasattr(shell, "kernel") else None

@@ -9,19 +9,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from vidssl.visualize.clips import Clip, as_frames
+from vidssl.visualize.clips import Clip, as_frames, draw_strip, evenly, join_frames
 from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
     FAINT,
     PAGE_WIDTH,
-    add_note,
+    REFERENCE,
+    bare,
+    name_kinds,
+    name_rows,
     new_figure,
     paper_style,
     series_style,
 )
+from vidssl.visualize.tables import name_colors, write_cells
 
 MATRICES = "viridis"  # even steps of lightness, also without colours
 WEIGHT = "s (weight of the invariant teacher)"
@@ -35,17 +38,15 @@ def class_differences(
     *,
     half_width: Sequence[float] = (),
     groups: Sequence[str] = (),
-    names: tuple[str, str] = ("distinctive", "invariant"),
     note: str = "",
 ) -> Figure:
     """One teacher's accuracy minus the other's, class by class, sorted: the motivation plot.
 
     Args:
-        difference: (K,) fractions, ``names[0]`` minus ``names[1]``.
+        difference: (K,) fractions, the distinctive teacher's minus the invariant one's.
         class_names: K names.
         half_width: (K,) of 95 % intervals over seeds; NaN where there is none.
         groups: the group of each class, told by colour.
-        names: of the two teachers.
         note: a grey line at the bottom right.
     """
     values = 100 * np.asarray(difference, dtype=float)
@@ -60,25 +61,22 @@ def class_differences(
         order = np.concatenate([order[:EXTREMES], order[-EXTREMES:]])
     colors = _group_colors(groups)
     with paper_style():
-        figure = new_figure(COLUMN_WIDTH, 0.145 * len(order) + 0.75 + 0.2 * bool(groups))
+        figure = new_figure(COLUMN_WIDTH, 0.145 * len(order) + 0.75 + 0.2 * bool(groups), note)
         axis = figure.subplots()
         places = np.arange(len(order))
         shades = [colors[groups[k]] if groups else COLORS[0] for k in order]
         axis.barh(places, values[order], color=shades, height=0.72)
         axis.errorbar(
             values[order], places, xerr=np.nan_to_num(bars[order]), fmt="none", ecolor="0.2",
-            elinewidth=0.7,
+            elinewidth=0.7, capsize=0,
         )  # fmt: skip
         axis.axvline(0, color="0.2", lw=0.6)
-        axis.set_yticks(places, [class_names[k] for k in order])
-        axis.tick_params(axis="y", length=0)
+        name_rows(axis, [class_names[k] for k in order])
         far = 1.05 * max(np.max(np.abs(values[order]) + np.nan_to_num(bars[order])), 1)
-        axis.set(ylim=(len(order) - 0.4, -0.6), xlim=(-far, far))
-        axis.set_xlabel(f"{names[0]} minus {names[1]} (points)")
-        for text, side in ((f"← {names[1]}", "left"), (f"{names[0]} →", "right")):
+        axis.set(xlim=(-far, far), xlabel="distinctive minus invariant (points)")
+        for text, side in (("← invariant", "left"), ("distinctive →", "right")):
             axis.set_title(text, loc=side, color=FAINT)
-        _name_group_colors(figure, colors)
-        add_note(figure, note)
+        name_kinds(figure, colors)
     return figure
 
 
@@ -86,7 +84,6 @@ def contrasts(
     rows: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
     *,
     note: str = "",
-    width: float = PAGE_WIDTH,
 ) -> Figure:
     """What contrastive losses compare: similarities in colour, positives framed.
 
@@ -94,24 +91,19 @@ def contrasts(
         rows: name of a row, e.g. "before" -> name of a loss -> cosine similarities (R, C) and
             which of them are positives (R, C).
         note: a grey line at the bottom right.
-        width: of the figure, in inches.
     """
     columns = max(map(len, rows.values()))
     with paper_style():
-        figure = new_figure(width, len(rows) * (width - 0.8) / 3.4 + 0.2 * bool(note))
+        figure = new_figure(PAGE_WIDTH, 1.8 * len(rows), note)
         grid = figure.subplots(len(rows), columns, squeeze=False)
         for place, (row, losses) in enumerate(rows.items()):
             grid[place, 0].set_ylabel(row)
             for axis, (name, (similarity, positive)) in zip(grid[place], losses.items()):
                 image = axis.imshow(similarity, cmap=MATRICES, vmin=-1, vmax=1)
                 axis.add_collection(_outlines(positive))
-                axis.spines[:].set_visible(False)
-                axis.set(xticks=[], yticks=[])
+                bare(axis)
                 axis.set_title("" if place else name)
-        bar = figure.colorbar(image, ax=grid, shrink=0.6, aspect=25, pad=0.02)
-        bar.outline.set_visible(False)
-        bar.set_label("cosine similarity")
-        add_note(figure, note)
+        name_colors(image, grid, "cosine similarity", shrink=0.6, aspect=25)
     return figure
 
 
@@ -123,7 +115,6 @@ def temporal_similarity(
     *,
     titles: Sequence[str] = (),
     note: str = "",
-    width: float = PAGE_WIDTH,
 ) -> Figure:
     """Film strips beside their temporal similarity matrices; a row is a video.
 
@@ -134,7 +125,6 @@ def temporal_similarity(
         scores: s of each video.
         titles: a line above each row.
         note: a grey line at the bottom right.
-        width: of the figure, in inches.
     """
     invariant, distinctive = np.asarray(invariant), np.asarray(distinctive)
     count, times = len(clips), len(clips[0]) if len(clips) else 0
@@ -146,21 +136,18 @@ def temporal_similarity(
     strips = [first_middle_last(video) for video in clips]
     ratio = strips[0].shape[1] / strips[0].shape[0]
     with paper_style():
-        side = width / (ratio + 3.9)
-        figure = new_figure(width, count * (side + 0.32) + 0.35 + 0.15 * bool(note))
+        side = PAGE_WIDTH / (ratio + 3.9)
+        figure = new_figure(PAGE_WIDTH, count * (side + 0.32) + 0.35, note)
         grid = figure.subplots(count, 4, squeeze=False, width_ratios=(ratio, 1, 1, 1))
         for row, strip in enumerate(strips):
-            _show_strip(grid[row, 0], strip, times)
+            draw_strip(grid[row, 0], strip, range(1, times + 1))
             averaged = (invariant[row] + distinctive[row]) / 2
             named = {"$C_I$": invariant[row], "$C_D$": distinctive[row], "$C$": averaged}
             for axis, (name, matrix) in zip(grid[row, 1:], named.items()):
                 image = _show_matrix(axis, matrix, name)
             grid[row, 0].set_title(titles[row] if len(titles) else "")
             grid[row, 3].set_title(f"$C$,  s = {scores[row]:.2f}")
-        bar = figure.colorbar(image, ax=grid[:, 3], shrink=0.7, aspect=14 * count, pad=0.03)
-        bar.outline.set_visible(False)
-        bar.set_label("cosine similarity")
-        add_note(figure, note)
+        name_colors(image, grid[:, 3], "cosine similarity", shrink=0.7, aspect=14 * count)
     return figure
 
 
@@ -188,8 +175,8 @@ def weights_by_class(
     order = sorted(means, key=means.get, reverse=True)
     rng = np.random.default_rng(0)  # where the dots stand within a row
     with paper_style():
-        height = 0.17 * max(len(order), 4) + 0.6 + 0.2 * -(-len(colors) // 3) + 0.15 * bool(note)
-        figure = new_figure(COLUMN_WIDTH, height)
+        height = 0.17 * max(len(order), 4) + 0.6 + 0.2 * -(-len(colors) // 3)
+        figure = new_figure(COLUMN_WIDTH, height, note)
         axis = figure.subplots()
         for place, name in enumerate(order):
             own = values[named == name]
@@ -197,11 +184,9 @@ def weights_by_class(
             shift = rng.uniform(-0.28, 0.28, len(own))
             axis.scatter(own, place + shift, s=3, color=shade, alpha=0.45, lw=0)
             axis.plot([means[name]] * 2, [place - 0.36, place + 0.36], color="black", lw=1.2)
-        axis.set_yticks(range(len(order)), order)
-        axis.tick_params(axis="y", length=0)
-        axis.set(ylim=(len(order) - 0.4, -0.6), xlabel=WEIGHT)
-        _name_group_colors(figure, colors)
-        add_note(figure, note)
+        name_rows(axis, order)
+        axis.set_xlabel(WEIGHT)
+        name_kinds(figure, colors)
     return figure
 
 
@@ -230,35 +215,25 @@ def weights_along_video(
     strip = np.concatenate(list(video[places]), axis=1)
     with paper_style():
         tall = (PAGE_WIDTH - 0.6) * strip.shape[0] / strip.shape[1]
-        figure = new_figure(PAGE_WIDTH, tall + 1.75 + 0.15 * bool(note))
+        figure = new_figure(PAGE_WIDTH, tall + 1.75, note)
         top, axis = figure.subplots(2, 1, height_ratios=(tall, 1.4))
-        top.imshow(strip, aspect="auto", interpolation="nearest")
-        top.set_xticks((np.arange(len(places)) + 0.5) * video.shape[2], places)
-        top.tick_params(length=0, pad=1)
-        top.set(yticks=[])
-        top.spines[:].set_visible(False)
-        top.set_title(title)
+        draw_strip(top, strip, places)
+        top.set(title=title, aspect="auto")
         for index, (name, values) in enumerate(weights.items()):
             axis.plot(centres, values, label=name, markersize=3, **series_style(index))
         for boundary in boundaries:
-            axis.axvline(boundary, color=FAINT, ls=(0, (4, 3)), lw=0.8)
+            axis.axvline(boundary, **REFERENCE)
         axis.set(xlim=(0, len(video) - 1), ylim=(-0.03, 1.03), xlabel="frame", ylabel="s")
-        axis.grid(axis="y", color="0.92", lw=0.6)
+        axis.grid(axis="y")
         axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        add_note(figure, note)
     return figure
 
 
 def first_middle_last(clips: Sequence[Clip]) -> np.ndarray:
     """First, middle and last frame of each clip, one below the other; clips side by side."""
-    columns = []
-    for clip in clips:
-        frames = as_frames(clip)
-        picked = frames[[0, len(frames) // 2, len(frames) - 1]]
-        gap = max(1, round(0.03 * frames.shape[2]))
-        framed = np.pad(picked, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255)
-        columns.append(np.concatenate(list(framed), axis=0))
-    return np.concatenate(columns, axis=1)
+    picked = [clip[evenly(len(clip), 3)] for clip in map(as_frames, clips)]
+    below = [join_frames(frames.swapaxes(1, 2), 3).swapaxes(0, 1) for frames in picked]
+    return join_frames(np.stack(below), len(below))
 
 
 def _outlines(mask: np.ndarray) -> LineCollection:
@@ -270,14 +245,6 @@ def _outlines(mask: np.ndarray) -> LineCollection:
     return LineCollection(lines, colors=COLORS[1], linewidths=1.2, clip_on=False, zorder=3)
 
 
-def _show_strip(axis: Axes, strip: np.ndarray, times: int) -> None:
-    axis.imshow(strip, interpolation="nearest")
-    axis.set(yticks=[])
-    axis.set_xticks((np.arange(times) + 0.5) * strip.shape[1] / times, np.arange(1, times + 1))
-    axis.tick_params(length=0, pad=1)
-    axis.spines[:].set_visible(False)
-
-
 def _show_matrix(axis: Axes, matrix: np.ndarray, name: str):
     image = axis.imshow(matrix, cmap=MATRICES, vmin=-1, vmax=1)
     axis.set_title(name)
@@ -287,19 +254,10 @@ def _show_matrix(axis: Axes, matrix: np.ndarray, name: str):
     axis.tick_params(length=0, pad=1)
     axis.spines[:].set_visible(False)
     if len(matrix) <= 6:
-        for (row, column), value in np.ndenumerate(matrix):
-            color = "black" if value > 0.45 else "white"
-            axis.text(
-                column, row, f"{value:.1f}", ha="center", va="center", color=color, fontsize=5.5
-            )
+        texts = np.vectorize("{:.1f}".format)(matrix)
+        write_cells(axis, texts, white=matrix <= 0.45, size=5.5)
     return image
 
 
 def _group_colors(groups: Sequence[str]) -> dict[str, str]:
     return {name: COLORS[index % 7] for index, name in enumerate(sorted(set(groups)))}
-
-
-def _name_group_colors(figure: Figure, colors: Mapping[str, str]) -> None:
-    if colors:
-        handles = [Patch(color=color, label=name) for name, color in colors.items()]
-        figure.legend(handles=handles, loc="outside upper center", ncols=3)

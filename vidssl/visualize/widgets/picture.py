@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import anywidget
 import numpy as np
 import traitlets
 from matplotlib.figure import Figure
-from PIL import Image
 
 from vidssl.visualize.style import figure_png, picture_html
-from vidssl.visualize.widgets.fallback import WithStill
+from vidssl.visualize.widgets.fallback import WithStill, png_of
 
 
 class Picture(WithStill, anywidget.AnyWidget):
@@ -29,9 +27,12 @@ class Picture(WithStill, anywidget.AnyWidget):
         """Show a figure, or frames (H, W, 3) uint8 drawn with ``density`` pixels a CSS pixel."""
         if not alt.strip():
             raise ValueError("alt must say in words what the picture shows")
-        width = 0 if isinstance(picture, Figure) else round(picture.shape[1] / density)
+        if isinstance(picture, Figure):
+            png, width = figure_png(picture, dpi=110), 0
+        else:
+            png, width = png_of(picture), round(picture.shape[1] / density)
         with self.hold_sync():
-            self.png, self.alt, self.width = _png_of(picture), alt, width
+            self.png, self.alt, self.width = png, alt, width
 
     def still(self) -> str:
         """The image as it is now."""
@@ -39,11 +40,3 @@ class Picture(WithStill, anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"Picture({self.alt})"
-
-
-def _png_of(picture: Figure | np.ndarray) -> bytes:
-    if isinstance(picture, Figure):
-        return figure_png(picture, dpi=110)
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()

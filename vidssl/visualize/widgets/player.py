@@ -10,24 +10,20 @@ from pathlib import Path
 import anywidget
 import numpy as np
 import traitlets
+from matplotlib.figure import Figure
 from PIL import Image
 
-from vidssl.visualize.clips import Clip, as_clips, join_frames
+from vidssl.visualize.clips import Clip, as_clips, evenly
 from vidssl.visualize.marks import Marks
-from vidssl.visualize.style import picture_html
-from vidssl.visualize.widgets.fallback import WithStill, small_png
+from vidssl.visualize.style import figure_pixels, paper_style, picture_html
+from vidssl.visualize.widgets.fallback import WithStill, png_of
 from vidssl.visualize.widgets.panel import KEYS
 
 SHEET_WIDTH = 4096  # pixels: browsers on small devices refuse wider images
 PNG_BYTES = 1_500_000  # raw bytes up to which the sheet is lossless
 STILL_TILES, STILL_SIDE = 24, 112  # frames in the picture that stands in for a player, and px
-EMPTY = {
-    "sheet": b"",
-    "stills": {},
-    "marks": {},
-    "tiling": {"width": 0, "height": 0, "frames": 1, "clips": 0, "columns": 1, "mime": ""},
-    "captions": [],
-}
+STILL_DPI = 110  # how large a point of its lines is
+EMPTY = {"width": 0, "height": 0, "frames": 1, "clips": 0, "columns": 1, "mime": ""}
 
 
 class FramePlayer(WithStill, anywidget.AnyWidget):
@@ -60,7 +56,7 @@ class FramePlayer(WithStill, anywidget.AnyWidget):
     sheet = traitlets.Bytes(help="every frame, in one PNG or JPEG").tag(sync=True)
     stills = traitlets.Dict(help="a PNG for each clip of one frame, by number").tag(sync=True)
     marks = traitlets.Dict(help="lines over the clips, by number").tag(sync=True)
-    tiling = traitlets.Dict(help="where each frame lies in the sheet").tag(sync=True)
+    tiling = traitlets.Dict(EMPTY, help="where each frame lies in the sheet").tag(sync=True)
     captions = traitlets.List(traitlets.Unicode()).tag(sync=True)
     frame = traitlets.Int(0).tag(sync=True)
     fps = traitlets.Float(8.0).tag(sync=True)
@@ -81,7 +77,7 @@ class FramePlayer(WithStill, anywidget.AnyWidget):
         scale: int = 0,
         smooth: bool = False,
     ):
-        state = EMPTY if clips is None else self._state_of(clips, captions, marks)
+        state = {} if clips is None else self._state_of(clips, captions, marks)
         super().__init__(fps=fps, alt=alt, columns=columns, scale=scale, smooth=smooth, **state)
 
     def show(
@@ -115,11 +111,11 @@ class FramePlayer(WithStill, anywidget.AnyWidget):
             return ""
         rows, marks, captions = self._shown
         count = min(self.tiling["frames"], max(3, min(8, STILL_TILES // len(rows))))
-        chosen = np.linspace(0, self.tiling["frames"] - 1, count).round().astype(int)
+        chosen = evenly(self.tiling["frames"], count)
         pieces = []
         for number, (clip, mark, caption) in enumerate(zip(rows, marks, captions), 1):
             places = chosen if len(clip) > 1 or mark else chosen[:1]
-            png = small_png(_strip(clip, mark, places))
+            png = png_of(_strip(clip, mark, places), small=True)
             alt = f"{self.alt or 'frames of a clip'}: {caption or f'clip {number}'}"
             pieces.append(picture_html(png, alt, caption=caption or f"clip {number}"))
         return "".join(pieces)
@@ -162,14 +158,19 @@ def _marks_of(marks: Sequence[Marks | None], clips: list[np.ndarray]) -> dict[st
 
 
 def _strip(clip: np.ndarray, marks: Marks | None, chosen: np.ndarray) -> np.ndarray:
-    """The chosen frames side by side, each at most `STILL_SIDE` px high or wide."""
-    frames = marks.drawn_over(clip, chosen) if marks else clip[np.minimum(chosen, len(clip) - 1)]
-    height, width = frames.shape[1:3]
-    scale = STILL_SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    way = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
-    small = np.stack([np.asarray(Image.fromarray(frame).resize(size, way)) for frame in frames])
-    return join_frames(small, len(small))
+    """The chosen frames side by side, each at most `STILL_SIDE` px high or wide, with marks."""
+    frames = clip[np.minimum(chosen, len(clip) - 1)]
+    height, width = (np.array(frames.shape[1:3]) * STILL_SIDE / max(frames.shape[1:3])) / STILL_DPI
+    with paper_style():
+        figure = Figure(figsize=(1.03 * width * len(frames), height), dpi=STILL_DPI)
+        figure.subplots_adjust(0, 0, 1, 1, wspace=0.03)
+        axes = figure.subplots(1, len(frames), squeeze=False)[0]
+        for axis, frame, index in zip(axes, frames, chosen):
+            axis.imshow(frame, aspect="auto")
+            axis.set_axis_off()
+            if marks:
+                marks.draw(axis, index)
+        return figure_pixels(figure)
 
 
 def _letterboxed(clips: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -200,19 +201,13 @@ def _still_png(frame: np.ndarray) -> bytes:
 
 @lru_cache(maxsize=8)
 def _kept_png(shape: tuple[int, ...], pixels: bytes) -> bytes:
-    return _png(np.frombuffer(pixels, np.uint8).reshape(shape))
-
-
-def _png(picture: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", compress_level=1)  # time counts, not bytes
-    return buffer.getvalue()
+    return png_of(np.frombuffer(pixels, np.uint8).reshape(shape))
 
 
 def _encode(picture: np.ndarray) -> tuple[str, bytes]:
     """Lossless while that is small; else JPEG without colour subsampling, which would bleed."""
     if picture.nbytes <= PNG_BYTES:
-        return "image/png", _png(picture)
+        return "image/png", png_of(picture)
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=90, subsampling=0)
     return "image/jpeg", buffer.getvalue()
