@@ -122,6 +122,8 @@ def accuracy_by_setting(
         for axis, (title, part) in zip(axes, panels.items()):
             ends.append(_draw_settings(axis, part, names, columns, ordered))
             axis.set_xticks(range(len(columns)), [_wrapped(column, letters) for column in columns])
+            if max(len(word) for column in columns for word in str(column).split()) > letters:
+                axis.tick_params(axis="x", rotation=20)
             axis.set(xlabel=setting, title=title, xlim=(-0.35, len(columns) - 0.65))
             axis.set_ylim(*honest_span(*axis.get_ylim()))
             axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
