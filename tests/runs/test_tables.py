@@ -67,6 +67,7 @@ def test_tables_that_stand_are_what_their_records_give(name, graph):
     own = name == "timebalance_classwise"  # its page adds what it computes class by class
     asked = {(cell.row, str(cell.column)) for cell in question.cells}
     columns = {column for _, column in asked}
+    metrics = {metric for cell in question.cells for metric in cell.metrics}
 
     def left_out(row):
         """What the scale's file has cut since the table was made, or its page adds."""
@@ -75,6 +76,8 @@ def test_tables_that_stand_are_what_their_records_give(name, graph):
             return by_page or not any(is_of(n, row) for n in results.compared)
         if row["row"] == "chance":
             return row["column"] not in columns
+        if name == "one_protocol" and row["metric"] not in metrics:
+            return True  # groups of classes and costs, which its page adds
         return not row["paper"] and (row["row"], row["column"]) not in asked
 
     assert_as_published(name, results.rows, left_out)
@@ -106,7 +109,7 @@ def test_what_the_page_of_timebalance_adds_class_by_class_stands_too(tmp_path, m
         pytest.skip("the recorded runs are of the first version of the embedded data")
     assert_as_published("timebalance_classwise", results.rows)
     differences = found["results"].differences()
-    assert differences.loc["f_D - f_I, ordered, 5 %", "answer"] == "against"
+    assert differences.loc["f_D - f_I, ordered, 10 %", "answer"] == "against"
 
 
 # --- the engine ----------------------------------------------------------------------------------
