@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vidssl.core import PlainError, counted
+from vidssl.core import PlainError
 from vidssl.files import names_full, plain_name, read_json
 from vidssl.progress import in_notebook, quiet_interrupts, warnings_as_lines
 from vidssl.runs import provenance
@@ -539,11 +539,10 @@ def _refuse_second_root(roots: Sequence[str | Path]) -> None:
 
 def pooling_caveats(roots: Sequence[str | Path]) -> list[str]:
     """What is to be known of folds whose test videos are added up, a line each: who lacks a run,
-    untested classes, videos that could not be read, settings that are not those of the others."""
-    records = {
-        root: [r for r in load_records(Path(root) / "records") if "test_videos" in r["metrics"]]
-        for root in roots
-    }
+    what tables would say of its videos, settings that are not those of the others."""
+    from vidssl.runs.tables import caveats_of
+
+    records = {root: _tested(root) for root in roots}
     names = dict.fromkeys(record["run"] for each in records.values() for record in each)
     told = []
     for name in names:
@@ -551,17 +550,19 @@ def pooling_caveats(roots: Sequence[str | Path]) -> list[str]:
         lacking = [str(root) for root in roots if root not in its]
         told += [f"{name}: no record in {', '.join(lacking)}"] if lacking else []
         for root, record in its.items():
-            untested = len(record.get("data_caveats", {}).get("untested_classes", ()))
-            unread = record.get("failed_count", 0)
-            about = {f"lacks {counted(untested, 'class')} in its test": untested}
-            about[f"could not read {counted(unread, 'video')}"] = unread
-            told += [f"{name}: {root} {what}" for what, number in about.items() if number]
+            told += [f"{name}: {root}: {caveat}" for caveat in caveats_of(record)]
         told += [
             f"{name}: folds differ in {setting}: {', '.join(sorted(values))}"
             for setting, values in _settings_of(its.values()).items()
             if len(values) > 1
         ]
     return told
+
+
+def _tested(root: str | Path) -> list[dict[str, Any]]:
+    """The records of a fold that say how many test videos they count."""
+    records = load_records(Path(root) / "records")
+    return [record for record in records if record["metrics"].get("test_videos") is not None]
 
 
 def _settings_of(records: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
@@ -584,10 +585,8 @@ def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
     found: dict[tuple[str, str], list[tuple[int, int]]] = {}
     held_out: dict[tuple[str, str], Path] = {}
     for root in map(Path, roots):
-        for record in load_records(root / "records"):
-            videos = record["metrics"].get("test_videos")
-            if videos is None:
-                continue
+        for record in _tested(root):
+            videos = record["metrics"]["test_videos"]
             told = record["parameters"]  # of their own in older records
             groups = told.get("dataset_options", told).get("test_groups") or ["drawn"]
             for group in map(str, groups):
@@ -599,8 +598,8 @@ def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
                     )
             for metric, value in record["metrics"].items():
                 if metric.endswith("top1_accuracy") and value is not None:
-                    counted = (round(value * videos), videos)
-                    found.setdefault((record["run"], metric), []).append(counted)
+                    right = round(value * videos)
+                    found.setdefault((record["run"], metric), []).append((right, videos))
     return [
         Pooled(run, metric, sum(r for r, _ in each), sum(v for _, v in each), len(each))
         for (run, metric), each in sorted(found.items())
