@@ -530,7 +530,7 @@ def record(project):
             listed = listing.list_runs(root, project)
             "\n".join(listing.as_lines(listing.with_states(listed.runs, project)))
             listing.as_json(listed.runs)
-        records.pool_folds([root])
+        runs.pool_folds([root])
 
     read(path)
     return Subject(path, read, "records"), Subject(told, read)

@@ -131,7 +131,7 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False, whole: bool =
     dataset, root = params["dataset"], _videos_root(params, None if whole else ())
     data_seed = params.get("data_seed", 0)
     splits = open_dataset(dataset, root, data_seed=data_seed, **_options(params))
-    splits.name += _told_absent(splits.caveats)
+    splits.name += absent_in_words(splits.caveats)
     splits = _source_side(splits, params)
     if labelled and not splits.test:
         raise ParameterError(
@@ -183,10 +183,10 @@ def share_caveats(params: Mapping[str, Any], splits: Splits) -> dict[str, Any]:
     return {"shares_below_one_video": {**told, "of": len(sizes)}} if told else {}
 
 
-def _told_absent(caveats: Mapping[str, Any]) -> str:
-    """What a data set's name says of the videos that it lacks.
+def absent_in_words(caveats: Mapping[str, Any]) -> str:
+    """The videos that a data set lacks, as its name and tables say it; see `Splits.caveats`.
 
-    >>> _told_absent({"missing": {"test": {"listed": 20, "absent": 3, "first": ["a", "b", "c"]}}})
+    >>> absent_in_words({"missing": {"test": {"listed": 20, "absent": 3, "first": ["a"]}}})
     ' without 3 of 20 test videos'
     """
     lacking = caveats.get("missing", {})

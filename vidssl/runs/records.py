@@ -6,14 +6,13 @@ import json
 import math
 import os
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from vidssl.core import PlainError
+from vidssl.core import PlainError, counted
 from vidssl.files import names_full, plain_name, read_json
 from vidssl.progress import in_notebook, quiet_interrupts, warnings_as_lines
 from vidssl.runs import provenance
@@ -31,6 +30,7 @@ from vidssl.runs.figures import figure_files, save_figure
 from vidssl.runs.fitting import fit_to_data
 from vidssl.runs.inputs import (
     PATHS,
+    absent_in_words,
     check_inputs,
     make_videos,
     open_flow,
@@ -521,86 +521,20 @@ def _check_record(found: Any, name: str) -> None:
         raise ValueError(f"it is that of {found['run']!r}")
 
 
-class Pooled(NamedTuple):
-    """Accuracy over all test videos of several folds; ``right`` of ``videos`` were told."""
-
-    run: str
-    metric: str
-    right: int
-    videos: int
-    folds: int
-
-
-def _refuse_second_root(roots: Sequence[str | Path]) -> None:
-    for root, times in Counter(Path(root).resolve() for root in roots).items():
-        if times > 1:
-            raise ValueError(f"roots names {root} {times} times: a fold's videos count once")
-
-
-def pooling_caveats(roots: Sequence[str | Path]) -> list[str]:
-    """What is to be known of folds whose test videos are added up, a line each: who lacks a run,
-    what tables would say of its videos, settings that are not those of the others."""
-    from vidssl.runs.tables import caveats_of
-
-    records = {root: _tested(root) for root in roots}
-    names = dict.fromkeys(record["run"] for each in records.values() for record in each)
-    told = []
-    for name in names:
-        its = {root: r for root, each in records.items() for r in each if r["run"] == name}
-        lacking = [str(root) for root in roots if root not in its]
-        told += [f"{name}: no record in {', '.join(lacking)}"] if lacking else []
-        for root, record in its.items():
-            told += [f"{name}: {root}: {caveat}" for caveat in caveats_of(record)]
-        told += [
-            f"{name}: folds differ in {setting}: {', '.join(sorted(values))}"
-            for setting, values in _settings_of(its.values()).items()
-            if len(values) > 1
-        ]
-    return told
-
-
-def _tested(root: str | Path) -> list[dict[str, Any]]:
-    """The records of a fold that say how many test videos they count."""
-    records = load_records(Path(root) / "records")
-    return [record for record in records if record["metrics"].get("test_videos") is not None]
-
-
-def _settings_of(records: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
-    """Setting -> its values, as texts; paths and what names the fold are none."""
-    values: dict[str, set[str]] = {}
-    for record in records:
-        for name, value in record["parameters"].items():
-            if name not in ("test_groups", "run_folder") and not isinstance(value, (str, dict)):
-                values.setdefault(name, set()).add(json.dumps(value))
-    return values
-
-
-def pool_folds(roots: Sequence[str | Path]) -> list[Pooled]:
-    """Top-1 accuracies of the runs of the same name in several folders of all runs, each a fold.
-
-    Every fold has its own test videos (`test_groups`), which count once each. ValueError for folds
-    that hold out a group in common, FileNotFoundError for one without records.
-    """
-    _refuse_second_root(roots)
-    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    held_out: dict[tuple[str, str], Path] = {}
-    for root in map(Path, roots):
-        for record in _tested(root):
-            videos = record["metrics"]["test_videos"]
-            told = record["parameters"]  # of their own in older records
-            groups = told.get("dataset_options", told).get("test_groups") or ["drawn"]
-            for group in map(str, groups):
-                other = held_out.setdefault((record["run"], group), root)
-                if other != root:
-                    raise ValueError(
-                        f"{other} and {root} both hold out the test group {group!r} in "
-                        f"{record['run']}: they are no two folds"
-                    )
-            for metric, value in record["metrics"].items():
-                if metric.endswith("top1_accuracy") and value is not None:
-                    right = round(value * videos)
-                    found.setdefault((record["run"], metric), []).append((right, videos))
-    return [
-        Pooled(run, metric, sum(r for r, _ in each), sum(v for _, v in each), len(each))
-        for (run, metric), each in sorted(found.items())
-    ]
+def caveats_of(record: Mapping[str, Any]) -> Iterator[str]:
+    """What a run's record says of its videos, in words; see `Splits.caveats`."""
+    about = record.get("data_caveats", {})
+    if absent := absent_in_words(about).strip():
+        yield absent
+    if "shared_groups" in about:
+        counts = about["shared_groups"]
+        of = f"{counts['shared']} of {counts['test_videos']} test videos"
+        yield f"{of} share a source with training videos"
+    if "untested_classes" in about:
+        yield f"{counted(len(about['untested_classes']), 'class')} untested"
+    below = about.get("shares_below_one_video", {})
+    for share in (share for share in below if share != "of"):
+        where = f"{below[share]} of {below['of']} classes"
+        yield f"{100 * float(share):g} % is less than a video in {where}: they got one"
+    if record.get("failed_count"):
+        yield f"{counted(record['failed_count'], 'video')} unreadable; those tested count as wrong"

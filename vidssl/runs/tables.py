@@ -33,7 +33,7 @@ from vidssl.runs.cells import YARDSTICKS, Cell, Claim, Question, read_question
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.parameters import PlainError, read_yaml
 from vidssl.runs.provenance import find_project
-from vidssl.runs.records import read_whole, records_folder
+from vidssl.runs.records import caveats_of, read_whole, records_folder
 from vidssl.visualize.methods import accuracy_beside_printed, accuracy_by_method
 from vidssl.visualize.style import COLUMN_WIDTH, PAGE_WIDTH
 from vidssl.visualize.tables import CHANCE_ROW, accuracy_by_setting
@@ -483,25 +483,6 @@ class Results:
             self.compare(claim.name, gains, claim.expected, claim.column, claim.unit)
         elif not all(any(self.found(cell) for cell in each) for each in cells):
             self.compared[claim.name] = None, claim.expected
-
-
-def caveats_of(record: Mapping[str, Any]) -> Iterator[str]:
-    """What a run's record says of its videos, in words; see `Splits.caveats`."""
-    about = record.get("data_caveats", {})
-    for side, counts in about.get("missing", {}).items():
-        yield f"without {counts['absent']} of {counts['listed']} {side} videos"
-    if "shared_groups" in about:
-        counts = about["shared_groups"]
-        of = f"{counts['shared']} of {counts['test_videos']} test videos"
-        yield f"{of} share a source with training videos"
-    if "untested_classes" in about:
-        yield f"{counted(len(about['untested_classes']), 'class')} untested"
-    below = about.get("shares_below_one_video", {})
-    for share in (share for share in below if share != "of"):
-        where = f"{below[share]} of {below['of']} classes"
-        yield f"{100 * float(share):g} % is less than a video in {where}: they got one"
-    if record.get("failed_count"):
-        yield f"{counted(record['failed_count'], 'video')} unreadable; those tested count as wrong"
 
 
 def _part(record: Mapping[str, Any] | None, prefix: str, metric: str) -> float | None:
