@@ -60,7 +60,7 @@ def test_a_line_has_the_run_its_date_state_time_and_numbers(root, capsys):
     assert lines[0].split() == ["run", "finished", "state", "took", "numbers"]
     expected = ["mini-a-s0", "2026-01-02", "stale", "61", "s", "loss", "0.25", "clips", "20800"]
     assert lines[1].split() == expected
-    assert lines[2:] == ["1 run"]
+    assert lines[2:] == ["1 run, 61 s"]
 
 
 def test_one_screen_unless_all_are_asked_for(root, capsys):
@@ -68,7 +68,7 @@ def test_one_screen_unless_all_are_asked_for(root, capsys):
         leave_record(root, f"mini-a-s{seed:02}")
     _, lines, _ = told(capsys)
     assert len(lines) == 23
-    assert lines[-1].startswith("21 of 40 runs; --all shows the rest")
+    assert lines[-1].startswith("21 of 40 runs, 41 min together; --all shows the rest")
     _, lines, _ = told(capsys, "--all")
     assert len(lines) == 42
 

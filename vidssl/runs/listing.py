@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vidssl.core import one_of
+from vidssl.core import counted, one_of
+from vidssl.progress import in_words
 from vidssl.runs.execute import is_held
 from vidssl.runs.graph import load
 from vidssl.runs.notebooks import PLOTS, CodeNow
@@ -207,14 +208,16 @@ def as_lines(runs: Sequence[Listed]) -> list[str]:
 
 
 def summary(listing: Listing, shown: int) -> str:
-    """The last line: how many runs there are, and how to see those that are not shown."""
+    """The last line: how many runs there are, how long they took one after another, and how to
+    see those that are not shown."""
     fit = len(listing.runs)
+    took = in_words(sum(run.seconds for run in listing.runs))
     among = f" of {listing.total} in all" if fit < listing.total else ""
     if shown == fit:
-        return f"{fit} run{'s' * (fit != 1)}{among}"
+        return f"{counted(fit, 'run')}{among}, {took}"
     return (
-        f"{shown} of {fit} runs{among and f' ({listing.total} in all)'}; --all shows the rest, "
-        "--method, --target, --scale, --state fewer"
+        f"{shown} of {fit} runs{among and f' ({listing.total} in all)'}, {took} together; --all "
+        "shows the rest, --method, --target, --scale, --state fewer"
     )
 
 
