@@ -1,8 +1,9 @@
 """Every table and figure of MoSI. Pretrainings, transfers to few labelled videos, tables."""
 
 import os
+from dataclasses import replace
 
-from vidssl.runs.cells import Cell, Question, compare, in_each, yardsticks
+from vidssl.runs.cells import Cell, Claim, Question, compare, in_each, yardsticks
 
 # labels: labelled videos a class where a table varies something else, 0: all. brief_steps: length of
 # the fine-tunings of sweeps over many settings, 0: as of the others; brief_clips: clips of a video
@@ -200,10 +201,35 @@ def mosi_lowshot():
     )
     numbers, rows = wanted["videos_per_class"], ("scratch", "MoSI")
     cells = [cell for number in numbers for cell in labelled(wanted["seeds"], number, rows)]
-    claims = in_each([number or "all" for number in numbers], "MoSI", "scratch")
-    panels = {"top1_accuracy": "test videos", "train_accuracy": "those trained on"}
+    columns = [number or "all" for number in numbers]
+    claims = in_each(columns, "MoSI", "scratch")
+    groups = by_group() if len(columns) > 1 else {}
+    panels = {"top1_accuracy": "test videos", **groups, "train_accuracy": "those trained on"}
+    if groups:
+        measured = dict(zip(panels, panels))
+        cells = [replace(c, metrics=measured) if c.row in rows else c for c in cells]
+        claims += on_average(columns, groups)
     setting, printed = "labelled videos a class", ["mosi_lowshot"]
     return Question(cells, claims, setting, printed, panels=panels)
+
+
+def by_group():
+    """The embedded data's accuracies by what tells a class, each with its panel's title."""
+    told = {"repetitive": "repetitive motion", "ordered": "ordered motion",
+            "appearance": "appearance", "both": "appearance and motion"}  # fmt: skip
+    embedded = graph.parameter("03_transfer", "dataset") == "embedded"
+    return {f"{group}_accuracy": title for group, title in told.items()} if embedded else {}
+
+
+def on_average(columns, groups):
+    """MoSI minus scratch in the mean over all columns, of all classes and of each group; pseudo
+    motions should help where motion tells classes, and not where looks do."""
+    first, second = ([(row, column) for column in columns] for row in ("MoSI", "scratch"))
+    return [
+        Claim(name, first, second, int("appearance" not in name), metric, mean=True)
+        for metric, group in {"top1_accuracy": "", **groups}.items()
+        for name in [f"MoSI - scratch, on average{group and f', {group}'}"]
+    ]
 
 
 @graph.target

@@ -230,6 +230,8 @@ def test_differences_of_differences_and_yardsticks():
     results = Results(replace(question, cells=cells, claims=[claim]), found)
     assert results.rows[-1]["mean"] == pytest.approx(2 * 0.55 - 0.3 - 0.2)
     assert "twice, 5" in results.compared
+    averaged = replace(question, cells=cells, claims=[replace(claim, mean=True)])
+    assert Results(averaged, found).rows[-1]["mean"] == pytest.approx(0.55 - (0.3 + 0.2) / 2)
     assert [row["row"] for row in results.rows].count("static frame") == 1
     assert "frame difference" not in results.shown().index, "not measured, though it was run"
 

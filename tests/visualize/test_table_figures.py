@@ -107,6 +107,15 @@ def test_settings_in_panels_share_colours_and_names():
     assert left.texts[1].get_color() == right.texts[0].get_color()
 
 
+def test_many_panels_stand_in_two_lines():
+    rows = [{**TABLE[k], **ORIGIN, "kind": f"panel {n}"} for n in range(5) for k in (0, 1)]
+    axes = accuracy_by_setting(rows, panel="kind").axes
+    assert [axis.get_title(loc="left") or axis.get_title() for axis in axes][-1] == "panel 4"
+    tops = [axis.get_subplotspec().rowspan.start for axis in axes]
+    assert tops == [0, 0, 0, 1, 1]
+    assert [bool(axis.get_ylabel()) for axis in axes] == [True, False, False, True, False]
+
+
 @pytest.mark.parametrize(
     ("means", "limits"),
     [([0.998, 1.0], (79, 101)), ([0.49, 0.51], (39, 61)), ([0.0, 0.002], (-1, 21))],

@@ -42,7 +42,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Claim:
-    """A difference in question: the cells ``first`` minus the cells ``second``, seed by seed.
+    """A difference in question: the cells ``first`` minus the cells ``second``, seed by seed; their
+    sums, or with ``mean`` what one of ``first`` is ahead on the average.
 
     ``expected``: 1 above zero, -1 below, 0 where nothing is. ``column``: of its row in the table,
     told with its ``unit`` behind the name.
@@ -55,6 +56,7 @@ class Claim:
     metric: str = "top1_accuracy"
     column: str = ""
     unit: str = ""
+    mean: bool = False
 
 
 @dataclass(frozen=True)

@@ -478,7 +478,8 @@ class Results:
         terms = [self.values(*place, claim.metric) for place in places]
         common = sorted(set.intersection(*(set(term) for term in terms)))
         signs = [1] * len(claim.first) + [-1] * len(claim.second)
-        gains = {s: sum(k * term[s] for k, term in zip(signs, terms)) for s in common}
+        of = len(claim.first) if claim.mean else 1
+        gains = {s: sum(k * term[s] for k, term in zip(signs, terms)) / of for s in common}
         if gains:
             self.compare(claim.name, gains, claim.expected, claim.column, claim.unit)
         elif not all(any(self.found(cell) for cell in each) for each in cells):

@@ -98,8 +98,8 @@ def accuracy_by_setting(
             the dashed line.
         setting: label of the x axis.
         metric: label of the y axis.
-        panel: name of a further column; its values stand in panels side by side, each with its
-            own y axis, of 22 points or more.
+        panel: name of a further column; its values stand in panels side by side, more than four
+            in two lines, each with its own y axis, of 22 points or more.
         note: the grey line at the bottom right; by default the table's scale and data set.
         width: of the figure, in inches.
 
@@ -113,11 +113,15 @@ def accuracy_by_setting(
     columns, ordered = _columns(rows)
     note = data_and_scale(rows) if note is None else note
     panels = dict(list(rows.groupby(panel, sort=False))) if panel else {"": rows}
-    letters = int(11 * width / (len(panels) * len(columns)))  # 7.5 pt ones that stand side by side
+    lines = 1 + (len(panels) > 4)
+    beside = -(-len(panels) // lines)
+    letters = int(11 * width / (beside * len(columns)))  # 7.5 pt ones that stand side by side
     height = max(2.2, LABEL_HEIGHT * (len(names) + 1) + 0.8)  # all names have room at the edge
     with paper_style():
-        figure = new_figure(width, height, note)
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        figure = new_figure(width, lines * height, note)
+        axes = figure.subplots(lines, beside, squeeze=False).ravel()
+        for axis in axes[len(panels) :]:
+            axis.remove()
         ends = []
         for axis, (title, part) in zip(axes, panels.items()):
             ends.append(_draw_settings(axis, part, names, columns, ordered))
@@ -127,7 +131,8 @@ def accuracy_by_setting(
             axis.set(xlabel=setting, title=title, xlim=(-0.35, len(columns) - 0.65))
             axis.set_ylim(*honest_span(*axis.get_ylim()))
             axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        axes[0].set_ylabel(metric)
+        for axis in axes[: len(panels) : beside]:
+            axis.set_ylabel(metric)
         for axis, named in zip(axes, ends):
             _name_at_edge(figure, axis, named)
     return figure
