@@ -523,7 +523,11 @@ def _check_record(found: Any, name: str) -> None:
 
 def caveats_of(record: Mapping[str, Any]) -> Iterator[str]:
     """What a run's record says of its videos, in words; see `Splits.caveats`."""
-    about = record.get("data_caveats", {})
+    about, told = record.get("data_caveats", {}), record["parameters"]
+    if (split := told.get("dataset_options", {}).get("split", 1)) != 1:
+        yield f"official split {split}"
+    if "test_videos" in record["metrics"] and told.get("validation"):
+        yield f"tested on {100 * told['validation']:g} % of the training groups, held out to choose"
     if absent := absent_in_words(about).strip():
         yield absent
     if "shared_groups" in about:
