@@ -436,6 +436,11 @@ def records_folder(project: Path | None = None) -> Path:
     return (project or provenance.find_project()) / "papermill_runs" / "records"
 
 
+def variants(root: Path) -> list[Path]:
+    """The folders of all runs that hold those with changed parameters (-p), below ``root``'s."""
+    return sorted(path for path in root.glob("variants/[!.]*") if path.is_dir())
+
+
 def load_records(root: str | Path) -> list[dict[str, Any]]:
     """All records of ``<root>/*.json`` (root = ``papermill_runs/records``), by run id.
 
