@@ -136,6 +136,23 @@ def test_no_note_is_wider_than_its_figure():
 # --- sets ----------------------------------------------------------------------------------------
 
 
+def test_every_figure_of_a_page_says_what_is_to_be_known_of_its_videos(tmp_path):
+    page = runs.declared_parameters(REPOSITORY / "notebooks" / "01_data_and_clips.py")
+    run = runs.start("01_data_and_clips", {**page, "run_folder": str(tmp_path / "run")})
+    run.caveats = {"untested_classes": ["run"], "shared_groups": {"test_videos": 8, "shared": 5}}
+    run.caveats |= {"missing": {"test": {"listed": 9, "absent": 1}}}  # the data set's name says it
+    note = "folder without 1 of 9 test videos · mini scale"
+    figure = new_figure(COLUMN_WIDTH, 2, note)
+    for name in ("one", "again"):
+        about = {"alt": "none", "dataset": "folder without 1 of 9 test videos"}
+        files = run.save_figure(figure, name, **about)
+        origin = json.loads(files[-1].read_text())
+        told = "5 of 8 test videos share a source with training videos · 1 class untested"
+        assert origin["dataset"] == f"folder without 1 of 9 test videos · {told}"
+        assert figure.get_supxlabel().replace("\n", " ") == f"{note} {told}"
+        assert figure._supxlabel.get_window_extent().x0 >= 0
+
+
 def test_a_missing_test_video_is_refused_before_anything_is_trained(tmp_path):
     files = [f"{c}/v_{c}_g{g:02d}_c01.avi" for c in ("A", "B") for g in (1, 2)]
     touched(tmp_path / "videos", *files[:-1])
