@@ -116,6 +116,16 @@ def test_a_table_says_of_which_videos_its_numbers_are(told, word):
     assert word in results.origin()["dataset"]
 
 
+def test_a_table_of_few_test_videos_and_one_seed_says_so():
+    results = table()  # 18 test videos
+    assert results.caveats == "18 test videos: one is 5.6 points"
+    assert "one is 5.6 points" in results.figure().get_supxlabel()
+    assert results.origin()["alt"].endswith("; one seed, without intervals.")
+    told = {"top1_accuracy": 0.5, "chance": 0.25, "test_videos": 101}
+    many = {name: {**record, "metrics": told} for name, record in results.records.items()}
+    assert Results(results.question, many).caveats == ""
+
+
 def test_a_table_says_how_many_videos_could_not_be_read():
     assert "3 videos" in str(table(failed_count=3))
 
