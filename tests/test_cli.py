@@ -132,11 +132,19 @@ def test_pool_of_one_fold_and_of_no_folder(tmp_path, capsys):
     assert "roots holds an empty text: name each fold's folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("groups", [("1", "1"), ("12", "23"), ("", "")])
-def test_folds_that_hold_out_a_group_in_common_are_refused(tmp_path, capsys, groups):
+@pytest.mark.parametrize(
+    ("groups", "reason"),
+    [
+        (("1", "1"), "both hold out the test group '1'"),
+        (("12", "23"), "both hold out the test group '2'"),
+        (("", ""), "names no test groups"),
+        (("1", ""), "names no test groups"),
+    ],
+)
+def test_folds_that_may_test_a_video_twice_are_refused(tmp_path, capsys, groups, reason):
     folds = [leave_fold(tmp_path / str(i), held, 0.5, 4) for i, held in enumerate(groups, 2)]
     assert cli.main(["pool", *folds]) == 1
-    assert "both hold out the test group" in capsys.readouterr().err
+    assert reason in capsys.readouterr().err
 
 
 def test_stills_fill_a_folder_and_mark_it(project, capsys):

@@ -77,6 +77,9 @@ def test_a_share_below_one_video_of_a_class_is_counted(root):
     splits = open_inputs(params(root))
     told = {"shares_below_one_video": {"0.1": 2, "of": 2}}
     assert share_caveats({"label_fraction": 0.5}, splits) == {}
+    assert share_caveats({"label_fraction": 0.25}, splits) == {}, "one of four"
     assert share_caveats({"label_fraction": 0.1}, splits) == told
+    below = {"shares_below_one_video": {"0.2": 2, "of": 2}}
+    assert share_caveats({"label_fraction": 0.2}, splits) == below, "0.8 of a video"
     assert share_caveats({"fraction": 0.0, "fractions": [0.1, 0.5]}, splits) == told
     assert share_caveats({"fraction": 0.1, "label_list": "list.txt"}, splits) == {}

@@ -344,7 +344,7 @@ def _runs(args: argparse.Namespace) -> int:
     else:
         width = screen.columns if sys.stdout.isatty() else None
         print(*(line[:width] for line in listing.as_lines(shown)), sep="\n")
-        print(listing.summary(listed, len(shown)))
+        print(listing.summary(listed, len(shown)) + listing.told_apart(root))
     print(*listed.unreadable, sep="\n", end="\n" * bool(listed.unreadable), file=sys.stderr)
     return 0
 

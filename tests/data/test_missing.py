@@ -55,10 +55,17 @@ def test_too_many_are_refused_all_the_same(tmp_path):
 
 def test_a_class_that_loses_all_its_videos_is_refused(tmp_path):
     kinetics(tmp_path, absent_test=5)
-    with pytest.raises(
-        ValueError, match="'yoga' has no test video: the files of all 5 are missing"
-    ):
+    told = r"'yoga' has no test video: the files of all 5 are missing, .*; .* or correct the lists"
+    with pytest.raises(ValueError, match=told):
         opened(tmp_path, missing="skip", missing_at_most=0.5)
+
+
+def test_how_many_classes_lost_all_their_videos_is_told(tmp_path):
+    for file in kinetics(tmp_path).glob("val/*/*"):
+        file.unlink()
+    told = r"class 'yoga' has no test video, nor have 1 more of 2: the files of all 5"
+    with pytest.raises(ValueError, match=told):
+        opened(tmp_path, missing="skip", missing_at_most=1.0)
 
 
 @pytest.mark.parametrize(

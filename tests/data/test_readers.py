@@ -226,7 +226,11 @@ WHOLE = "yoga,a,1,11,train\n"
         (f"{WHOLE}yoga,b,12,2,train", r"t\.csv, line 3: the segment from 12 to 2 s is empty"),
         (
             f"{WHOLE}zumba,b,2,12,train\n{WHOLE}",
-            r"t\.csv, line 4: video 'a_0.*' .*, first in line 2",
+            r"t\.csv, line 4: video 'a_0.*' .*, first in line 2; remove one",
+        ),
+        (
+            f"{WHOLE}zumba,a,1,11,train\n{WHOLE}{WHOLE}",
+            r"line 3: .* line 2 as 'yoga', here as 'zumba' \(2 more lines repeat a video\)",
         ),
     ],
 )

@@ -395,6 +395,8 @@ def test_fractions():
     assert quarter == labelled_subset(records, 5, seed=3)
     with pytest.warns(UserWarning, match=r"less than one video in 2 of 2 classes: each gets one"):
         assert len(label_fraction(records, 0.001, seed=3)) == 2
+    with pytest.warns(UserWarning, match=r"less than one video in 2 of 2 classes"):
+        assert len(label_fraction(records, 0.04, seed=3)) == 2, "0.8 of a video"
     assert len(label_fraction(records, 1.0, seed=3)) == len(records)
 
 

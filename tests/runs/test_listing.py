@@ -165,6 +165,20 @@ def test_a_mistyped_word_names_the_nearest(root, capsys, words, message):
     assert message in err[0]
 
 
+def test_runs_with_parameters_are_found_where_they_lie(root, capsys):
+    leave_record(root, "mini-mosi_pretrain", notebook="11_mosi_pretrain")
+    assert "-p" not in told(capsys)[1][-1]
+    for name in ("root=a", "root=b"):
+        leave_record(root / "variants" / name, "mine-mosi_pretrain", notebook="11_mosi_pretrain")
+    assert "runs with -p: 2 folders in " in told(capsys)[1][-1]
+    status, _, [err] = told(capsys, "--scale", "mine")
+    assert status == 1
+    assert "unknown" not in err
+    assert err.endswith(
+        "--runs-root papermill_runs/variants/root=a, papermill_runs/variants/root=b"
+    )
+
+
 BROKEN = {
     "cut-off": b'{"run": "mini-cut-off", "metr',
     "a-list": b"[]",

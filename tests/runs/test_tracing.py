@@ -1,6 +1,7 @@
 """`vidssl trace`: what made a figure, and whether that is still the same."""
 
 import json
+import shutil
 
 import pytest
 from tiny_project import leave_record, make_project
@@ -154,6 +155,20 @@ def test_the_first_line_says_whether_it_is_current(project, root, drawn, change,
 def test_of_an_unknown_figure_the_nearest_is_named(drawn, capsys):
     assert cli.main(["trace", "som"]) == 1
     assert "did you mean 'sum'" in capsys.readouterr().err
+
+
+def test_a_figure_of_runs_with_parameters_is_found_by_its_name(project, root, drawn, capsys):
+    apart = [root / "variants" / name for name in ("root=a", "root=b")]
+    shutil.copytree(root / "records", apart[0] / "records")
+    shutil.copytree(project / "figures", apart[0] / "figures")
+    assert len(runs.trace("sum")) == len(runs.trace(apart[0] / "figures" / "sum.png"))
+    (project / "figures" / "sum.json").unlink()
+    assert runs.trace("sum")[0] == "sum: current"
+    shutil.copytree(apart[0], apart[1])
+    assert cli.main(["trace", "sum"]) == 1
+    err = capsys.readouterr().err
+    assert "2 figures are called sum" in err
+    assert "papermill_runs/variants/root=b/figures/sum.json" in err
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"figure": 1}', "[" * 100_000])

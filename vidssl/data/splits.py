@@ -152,14 +152,17 @@ def require_classes(splits: Splits, untested: Collection[str] = (), lists: str =
     Those ``untested`` need no test video. ``lists`` is the folder of the lists that say so.
     """
     for side, needless in (("train", ()), ("test", untested)):
-        for name in (each for each in without_videos(splits, side) if each not in needless):
-            label = splits.class_names.index(name)
-            gone = sum(record.label == label for record in splits.absent.get(side, ()))
-            why = f": the files of all {gone} are missing" if gone else ""
-            other = "correct the lists" if lists else "choose other test_groups"
+        empty = [name for name in without_videos(splits, side) if name not in needless]
+        if empty:
+            label = splits.class_names.index(empty[0])
+            gone = [record for record in splits.absent.get(side, ()) if record.label == label]
+            more = f", nor have {len(empty) - 1} more of {splits.num_classes}" if empty[1:] else ""
+            named = f"{lists}{': ' * bool(lists)}class {empty[0]!r}"
+            why = f": the files of all {len(gone)} are missing, {gone[0].path}" if gone else ""
+            other = "correct the lists" if lists or gone else "choose other test_groups"
             raise ValueError(
-                f"{lists}{': ' * bool(lists)}class {name!r} has no {SIDES[side]} video{why}; add "
-                f"videos of it, remove it, or {other}"
+                f"{named} has no {SIDES[side]} video{more}{why}; add videos of it, remove it, or "
+                f"{other}"
             )
 
 

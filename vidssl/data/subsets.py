@@ -69,7 +69,7 @@ def label_fraction(records: Sequence[VideoRecord], fraction: float, seed: int) -
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction must be in (0, 1], got {fraction}")
     orders = _draw_order(records, seed).values()
-    few = sum(round(fraction * len(ordered)) < 1 for ordered in orders)
+    few = sum(fraction * len(ordered) < 1 for ordered in orders)
     if few:
         warnings.warn(
             f"fraction={fraction} is less than one video in {few} of {len(orders)} classes: each "

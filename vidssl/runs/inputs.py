@@ -178,7 +178,7 @@ def share_caveats(params: Mapping[str, Any], splits: Splits) -> dict[str, Any]:
     shares += params.get("fractions", [])
     lists = params.get("label_list") or params.get("label_lists")
     sizes = Counter(record.label for record in splits.train if record.label >= 0)
-    few = {share: sum(round(share * size) < 1 for size in sizes.values()) for share in shares}
+    few = {share: sum(share * size < 1 for size in sizes.values()) for share in shares}
     told = {f"{share:g}": few[share] for share in few if share and few[share] and not lists}
     return {"shares_below_one_video": {**told, "of": len(sizes)}} if told else {}
 

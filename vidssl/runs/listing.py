@@ -16,7 +16,8 @@ from vidssl.runs.execute import is_held
 from vidssl.runs.graph import load
 from vidssl.runs.notebooks import PLOTS, CodeNow
 from vidssl.runs.parameters import NoSchedule, scale_names
-from vidssl.runs.records import read_record, record_files
+from vidssl.runs.provenance import short
+from vidssl.runs.records import read_record, record_files, variants
 
 STATES = {
     "finished": "made by the code as it is now",
@@ -85,7 +86,9 @@ def list_runs(
         one_of("method", method, sorted({run.method for run in every}))
         kept = [run for run in kept if run.method == method]
     if scale:
-        one_of("scale", scale, sorted({run.scale for run in every}))
+        known = sorted({run.scale for run in every})
+        _refuse_elsewhere(scale, known, root, project)
+        one_of("scale", scale, known)
         kept = [run for run in kept if run.scale == scale]
     if target:
         wanted = _of_target(target, every, project)
@@ -93,6 +96,14 @@ def list_runs(
     if state:
         kept = [run for run in with_states(kept, project) if run.state == state]
     return Listing(kept, len(every), unreadable)
+
+
+def _refuse_elsewhere(scale: str, known: Sequence[str], root: Path, project: Path) -> None:
+    """ValueError that names the folders where a scale has runs, if it has none here."""
+    apart = [path for path in variants(root) if any(path.glob(f"records/{scale}-*.json"))]
+    if scale not in known and apart:
+        named = ", ".join(short(path, project) for path in apart)
+        raise ValueError(f"scale={scale!r} has its runs elsewhere, with -p: --runs-root {named}")
 
 
 def read_runs(root: Path) -> tuple[list[Listed], list[str]]:
@@ -219,6 +230,13 @@ def summary(listing: Listing, shown: int) -> str:
         f"{shown} of {fit} runs{among and f' ({listing.total} in all)'}, {took} together; --all "
         "shows the rest, --method, --target, --scale, --state fewer"
     )
+
+
+def told_apart(root: Path) -> str:
+    """Where runs with -p lie, to be said behind the last line; "" where there are none."""
+    apart = len(variants(root))
+    where = f"{counted(apart, 'folder')} in {root / 'variants'}"
+    return f"; runs with -p: {where}, --runs-root shows one" if apart else ""
 
 
 def _told(run: Listed) -> str:

@@ -199,7 +199,12 @@ class Run:
 
         It goes into the run's folder; ``publish=True`` puts it among the project's ``figures/``
         (a scale other than mini is put before its name there; an exploration never publishes).
+        What `Splits.caveats` and `share_caveats` say of the run's videos is added to the note of
+        the figure and to the name of its data set, which says itself what is missing.
         """
+        if told := " · ".join(self._told_of_data()):
+            dataset = f"{dataset} · {told}"
+            _note(figure, told)
         stem = self.folder / plain_name(name, "figure")
         if publish and self.keeps_record and self.runs_root:
             stem = figure_files(name, self.scale, self.runs_root, self.project)
@@ -219,6 +224,10 @@ class Run:
         self.figures[stem.name] = provenance.file_hash(written[-1])[:12]
         print(f"figure: {provenance.short(written[0], self.project)}")
         return written
+
+    def _told_of_data(self) -> Iterator[str]:
+        about = {name: said for name, said in self.caveats.items() if name != "missing"}
+        return caveats_of({"parameters": {}, "metrics": {}, "data_caveats": about})
 
     def finish(
         self,
@@ -279,6 +288,14 @@ class Run:
                 "finished": time.strftime("%Y-%m-%d", time.gmtime()),
             }
         )
+
+
+def _note(figure: Figure | None, told: str) -> None:
+    """Add what is ``told`` where a figure says of which data it is."""
+    from vidssl.visualize.style import add_note
+
+    if figure is not None and figure.get_supxlabel():
+        add_note(figure, told)
 
 
 def each_once(failed: Sequence[str]) -> list[str]:
@@ -436,6 +453,11 @@ def records_folder(project: Path | None = None) -> Path:
     return (project or provenance.find_project()) / "papermill_runs" / "records"
 
 
+def variants(root: Path) -> list[Path]:
+    """The folders of all runs that hold those with changed parameters (-p), below ``root``'s."""
+    return sorted(path for path in root.glob("variants/[!.]*") if path.is_dir())
+
+
 def load_records(root: str | Path) -> list[dict[str, Any]]:
     """All records of ``<root>/*.json`` (root = ``papermill_runs/records``), by run id.
 
@@ -523,7 +545,11 @@ def _check_record(found: Any, name: str) -> None:
 
 def caveats_of(record: Mapping[str, Any]) -> Iterator[str]:
     """What a run's record says of its videos, in words; see `Splits.caveats`."""
-    about = record.get("data_caveats", {})
+    about, told = record.get("data_caveats", {}), record["parameters"]
+    if (split := told.get("dataset_options", {}).get("split", 1)) != 1:
+        yield f"official split {split}"
+    if "test_videos" in record["metrics"] and told.get("validation"):
+        yield f"tested on {100 * told['validation']:g} % of the training groups, held out to choose"
     if absent := absent_in_words(about).strip():
         yield absent
     if "shared_groups" in about:

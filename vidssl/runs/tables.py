@@ -51,6 +51,7 @@ WITH_CHANCE = ("top1_accuracy", "pretext_accuracy", "recall")
 ANSWERS = {1: "held", 0: "open", -1: "against"}  # by the sign that was expected
 TOLD = ["points", "seeds", "seen from", "expected", "answer"]
 NAMED = 3  # runs that a line names
+FEW_TESTED = 100  # test videos up to which one of them is a point or more
 CAN_SEE = ["seeds", "spread", "seen from", "on record", "seeds for that"]
 OWN_SPREAD = 5  # seeds from which a difference's own spread is taken, not that of all the table's
 
@@ -184,8 +185,12 @@ class Results:
     @property
     def caveats(self) -> str:
         """What is to be known of the videos behind its numbers; "" where all is well."""
-        told = (caveats_of(record) for record in self._judged())
-        return " · ".join(dict.fromkeys(line for lines in told for line in lines))
+        judged = list(self._judged())
+        told = [line for record in judged for line in caveats_of(record)]
+        tested = sorted({record["metrics"].get("test_videos") or 0 for record in judged} - {0})
+        if tested and tested[0] <= FEW_TESTED:
+            told.append(f"{tested[0]} test videos: one is {100 / tested[0]:.1f} points")
+        return " · ".join(dict.fromkeys(told))
 
     @property
     def sources(self) -> dict[str, Mapping[str, Any]]:
@@ -393,12 +398,19 @@ class Results:
         by = f" by {self.question.setting}" if self.question.setting else ""
         return {
             "data": self.rows,
-            "alt": f"{self.question.about} {what}{by}; bars are 95 % intervals over seeds.",
+            "alt": f"{self.question.about} {what}{by}{self._bars_in_words()}.",
             "dataset": " · ".join(
                 filter(None, (f"{self.dataset}, data seed {self.data_seed}", self.caveats))
             ),
             "from_runs": sorted(self.sources),
         }
+
+    def _bars_in_words(self) -> str:
+        """What bars stand for, if there are any: not of one seed."""
+        has_bars = any(row["ci95"] is not None for row in self.rows if self._is_own(row))
+        return (
+            "; bars are 95 % intervals over seeds" if has_bars else "; one seed, without intervals"
+        )
 
     def metrics(self) -> dict[str, Any]:
         """What the page's own record keeps: each difference, how many runs, how long they took."""

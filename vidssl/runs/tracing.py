@@ -11,7 +11,7 @@ from typing import Any
 from vidssl.core import counted, did_you_mean
 from vidssl.runs import provenance
 from vidssl.runs.notebooks import PLOTS, CodeNow
-from vidssl.runs.records import read_record
+from vidssl.runs.records import read_record, variants
 
 ORIGIN = {"figure": str, "alt": str, "scale": str, "dataset": str, "files": dict, "from_runs": dict}
 SUFFIXES = (".png", ".pdf", ".webp", ".csv", ".json")
@@ -20,19 +20,32 @@ SUFFIXES = (".png", ".pdf", ".webp", ".csv", ".json")
 def read_origin(figure: str | Path, project: Path | None = None) -> tuple[Path, dict[str, Any]]:
     """(folder, origin) of a figure given by name, or by the path of any of its files.
 
-    FileNotFoundError with the nearest name where there is none, ValueError for a file that is no
-    figure's origin.
+    A name is looked for in the project's ``figures/``, then in those of runs with -p, below
+    ``papermill_runs/variants``. FileNotFoundError with the nearest name where there is none, with
+    the paths where several are; ValueError for a file that is no figure's origin.
     """
     path = Path(figure)
     stem = path.stem if path.suffix in SUFFIXES else path.name
     folder = path.parent
     if not (folder / f"{stem}.json").exists():
-        folder = (project or provenance.find_project()) / "figures"
-    file = folder / f"{stem}.json"
-    if not file.exists():
-        known = sorted(p.stem for p in folder.glob("*.json"))
-        raise FileNotFoundError(f"no origin of figure {figure!s}{did_you_mean(stem, known)}")
-    return folder, _checked_origin(file)
+        folder = _folder_of(stem, project or provenance.find_project())
+    return folder, _checked_origin(folder / f"{stem}.json")
+
+
+def _folder_of(stem: str, project: Path) -> Path:
+    """The folder of figures that holds the one of this name."""
+    home = project / "figures"
+    if (home / f"{stem}.json").exists():
+        return home
+    apart = [path / "figures" for path in variants(project / "papermill_runs")]
+    known = {file.stem for folder in (home, *apart) for file in folder.glob("*.json")}
+    found = [folder for folder in apart if (folder / f"{stem}.json").exists()]
+    if not found:
+        raise FileNotFoundError(f"no origin of figure {stem}{did_you_mean(stem, sorted(known))}")
+    if len(found) > 1:
+        paths = ", ".join(provenance.short(folder / f"{stem}.json", project) for folder in found)
+        raise FileNotFoundError(f"{len(found)} figures are called {stem}; give the path: {paths}")
+    return found[0]
 
 
 def _checked_origin(file: Path) -> dict[str, Any]:

@@ -92,12 +92,33 @@ def new_figure(width: float, height: float, note: str = "") -> Figure:
     _teach_notebook_to_show_figures()
     figure = Figure(figsize=(width, height + 0.15 * bool(note)), layout="constrained")
     if note:
-        letters = int(17 * width)
-        whole = note.replace(" ", "\xa0").replace("\xa0·\xa0", "\xa0· ").replace(",\xa0", ", ")
-        lines = [fill(line, letters, break_long_words=False) for line in whole.splitlines()]
-        note = "\n".join(lines).replace("\xa0", " ")
-        figure.supxlabel(note, x=0.995, ha="right", fontsize=7, color=FAINT)
+        _set_note(figure, _in_lines(note, width))
     return figure
+
+
+def add_note(figure: Figure, note: str) -> None:
+    """More lines below a figure's note, by which it grows; what it says is not said twice.
+
+    Args:
+        figure: as `new_figure` made it.
+        note: as there.
+    """
+    before = figure.get_supxlabel()
+    if note not in before.replace("\n", " "):
+        told = _in_lines(note, figure.get_figwidth())
+        figure.set_figheight(figure.get_figheight() + 0.12 * len(told.splitlines()))
+        _set_note(figure, "\n".join(filter(None, (before, told))))
+
+
+def _in_lines(note: str, width: float) -> str:
+    """A note broken for so many inches, between its parts alone."""
+    whole = note.replace(" ", "\xa0").replace("\xa0·\xa0", "\xa0· ").replace(",\xa0", ", ")
+    lines = [fill(line, int(17 * width), break_long_words=False) for line in whole.splitlines()]
+    return "\n".join(lines).replace("\xa0", " ")
+
+
+def _set_note(figure: Figure, note: str) -> None:
+    figure.supxlabel(note, x=0.995, ha="right", fontsize=7, color=FAINT)
 
 
 def bare(axis: Axes) -> None:

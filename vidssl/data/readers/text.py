@@ -44,15 +44,16 @@ def records_of(entries: Iterable[Entry]) -> list[VideoRecord]:
 
 def _refuse_second(entries: list[Entry]) -> NoReturn:
     first: dict[str, Entry] = {}
-    for entry in entries:
-        other = first.setdefault(entry.record.video_id, entry)
-        if other is not entry:
-            where = f"line {other.line}" if other.file == entry.file else other.place
-            raise ValueError(
-                f"{entry.place}: video {entry.record.video_id!r} is there twice, first in {where}; "
-                "remove one"
-            )
-    raise AssertionError("no video is there twice")
+    again = [e for e in entries if first.setdefault(e.record.video_id, e) is not e]
+    entry, other = again[0], first[again[0].record.video_id]
+    where = f"line {other.line}" if other.file == entry.file else other.place
+    names = (entry.record.class_name, other.record.class_name)
+    label = f" as {names[1]!r}, here as {names[0]!r}" if names[0] != names[1] else ""
+    more = f" ({len(again) - 1} more lines repeat a video)" if again[1:] else ""
+    raise ValueError(
+        f"{entry.place}: video {entry.record.video_id!r} is there twice, first in {where}{label}"
+        f"{more}; remove one"
+    )
 
 
 def labels_of(numbers: Mapping[str, int], named: Set[str], source: str) -> dict[str, int]:
