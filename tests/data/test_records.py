@@ -472,7 +472,8 @@ def test_label_list_of_ids_without_folder(tmp_path):
             r"entries not in the data set: 4 \(line 1: wave/z0, line 2: .*z1, .*, \.\.\.\); ",
         ),
         ("wave/X_wave_a_0 9 1\n" * 2, "'wave/X_wave_a_0' is there twice"),
-        ("wave/X_wave_a_0.avi,1\n", "line 1: .* is not '<path> <frames> <label>'"),
+        ("wave/X_wave_a_0.avi,1\n", "line 1: ',' separates the parts of 'wave"),
+        ("wave/X_wave_a_0 a\n", "line 1: .* is not '<path> <frames> <label>'"),
         ("", "lists no video"),
     ],
 )
