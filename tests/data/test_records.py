@@ -274,6 +274,10 @@ def test_every_class_keeps_a_group_to_train_on_however_groups_share_classes(tmp_
             {"group_pattern": r"s_0_(4)?"},
             r"s_0_0\.mp4: group_pattern=.* finds no group",
         ),
+        (
+            {"group_pattern": r"s_(\d_\d)", "test_groups": [0]},
+            "'0' is no group, and a number: put names in quotes",
+        ),
         ({"test_groups": ["clap/s_0_00"]}, "is no group; did you mean 'clap/s_0_0'"),
         (
             {"group_pattern": r"s_(\d)", "test_groups": ["0", "1", "2", "3"]},
