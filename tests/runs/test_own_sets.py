@@ -225,6 +225,12 @@ def test_runs_of_a_set_that_changed_are_made_again(project, capfd):
     assert states(project) == {"first": "finished", "second": "finished"}
     for run in before:
         assert (run.folder / "90_tiny.ipynb").exists(), "it was executed"
+    CHANGES["relabelled"](project / "set")
+    assert cli.main(["run", "both"]) == 0
+    assert "is finished already" not in capfd.readouterr().out
+    assert states(project) == {"first": "finished", "second": "finished"}
+    assert cli.main(["run", "both"]) == 0
+    assert "made again" not in capfd.readouterr().err
 
 
 def test_a_set_that_is_away_is_said_and_its_runs_are_kept(project, capfd):
