@@ -338,7 +338,7 @@ def _runs(args: argparse.Namespace) -> int:
     listed = listing.list_runs(root, project, **words)
     every = args.all or args.json
     lines = len(listed.runs) if every else max(1, screen.lines - listing.FRAME)
-    shown = listing.with_states(listed.runs[:lines], project)
+    shown = listing.with_states(listed.runs[:lines], project, root)
     if args.json:
         print(listing.as_json(shown))
     else:

@@ -205,6 +205,46 @@ def test_a_byte_that_is_no_utf_8_is_named_by_file_and_line(tmp_path):
         read_kinetics(write(tmp_path / "._t.csv", b"\x00\x05\x16\x07\x00Mac OS X"), "/r")
 
 
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("label;youtube_id;time_start;time_end", "separated by semicolons, not by commas"),
+        ('"Label";"youtube_id";"time_start";"time_end"', "separated by semicolons"),
+        ("label\tyoutube_id\ttime_start\ttime_end", "separated by tabs, not by commas"),
+        ("Label,youtube_id,time_start,time_end", "'label' is written 'Label' there"),
+        ("sep=;", "'label' is missing in 'sep=;'; the header must name label"),
+    ],
+)
+def test_a_header_that_is_not_read_says_why(tmp_path, header, message):
+    file = write(tmp_path / "t.csv", f"{header}\nyoga,a,1,11\n".encode("utf-8-sig"))
+    with pytest.raises(ValueError, match=rf"t\.csv: .*{message}"):
+        read_kinetics(file, "/r")
+
+
+@pytest.mark.parametrize("sign", [";", ",", " ; ", ", ", "|"])
+def test_lists_whose_parts_are_separated_by_no_blank_are_named(tmp_path, sign):
+    told = rf"line 1: {sign.strip()!r} separates".replace("|", r"\|")
+    write(tmp_path / "classInd.txt", f"1{sign}YoYo\n")
+    write(tmp_path / "trainlist01.txt", "YoYo/v_YoYo_g01_c02.avi 1\n")
+    with pytest.raises(ValueError, match=rf"classInd\.txt, {told}"):
+        read_ucf101("/r", tmp_path)
+    write(tmp_path / "classInd.txt", "1 YoYo\n")
+    write(tmp_path / "trainlist01.txt", f"\nYoYo/v_YoYo_g01_c02.avi{sign}1\n")
+    with pytest.raises(ValueError, match=rf"trainlist01\.txt, {told.replace('1', '2')}"):
+        read_ucf101("/r", tmp_path)
+    write(tmp_path / "yo_test_split1.txt", f"b_yo_2.avi{sign}1\n")
+    with pytest.raises(ValueError, match=rf"yo_test_split1\.txt, {told}"):
+        read_hmdb51("/r", tmp_path)
+    with pytest.raises(ValueError, match=rf"l\.txt, {told}"):
+        read_video_list(write(tmp_path / "l.txt", f"a/b.mp4{sign}30{sign}1\n"), "/r")
+
+
+def test_commas_of_a_name_separate_nothing(tmp_path):
+    listed = "1, 2; 3/a,1.mp4 30 1\n4,5/b;2 30 0\n"
+    records = read_video_list(write(tmp_path / "l.txt", listed), "/r")
+    assert [r.path for r in records] == ["/r/1, 2; 3/a,1.mp4", "/r/4,5/b;2.mp4"]
+
+
 # --- Kinetics -----------------------------------------------------------------------------------
 
 WHOLE = "yoga,a,1,11,train\n"

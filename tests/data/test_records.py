@@ -274,6 +274,10 @@ def test_every_class_keeps_a_group_to_train_on_however_groups_share_classes(tmp_
             {"group_pattern": r"s_0_(4)?"},
             r"s_0_0\.mp4: group_pattern=.* finds no group",
         ),
+        (
+            {"group_pattern": r"s_(\d_\d)", "test_groups": [0]},
+            "'0' is no group, and a number: put names in quotes",
+        ),
         ({"test_groups": ["clap/s_0_00"]}, "is no group; did you mean 'clap/s_0_0'"),
         (
             {"group_pattern": r"s_(\d)", "test_groups": ["0", "1", "2", "3"]},
@@ -474,7 +478,8 @@ def test_label_list_of_ids_without_folder(tmp_path):
             r"entries not in the data set: 4 \(line 1: wave/z0, line 2: .*z1, .*, \.\.\.\); ",
         ),
         ("wave/X_wave_a_0 9 1\n" * 2, "'wave/X_wave_a_0' is there twice"),
-        ("wave/X_wave_a_0.avi,1\n", "line 1: .* is not '<path> <frames> <label>'"),
+        ("wave/X_wave_a_0.avi,1\n", "line 1: ',' separates the parts of 'wave"),
+        ("wave/X_wave_a_0 a\n", "line 1: .* is not '<path> <frames> <label>'"),
         ("", "lists no video"),
     ],
 )

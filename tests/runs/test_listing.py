@@ -43,7 +43,7 @@ def begin(root, name, lock="", notebook=None):
 
 def states(root, project, **words):
     found = list_runs(root, project, **words).runs
-    return {run.run.removeprefix("mini-"): run.state for run in with_states(found, project)}
+    return {run.run.removeprefix("mini-"): run.state for run in with_states(found, project, root)}
 
 
 def told(capsys, *words):

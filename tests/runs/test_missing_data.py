@@ -6,7 +6,7 @@ import pytest
 from tiny_project import REPOSITORY
 
 from vidssl import runs
-from vidssl.runs.inputs import check_lists
+from vidssl.runs.sets import SetsNow, check_sets
 
 UCF101 = "data/ucf101/UCF-101"
 LISTS = "data/ucf101/ucfTrainTestlist"
@@ -69,14 +69,15 @@ def test_what_is_given_is_looked_for_and_what_a_run_makes_is_not(tmp_path):
 
 
 def ucf101(folder, **lists):
-    """The parameters of a run on two classes of UCF101, whose folder of videos is empty."""
+    """The parameters of a run on two classes of UCF101, of which no video is there."""
     (folder / "videos").mkdir()
     texts = {"classInd": "1 A\n2 B\n", "trainlist01": "A/v_A_g01_c01.avi 1\nB/v_B_g01_c01.avi 2\n"}
     texts |= {"testlist01": "A/v_A_g02_c01.avi\nB/v_B_g02_c01.avi\n", **lists}
     for name, text in texts.items():
         (folder / f"{name}.txt").write_text(text)
-    options = {"annotations": str(folder), "missing": "skip"}
-    return {"dataset": "ucf101", "root": str(folder / "videos"), "dataset_options": options}
+    options = {"annotations": str(folder), "missing": "refuse"}
+    told = {"scale": "mini", "dataset": "ucf101", "root": str(folder / "videos")}
+    return {**told, "dataset_options": options}
 
 
 def labelled(folder, text):
@@ -110,19 +111,19 @@ def test_lists_are_read_before_anything_starts(tmp_path):
 )
 def test_a_class_that_a_list_lacks_is_named(tmp_path, lists, said):
     with pytest.raises(ValueError, match=said):
-        check_lists([ucf101(tmp_path, **lists)], REPOSITORY)
+        check_sets([ucf101(tmp_path, **lists)], SetsNow(REPOSITORY))
 
 
 def test_labels_of_no_video_of_a_class_are_said_and_those_of_test_videos_refused(tmp_path):
     told = ucf101(tmp_path)
-    [said] = check_lists([told | labelled(tmp_path, "A/v_A_g01_c01 64 0\n")], REPOSITORY)
+    [said] = check_sets([told | labelled(tmp_path, "A/v_A_g01_c01 64 0\n")], SetsNow(REPOSITORY))
     assert said.endswith("labelled.txt: names no video of 1 of 2 classes: B")
     with pytest.raises(ValueError, match="in the test set"):
-        check_lists([told | labelled(tmp_path, "A/v_A_g02_c01 64 0\n")], REPOSITORY)
+        check_sets([told | labelled(tmp_path, "A/v_A_g02_c01 64 0\n")], SetsNow(REPOSITORY))
 
 
 def test_a_class_to_leave_out_that_there_is_not_is_named(tmp_path):
     (tmp_path / "out.txt").write_text("C\n")
     told = {**ucf101(tmp_path), "without_classes": str(tmp_path / "out.txt")}
     with pytest.raises(ValueError, match="no class 'C'"):
-        check_lists([told], REPOSITORY)
+        check_sets([told], SetsNow(REPOSITORY))

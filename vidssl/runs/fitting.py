@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,7 @@ import numpy as np
 from vidssl.runs.parameters import ParameterError
 
 if TYPE_CHECKING:
+    from vidssl.core import VideoRecord
     from vidssl.data import Splits
 
 EMBEDDED_VIDEOS = 1600  # for training, in the data that the defaults are made for
@@ -158,16 +159,27 @@ def _sizes(splits: Splits) -> Counter[str]:
 
 
 def _require_enough(params: Params, splits: Splits, given: Collection[str]) -> None:
-    asked = params.get("videos_per_class", 0)
-    own = params.get("dataset") == "folder" and "videos_per_class" not in given
-    if own or not asked or params.get("label_list") or not splits.num_classes:
-        return
-    name, held = min(_sizes(splits).items(), key=lambda pair: pair[1])
-    if held < asked:
+    lacking = lacking_class(params, splits.train, given)
+    if lacking and not params.get("label_list"):
+        asked, (name, held) = params["videos_per_class"], lacking
         raise ParameterError(
             f"videos_per_class={asked}: class {name!r} has {held} training videos; give "
             f"videos_per_class {held} or less, 0 for all there are, or add videos of it"
         )
+
+
+def lacking_class(
+    params: Params, records: Iterable[VideoRecord], given: Collection[str]
+) -> tuple[str, int] | None:
+    """The smallest class of the videos that labels are drawn from, and how many it has, where
+    ``videos_per_class`` asks for more; None where it does not, or is fitted to them."""
+    asked = params.get("videos_per_class", 0)
+    fitted = params.get("dataset") == "folder" and not params.get("label_list")
+    sizes = Counter(record.class_name for record in records if record.label >= 0)
+    if not asked or not sizes or (fitted and "videos_per_class" not in given):
+        return None
+    name, held = min(sizes.items(), key=lambda pair: pair[1])
+    return (name, held) if held < asked else None
 
 
 def _lengths(splits: Splits) -> list[int]:

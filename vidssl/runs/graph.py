@@ -115,8 +115,8 @@ class Target:
 class Graph:
     """The jobs of one scale. ``config``, all of it optional, as `vidssl run` writes it: project,
     scale, runs_root, threads (of a job), gpus ("own": of this machine, "slurm": asked of it),
-    limits (options of `vidssl execute`), overrides (see `Given`) and the folder that their paths
-    start at."""
+    limits (options of `vidssl execute`), overrides (see `Given`), the folder that their paths
+    start at, and changed (marker of each finished run whose set is another one now -> its hash)."""
 
     def __init__(self, config: Mapping[str, Any], project: Path | None = None):
         told = Path(config["project"]) if "project" in config else None
@@ -130,10 +130,12 @@ class Graph:
         self.given = Given(config.get("overrides", {}), folder=stands, project=self.project)
         self.threads = config.get("threads", 1)
         self.gpus, self.limits = config.get("gpus", ""), config.get("limits", "")
+        self.changed = config.get("changed", {})
         self.sections = copy.deepcopy(scale_file(self.scale, self.project))  # read once for all
         self.left_out = dict(self.sections.get("without", {}))  # by sums: target -> why
         self.jobs: dict[str, Job] = {}
         self.targets: dict[str, Target] = {}
+        self.asked: dict[str, dict[str, Any]] = {}  # settings, by their targets
         self.questions: dict[str, Callable[[], Question]] = {}  # of tables, by their names
         self.additions: list[tuple[str, Callable[[], Question]]] = []  # to the tables of others
         self._usual: dict[str, dict[str, Any]] = {}  # parameters of a notebook that no job changes
@@ -147,6 +149,7 @@ class Graph:
         settings = defaults | check_parameters(given, defaults, where)
         if settings.get("seeds") == []:
             raise ParameterError(f"{where}: seeds must name one or more")
+        self.asked[target] = settings
         return settings
 
     def parameter(self, notebook: str, name: str) -> Any:
@@ -368,7 +371,8 @@ class Graph:
             extracts = job.arguments.partition(" ")[0] in EXTRACTS
             return f"--jobs {self.threads}" if extracts else ""
         own = f" --gpus {job.gpus}" if self.gpus == "own" else ""
-        return f"--once {job.once} --cores {self.threads}{own} {self.limits}"
+        once = f"{job.once}{self.changed.get(job.marker, '')}"
+        return f"--once {once} --cores {self.threads}{own} {self.limits}"
 
     def checked(self, target: str) -> list[Job]:
         """The jobs `behind` a target. ValueError where one reads what another does not make with

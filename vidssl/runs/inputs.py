@@ -5,9 +5,7 @@ Decoded frames lie where all runs find the same, those too that `vidssl prepare`
 
 from __future__ import annotations
 
-import json
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -78,34 +76,6 @@ def missing_paths(params: Mapping[str, Any], project: Path) -> list[tuple[str, s
         given = value_in(params, name) or []
         named += [(name, value) for value in (given if isinstance(given, list) else [given])]
     return [(name, value) for name, value in named if located(value, project) is None]
-
-
-def check_lists(every: Iterable[Mapping[str, Any]], project: Path) -> list[str]:
-    """Read the lists that runs with these parameters name, each once and without a look at the
-    videos: a data set's own, of labels, of classes that are left out. Returns what readers warn of.
-
-    ValueError and FileNotFoundError as the runs themselves would raise them.
-    """
-    from vidssl.data import open_dataset, read_label_list, without_classes
-    from vidssl.data.records import DATASETS
-
-    opened: dict[str, Splits] = {}
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        for params in every:
-            options = {**_options(params), "missing": "refuse"}
-            if params["dataset"] not in DATASETS or "annotations" not in options:
-                continue
-            options["annotations"] = located(options["annotations"], project)
-            key = json.dumps([params["dataset"], params["root"], options], default=str)
-            if key not in opened:
-                root = located(params["root"], project)
-                opened[key] = open_dataset(params["dataset"], root, **options)
-            for path in filter(None, [params.get("label_list"), *params.get("label_lists", [])]):
-                read_label_list(located(path, project), opened[key])
-            if params.get("without_classes"):
-                without_classes(opened[key], located(params["without_classes"], project))
-    return list(dict.fromkeys(str(warning.message) for warning in told))
 
 
 def _options(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,26 +17,31 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from vidssl.core import counted
 from vidssl.files import read_json, write_atomic
 from vidssl.runs.earlier import MissingInput
 from vidssl.runs.execute import RunFailed, holder_of, is_held, locked, this_process
 from vidssl.runs.given import Given
 from vidssl.runs.graph import Graph, Job, load
-from vidssl.runs.inputs import check_lists, missing_paths
+from vidssl.runs.inputs import missing_paths
 from vidssl.runs.machine import Machine, Share
 from vidssl.runs.notebooks import notebook_path
 from vidssl.runs.parameters import ParameterError, declared_parameters, text_of, value_in
 from vidssl.runs.provenance import short
+from vidssl.runs.records import made_here
+from vidssl.runs.sets import CANNOT, SetsNow, check_sets
 
 CONFIG = ".config.json"  # a file: --config would turn numbers into words
 LOCK = ".snakemake/vidssl.lock"  # held by `vidssl run` and its engine
 PLACES = ("root", "dataset_options.annotations", "flow")  # one each of a data set
+LABELS = ("videos_per_class", "labels")  # settings of targets that become videos_per_class
 KEPT = "what is done is kept, and the same command goes on"
 READABLE = 60  # characters of a variant's name that say what it changes
 PATIENCE = 15  # seconds for the engine and its runs to end by themselves
@@ -74,16 +79,18 @@ def run_target(
     share = machine.share(project, jobs)
     config |= {**share.config, "settings": _settings_of_runs(root, scale, settings)}
     _refuse_one_place_for_several(target, scale, given, project)
+    sets = SetsNow(project)
+    graph.changed = config["changed"] = _made_of_other_sets(graph, target, jobs, sets)
+    command = _command(target, project, root, share, config["changed"])
     if dry_run:
-        return _dry_run(_command(target, project, root, share), project, config)
+        return _dry_run(command, project, config)
     _refuse_missing_data(graph, target, jobs)
-    _refuse_wrong_lists(graph, target, jobs)
+    _refuse_wrong_sets(graph, target, jobs, sets)
     with locked(root, LOCK) as lock:
         _go_on_after_a_kill(root, project, unlock, share)
         write_atomic(root / CONFIG, json.dumps({**config, "engine_of": this_process()}))
         graph.leave_questions(jobs)
-        command = [*_command(target, project, root, share), str(root / CONFIG)]
-        status = _engine(command, root, project, lock, share)
+        status = _engine([*command, str(root / CONFIG)], root, project, lock, share)
         if status == 0:
             _tell(graph.results(jobs))
     return status
@@ -103,7 +110,7 @@ def _refuse_missing_data(graph: Graph, target: str, jobs: Sequence[Job]) -> None
     the first one starts."""
     is_made = _made_by(graph, jobs)
     lacking: dict[tuple[str, str], None] = {}
-    for given in _parameters_to_come(graph, jobs):
+    for _, given in _parameters_to_come(graph, jobs):
         for name, path in missing_paths(given, graph.project):
             if not is_made(path):
                 lacking[name, path] = None
@@ -117,28 +124,115 @@ def _refuse_missing_data(graph: Graph, target: str, jobs: Sequence[Job]) -> None
         )
 
 
-def _refuse_wrong_lists(graph: Graph, target: str, jobs: Sequence[Job]) -> None:
-    """ValueError for a list that a run to come could not take: the first may be days before it."""
-    named = ("dataset", "root", "dataset_options", "label_list", "label_lists", "without_classes")
-    told = (
-        {n: given[n] for n in named if n in given} for given in _parameters_to_come(graph, jobs)
-    )
-    every = {json.dumps(each): each for each in told if each.get("root") and "dataset" in each}
+def _made_of_other_sets(
+    graph: Graph, target: str, jobs: Sequence[Job], sets: SetsNow
+) -> dict[str, str]:
+    """The marker of each finished run whose set is not what it was -> the set's hash now. They are
+    made again, as after any other change; a line says so, and another one where a set cannot be
+    opened and nobody can tell."""
+    changed, told = {}, Counter()
+    is_made = _made_by(graph, jobs)
+    for job, params in _parameters(graph, [job for job in jobs if _is_done(graph, job)]):
+        if made_here(params) or not params.get("root") or is_made(params["root"]):
+            continue
+        full = read_json(graph.root / job.marker)
+        ran = full.get("parameters", {})
+        if not full.get("data_hash") or ran.get("root") != params["root"]:
+            continue  # it reads none, or another one by now, which the engine sees
+        try:
+            now = sets.hash(ran)
+        except CANNOT as error:
+            told[f"not compared with their set, which cannot be opened now: {error}"] += 1
+            continue
+        if now != full["data_hash"]:
+            changed[job.marker] = now
+            told[
+                f"made again, with what follows from them: the set in root={ran['root']!r} has "
+                "other videos, labels or sides now; to keep them, put it back as it was, or give "
+                "another --runs-root"
+            ] += 1
+    for what, count in told.items():
+        are = "is" if count == 1 else "are"
+        print(f"{target}: {counted(count, 'finished run')} {are} {what}", file=sys.stderr)
+    return changed
+
+
+def _refuse_wrong_sets(graph: Graph, target: str, jobs: Sequence[Job], sets: SetsNow) -> None:
+    """ValueError for a set or a list that a run to come could not take, and for labels that a class
+    has not: the first such run may be days before it."""
+    is_made, every = _made_by(graph, jobs), []
+    for job, params in _parameters_to_come(graph, jobs):
+        if not made_here(params) and params.get("root") and not is_made(params["root"]):
+            every.append((job, params))
     try:
-        for warned in check_lists(every.values(), graph.project):
+        for warned in check_sets([params for _, params in every], sets):
             print(f"{target}: {warned}", file=sys.stderr)
-    except (OSError, ValueError) as error:
+        _refuse_too_many_labels(graph, target, every, sets)
+    except CANNOT as error:
         raise ValueError(
             f"{target} at {graph.scale} scale, before anything starts: {error}"
         ) from None
 
 
-def _parameters_to_come(graph: Graph, jobs: Sequence[Job]) -> Iterator[dict[str, Any]]:
-    """All parameters of the pages that have not run yet."""
-    for job in (job for job in jobs if job.log and not (graph.root / job.marker).exists()):
+def _refuse_too_many_labels(
+    graph: Graph, target: str, every: Sequence[tuple[Job, dict[str, Any]]], sets: SetsNow
+) -> None:
+    """ParameterError that names all numbers of labelled videos that a class has not, and where they
+    are set."""
+    from vidssl.runs.fitting import lacking_class
+
+    lacking = {}
+    for job, params in every:
+        given = json.loads(job.params)
+        if params.get("videos_per_class") and (
+            short := lacking_class(params, sets.may_be_labelled(params), given)
+        ):
+            lacking[params["videos_per_class"]] = short
+    if lacking:
+        name, held = min(lacking.values(), key=lambda pair: pair[1])
+        numbers = " and ".join(map(str, sorted(lacking)))
+        where, remedy = _set_where(graph, target, lacking, held)
+        raise ParameterError(
+            f"{where} asks for {numbers} labelled videos a class, but class {name!r} has {held} "
+            f"training videos: {remedy} (0: all there are), or add videos of it"
+        )
+
+
+def _set_where(graph: Graph, target: str, numbers: Collection[int], most: int) -> tuple[str, str]:
+    """The setting that numbers of labelled videos come from, and what to do about it."""
+    named = {
+        (name, setting): value
+        for name, settings in graph.asked.items()
+        for setting, value in settings.items()
+        if setting in LABELS and {*numbers} & {*(value if isinstance(value, list) else [value])}
+    }
+    own = {key: value for key, value in named.items() if key[0] == target} or named
+    if not own or "videos_per_class" in graph.given.settings():
+        return "videos_per_class", f"give -p videos_per_class {most} or less"
+    (name, setting), value = next(iter(own.items()))
+    fits = [number for number in value if number <= most] if isinstance(value, list) else most
+    file = f"papermill_runs/{graph.scale}.yaml"
+    return (
+        f"targets: {name}: {setting}: {value}",
+        f"set it to {fits or [most]} in {file} or a copy of it",
+    )
+
+
+def _is_done(graph: Graph, job: Job) -> bool:
+    return bool(job.log) and (graph.root / job.marker).exists()
+
+
+def _parameters_to_come(graph: Graph, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
+    """All parameters of the pages that have not run yet, or run again."""
+    to_come = [job for job in jobs if job.log and not _is_done(graph, job)]
+    return _parameters(graph, [*to_come, *(job for job in jobs if job.marker in graph.changed)])
+
+
+def _parameters(graph: Graph, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
+    for job in jobs:
         [log] = job.log
         declared = declared_parameters(notebook_path(Path(log).stem, graph.project))
-        yield {**declared, **json.loads(job.params)}
+        yield job, {**declared, **json.loads(job.params)}
 
 
 def _made_by(graph: Graph, jobs: Sequence[Job]) -> Callable[[str], bool]:
@@ -205,10 +299,15 @@ def _words(settings: Mapping[str, Any]) -> str:
     return " ".join(words) or "no -p"
 
 
-def _command(target: str, project: Path, root: Path, share: Share) -> list[str]:
-    """Snakemake's command line; what follows it is the file of settings."""
+def _command(
+    target: str, project: Path, root: Path, share: Share, again: Iterable[str] = ()
+) -> list[str]:
+    """Snakemake's command line; what follows it is the file of settings. ``again``: the markers of
+    runs to be made again."""
     snakefile = project / "papermill_runs" / "Snakefile"
-    words = [sys.executable, "-m", "snakemake", target, "--snakefile", snakefile]
+    words = [sys.executable, "-m", "snakemake", target]
+    words += ["--forcerun", *again] if again else []
+    words += ["--snakefile", snakefile]
     words += ["--directory", root, *share.options, "--configfile"]
     return [str(word) for word in words]
 

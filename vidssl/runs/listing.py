@@ -18,10 +18,11 @@ from vidssl.runs.notebooks import PLOTS, CodeNow
 from vidssl.runs.parameters import NoSchedule, scale_names
 from vidssl.runs.provenance import short
 from vidssl.runs.records import read_record, record_files, variants
+from vidssl.runs.sets import SetsNow
 
 STATES = {
-    "finished": "made by the code as it is now",
-    "stale": "made by other code",
+    "finished": "made by the code, and of the set, as they are now",
+    "stale": "made by other code, or of a set that has changed",
     "running": "a process works on it",
     "failed": "a cell stopped with an error",
     "stopped": "ended before its last cell: killed, or the machine went down",
@@ -33,7 +34,7 @@ NUMBERS = 4  # metrics shown of a run
 @dataclass(frozen=True)
 class Listed:
     """One run: its record, or what is known of one that has none yet. ``note`` says why it failed;
-    ``state`` is empty until somebody asked whether its code is still the same."""
+    ``state`` is empty until somebody asked whether code and set are still the same."""
 
     run: str
     scale: str
@@ -94,7 +95,7 @@ def list_runs(
         wanted = _of_target(target, every, project)
         kept = [run for run in kept if run.run in wanted]
     if state:
-        kept = [run for run in with_states(kept, project) if run.state == state]
+        kept = [run for run in with_states(kept, project, root) if run.state == state]
     return Listing(kept, len(every), unreadable)
 
 
@@ -162,12 +163,13 @@ def _error_of(notebook: Path) -> str:
 # --- filters ------------------------------------------------------------------------------------
 
 
-def with_states(runs: Iterable[Listed], project: Path) -> list[Listed]:
+def with_states(runs: Iterable[Listed], project: Path, root: Path) -> list[Listed]:
     """The same runs, each with a state. Plots do not make a run stale: its numbers stay."""
-    code = CodeNow(project)
+    code, sets = CodeNow(project), SetsNow(project)
 
     def state(run: Listed) -> str:
         changed = code.differs(run.notebook, run.record["code"], without=PLOTS)
+        changed = changed or sets.changed(root / "records" / f"{run.run}.json", run.record)
         return "stale" if changed else "finished"
 
     return [run if run.state else replace(run, state=state(run)) for run in runs]

@@ -56,6 +56,10 @@ ENTRIES = {  # dictionaries whose entries are known, each with a value of its ki
 }
 ENTRIES |= {f"{kind}_augmentation": ENTRIES["augmentation"] for kind in ("view", "weak", "strong")}
 
+NAMES = (
+    "dataset_options.test_groups",
+)  # lists of names, some of which YAML takes for other things
+
 AT_LEAST_ONE = (  # numbers of things: with none of them a run ends in an error, perhaps after hours
     *("accumulate", "batch_images", "batch_size", "batch_videos", "clips", "clips_per_video"),
     *("clusters", "compared_pairs", "dense_step", "flow_side", "frames", "global_stride"),
@@ -126,6 +130,7 @@ def check_parameters(
         _require_utf8(texts_in(value), f"{where}: parameter {name}")
         value = _checked_value(name, value, default, where)
         _require_enough(name, value, where)
+        _require_names_in(name, value, where)
         if name in ENTRIES and isinstance(value, dict):
             dotted = {f"{name}.{key}": entry for key, entry in value.items()}
             value = dict(zip(value, check_parameters(dotted, {name: {}}, where).values()))
@@ -140,6 +145,16 @@ def _require_enough(name: str, value: Any, where: str) -> None:
         raise ParameterError(f"{about} name at least {least}, got {value}")
     if type(value) in (int, float) and value < least:
         raise ParameterError(f"{about} be at least {least}, got {value}")
+
+
+def _require_names_in(name: str, value: Any, where: str) -> None:
+    """ParameterError for an entry of a list of `NAMES` that is none any more; whole numbers are."""
+    for entry in value if name in NAMES else ():
+        if type(entry) not in (str, int):
+            raise ParameterError(
+                f"{where}: parameter {name}: {entry!r} is no name; YAML takes yes, no, on, 1.10 "
+                "and their like for something else: put them in quotes, 'yes', '1.10'"
+            )
 
 
 def require_declared(
@@ -314,13 +329,21 @@ def scale_file(scale: str, project: Path | None = None) -> dict[str, dict[str, A
 
 @cache
 def _yaml_loader() -> type:
-    """YAML 1.1 as PyYAML reads it, but 1e-3 is a number."""
+    """YAML 1.1 as PyYAML reads it, but 1e-3 is a number, and 02, 0100, 1:30 and 1_0, of which it
+    would make 2, 64, 90 and 10, stay text; so does a day: 2026-01-02."""
     import yaml
 
     class Loader(yaml.SafeLoader):
         pass
 
+    changed = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp")
+    Loader.yaml_implicit_resolvers = {
+        first: [each for each in known if each[0] not in changed]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    whole = re.compile(r"^[-+]?(0|[1-9]\d*|[1-9]\d{0,2}(_\d{3})+)$")
     number = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:int", whole, list("-+0123456789"))
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
     return Loader
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -121,6 +122,7 @@ class Run:
         splits = open_inputs(self.params, labelled, whole)
         if whole and not made_here(self.params):  # now, not after hours, when they are tested
             require_files([*splits.train, *splits.test])
+            self._begin_anew_on_another_set(splits.fingerprint)
         self.caveats = splits.caveats | share_caveats(self.params, splits)
         if self.caveats:
             print(f"{splits.name}: {json.dumps(self.caveats)}")
@@ -128,6 +130,17 @@ class Run:
         self.params.update(fitted)
         self.namespace.update(fitted)
         return splits
+
+    def _begin_anew_on_another_set(self, fingerprint: str) -> None:
+        """A run that was stopped goes on from its checkpoint only on the set as it was."""
+        if not self.checkpoint_folder:
+            return
+        note = self.checkpoint_folder / "data_hash"
+        if note.exists() and note.read_text(encoding="utf-8") != fingerprint:
+            shutil.rmtree(self.checkpoint_folder)
+            (self.folder / "metrics.jsonl").unlink(missing_ok=True)
+            print("the set has changed since this run was stopped: it begins anew")
+        provenance.write_atomic(note, fingerprint)
 
     def open_frames(self, records: Sequence[VideoRecord], short_side: int) -> FrameStore | None:
         """Decoded frames of ``records`` that all runs share, see `inputs.open_frames`."""
@@ -511,20 +524,24 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def read_whole(path: Path) -> dict[str, Any]:
-    """`read_record` with the metrics that it had no room for, where the run's folder still stands
-    beside the folder of records and holds the same run."""
+    """`read_record` with the metrics that it had no room for, where `full_record` has them."""
     record = read_record(path)
+    left_out = record["only_in_run_json"]
+    metrics = full_record(path, record).get("metrics") if left_out else {}
+    long = {k: metrics[k] for k in left_out if k in metrics} if metrics else {}
+    return {**record, "metrics": {**record["metrics"], **long}} if long else record
+
+
+def full_record(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``run.json`` of the record in the file ``path``; {} where the run's folder does not stand
+    beside the folder of records, or holds another run."""
     name = record["run"].removeprefix(f"{record['scale']}-")
     told = path.parents[1] / record["scale"] / name / "run.json"
-    left_out = record["only_in_run_json"]
-    if not left_out or {"..", "/"} & {*told.parts[-4:-1]} or not told.exists():
-        return record
+    if {"..", "/"} & {*told.parts[-4:-1]} or not told.exists():
+        return {}
     full = read_json(told)
-    if any(full.get(key) != record[key] for key in ("run", "seconds", "commit")):
-        return record
-    metrics = full.get("metrics")
-    long = {k: metrics[k] for k in left_out if k in metrics} if metrics else {}
-    return {**record, "metrics": {**record["metrics"], **long}}
+    same = all(full.get(key) == record[key] for key in ("run", "seconds", "commit"))
+    return full if same else {}
 
 
 def _check_record(found: Any, name: str) -> None:

@@ -12,6 +12,7 @@ from vidssl.core import counted, did_you_mean
 from vidssl.runs import provenance
 from vidssl.runs.notebooks import PLOTS, CodeNow
 from vidssl.runs.records import read_record, variants
+from vidssl.runs.sets import SetsNow
 
 ORIGIN = {"figure": str, "alt": str, "scale": str, "dataset": str, "files": dict, "from_runs": dict}
 SUFFIXES = (".png", ".pdf", ".webp", ".csv", ".json")
@@ -64,10 +65,10 @@ def _checked_origin(file: Path) -> dict[str, Any]:
 def trace(figure: str | Path, records: Path | None = None) -> list[str]:
     """What made a figure, as lines of text.
 
-    The first says ``current``, or ``stale`` and what changed: its files, its runs, or the code of
-    either. Code of plots makes no number stale: of the runs behind a figure it does not count, and
-    where it alone changed since the plot of their numbers was drawn, the first line says so beside
-    ``current``. A figure of no other run's numbers is a picture, which it does make stale. Then
+    The first says ``current``, or ``stale`` and what changed: its files, its runs, their sets, or
+    the code of either. Code of plots makes no number stale: of the runs behind a figure it does not
+    count, and where it alone changed since the plot of their numbers was drawn, the first line says
+    so beside ``current``. A figure of no other run's numbers is a picture, and stale by it. Then
     come the run that drew it and those it was made from: what is common to all of a notebook once,
     and of each run only what differs.
     """
@@ -75,8 +76,9 @@ def trace(figure: str | Path, records: Path | None = None) -> list[str]:
     folder, origin = read_origin(figure, project)
     records = records or _records_near(folder, project)
     drawn = _read(str(origin.get("made_by", "")), records)
-    code = CodeNow(project)
-    behind = {run: _facts(run, was, records, code) for run, was in origin["from_runs"].items()}
+    code, sets = CodeNow(project), SetsNow(project)
+    runs = origin["from_runs"].items()
+    behind = {run: _facts(run, was, records, code, sets) for run, was in runs}
     changed = [*_changed_files(folder, origin["files"]), *_changed_drawing(origin, drawn, code)]
     changed += _changed_runs(behind)
     return [
@@ -141,7 +143,7 @@ def _state(changed: Sequence[str], origin: Mapping, drawn: Mapping, code: CodeNo
     return "current; other code plots its numbers now" if only_plots else "current"
 
 
-def _facts(run: str, wanted: str, records: Path, code: CodeNow) -> dict[str, Any]:
+def _facts(run: str, wanted: str, records: Path, code: CodeNow, sets: SetsNow) -> dict[str, Any]:
     """What is told of a run behind a figure; ``trouble`` where it is no longer what it was."""
     record = _read(run, records)
     if "trouble" in record:
@@ -156,6 +158,7 @@ def _facts(run: str, wanted: str, records: Path, code: CodeNow) -> dict[str, Any
         "commit": _commit(record),
         **({"trouble": "made again since"} if again else {}),
         **({"other code": ", ".join(rooms)} if rooms else {}),
+        **({"set": "changed since"} if sets.changed(records / f"{run}.json", record) else {}),
     }
 
 
@@ -163,8 +166,9 @@ def _changed_runs(behind: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """One line for each way in which runs changed, with how many of them."""
     ways = Counter(facts["trouble"] for facts in behind.values() if "trouble" in facts)
     rooms = Counter(facts["other code"] for facts in behind.values() if "other code" in facts)
+    ways["of a set that has changed"] += sum("set" in facts for facts in behind.values())
     ways |= {f"other code now ({names})": count for names, count in rooms.items()}
-    return [f"{count} of {len(behind)} runs: {way}" for way, count in ways.items()]
+    return [f"{count} of {len(behind)} runs: {way}" for way, count in ways.items() if count]
 
 
 # --- what made it -------------------------------------------------------------------------------

@@ -241,9 +241,11 @@ def _groups_of_classes(records: Iterable[VideoRecord]) -> dict[str, list[str]]:
 
 def _known_groups(records: list[VideoRecord], test_groups: Sequence[str]) -> set[str]:
     known = sorted({record.group for record in records})
-    for group in map(str, test_groups):
-        if group not in known:
-            raise ValueError(f"test_groups: {group!r} is no group{did_you_mean(group, known[:20])}")
+    for group in test_groups:
+        if str(group) not in known:
+            number = "" if isinstance(group, str) else ", and a number: put names in quotes, '02'"
+            hint = did_you_mean(str(group), known[:20])
+            raise ValueError(f"test_groups: {str(group)!r} is no group{number}{hint}")
     return set(map(str, test_groups))
 
 

@@ -19,6 +19,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from vidssl.core import VideoRecord
 
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # of tables that are called CSV, too
+SEPARATED = re.compile(r"([;,|])\s*-?\d+$|^\d+\s*([;,|])\s*[^\s/]+$")  # a number, but by no blank
 JSON_BETWEEN = re.compile(r"\s*[\[,]?\s*")  # before the items of a list
 
 
@@ -77,6 +79,11 @@ def lines_of(file: Path) -> list[tuple[int, str]]:
     lines = [(n, line) for n, line in lines if line]
     if not lines:
         raise ValueError(f"{file}: lists no video")
+    if match := SEPARATED.search(lines[0][1]):
+        raise ValueError(
+            f"{file}, line {lines[0][0]}: {match[1] or match[2]!r} separates the parts of "
+            f"{lines[0][1]!r}, which must be blanks; replace it in the whole list"
+        )
     return lines
 
 
@@ -90,9 +97,7 @@ def csv_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[
     header = [name.strip() for name in next(reader, ())]
     lacking = [name for name in columns if name not in header]
     if lacking:
-        raise ValueError(
-            f"{file}: column {lacking[0]!r} is missing; the header must name {', '.join(columns)}"
-        )
+        raise ValueError(f"{file}: {_told_header(lacking[0], header, columns)}")
     pick = itemgetter(*(header.index(name) for name in columns))
     for line, row in _numbered(reader, file):
         if len(row) != len(header):
@@ -102,6 +107,19 @@ def csv_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[
             yield line, cells
         elif any(map(str.strip, row)):
             raise ValueError(f"{file}, line {line}: an empty cell in {','.join(row)!r}")
+
+
+def _told_header(lacking: str, header: list[str], columns: tuple[str, ...]) -> str:
+    """Why a column is not found: another separator, other letters, or it is not there."""
+    line = ",".join(header)
+    for sign, name in SEPARATORS.items():
+        cells = {cell.strip(' "').casefold() for cell in line.split(sign)}
+        if cells.issuperset(columns):
+            return f"its columns are separated by {name}, not by commas; save it with commas"
+    written = next((name for name in header if name.casefold() == lacking), "")
+    if written:
+        return f"column {lacking!r} is written {written!r} there; give it its small letters"
+    return f"column {lacking!r} is missing in {line!r}; the header must name {', '.join(columns)}"
 
 
 def _numbered(reader, file: Path) -> Iterator[tuple[int, list[str]]]:
