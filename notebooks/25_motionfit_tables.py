@@ -101,8 +101,7 @@ def seconds_a_video(row):
 
 tested = dict.fromkeys(cell.row for cell in results.question.cells if cell.runs)
 costs = {row: seconds for row in tested if (seconds := seconds_a_video(row))}
-if len(results.devices) > 1:
-    print(f"no times: these runs had {' and '.join(results.devices)}")
+if not results.times_compare():
     costs = {}
 figure = None
 if table == "motionfit_transfer" and {"MotionFit", "motion model"} <= set(costs):
