@@ -94,7 +94,7 @@ def mean_of(row, *metrics):
 
 def seconds_a_video(row):
     """Both networks together take both their times."""
-    if row == "with flow too":
+    if row == "MotionFit with flow":
         return seconds_a_video("MotionFit") + seconds_a_video("motion model")
     return mean_of(row, "seconds_a_video", "flow_seconds_a_video")
 
