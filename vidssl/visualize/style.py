@@ -41,7 +41,8 @@ PROPER = {  # how names of methods are written
 PLACES = {
     "MoSI": 0, "MoSI, x only": 7, "MoSI, y only": 14, "MoSI unmasked": 21, "unmasked MoSI": 21,
     "MoSI, longer": 7, "distinctive": 1, "motion": 1, "motion model": 1, "flow": 1,
-    "invariant": 2, "appearance": 2, "MotionFit": 3, "supervised": 10, "TimeBalance": 4, "MERS": 4,
+    "invariant": 2, "appearance": 2, "MotionFit": 3,
+    "MotionFit with flow": 10, "supervised": 10, "TimeBalance": 4, "MERS": 4,
     "TCLR": 5, "MARS": 5, "3DRotNet": 12, "pace": 19, "scratch": 6, "frame difference": 13,
     "static frame": 20, "average": 7, "FixMatch": 8, "TG-FixMatch": 15, "Mean Teacher": 9,
     "Pseudo-Label": 16,
