@@ -67,6 +67,11 @@ run.make_videos(chosen)
 asked, chosen = chosen, list(readable_videos(chosen))
 if unreadable := [r.path for r in asked if r not in chosen]:
     print("not shown, for it cannot be read to its end:", *unreadable, sep="\n  ")
+if not chosen:
+    raise runs.ParameterError(
+        f"none of {len(asked)} videos can be read to its end: copy them again, or show others by "
+        "root or videos_shown"
+    )
 lengths = [video_length(record.path) for record in chosen]
 shortest = min(min(lengths), 64)
 videos = [resize_short_side(read_clip(r.path, lambda n: np.arange(shortest)), 96) for r in chosen]

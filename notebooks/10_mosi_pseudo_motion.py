@@ -198,7 +198,7 @@ FramePlayer(
 # %% [markdown]
 # ## In one figure
 #
-# The dotted area is where the window may start. Below, a clip before and behind its mask.
+# The window may start where the picture is bright; dashes show where it ends. Below, a clip before and behind its mask.
 
 # %%
 from vidssl.visualize.motions import pseudo_motion_figure

@@ -94,15 +94,14 @@ def mean_of(row, *metrics):
 
 def seconds_a_video(row):
     """Both networks together take both their times."""
-    if row == "with flow too":
+    if row == "MotionFit with flow":
         return seconds_a_video("MotionFit") + seconds_a_video("motion model")
     return mean_of(row, "seconds_a_video", "flow_seconds_a_video")
 
 
 tested = dict.fromkeys(cell.row for cell in results.question.cells if cell.runs)
 costs = {row: seconds for row in tested if (seconds := seconds_a_video(row))}
-if len(results.devices) > 1:
-    print(f"no times: these runs had {' and '.join(results.devices)}")
+if not results.times_compare():
     costs = {}
 figure = None
 if table == "motionfit_transfer" and {"MotionFit", "motion model"} <= set(costs):

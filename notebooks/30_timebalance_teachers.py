@@ -163,8 +163,8 @@ print(f"g {tuple(g.shape)}, z {tuple(z.shape)}, h {tuple(h.shape)}")
 # **Instance contrast** makes a teacher invariant. Between two views $u$ and $v$ of the same $B$ videos
 #
 # $$\ell(u, v) = -\frac{1}{2B} \sum_{i=1}^{B} \Big[ \log \frac{e^{u_i \cdot v_i / \tau}}
-# {\sum_j e^{u_i \cdot v_j / \tau} + \sum_{j \ne i} e^{u_i \cdot u_j / \tau}}
-# + (u \leftrightarrow v) \Big]$$
+# {\sum_j e^{u_i \cdot v_j / \tau} + \sum_{j \ne i} e^{u_i \cdot u_j / \tau}} +
+# (u \leftrightarrow v) \Big]$$
 #
 # and views are both global clips, then any two of the $2N$ local ones: other times are positives.
 # $\omega$ is `instance_locals`.

@@ -78,8 +78,9 @@ results.printed() if results.question.printed else None
 #
 # with $s$ from the off-diagonal of $C$. So the distinctive teacher $f_D$ should be better on ordered
 # sub-actions, the invariant one $f_I$ on repetitive and on appearance classes, and $s$ higher for
-# repetitive videos. The embedded data's class groups are known, so this can be put to the test. *ordered
-# - repetitive* asks for the difference between the groups alone, whichever teacher is the stronger one.
+# repetitive videos. The embedded data's class groups are known, so this can be put to the test.
+# *ordered - repetitive* asks for the difference between the groups alone, whichever teacher is the
+# stronger one.
 
 # %%
 import numpy as np

@@ -74,8 +74,7 @@ from vidssl.evaluation import mean_ci95
 
 rows = list(dict.fromkeys(cell.row for cell in results.question.cells if cell.behind))
 COSTS = {"training_seconds": ("hours", 3600), "clips_seen": ("1,000 clips", 1000)}
-if len(results.devices) > 1:
-    print(f"no times: these runs had {' and '.join(results.devices)}")
+if not results.times_compare():
     del COSTS["training_seconds"]
 costs = {name: {} for name in COSTS}
 for row in rows:

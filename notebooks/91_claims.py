@@ -79,14 +79,20 @@ print(
 # ## MoSI
 
 # %%
+import re
+
 from IPython.display import HTML
 
 
 def of_paper(name):
-    """The lines of one paper, all of them, on a page that scrolls."""
+    """The lines of one paper, all of them, on a page that scrolls; only notes are broken."""
     shown = table[table["source"].str.startswith(name)]
     shown = shown.loc[:, (shown != "").any()]
-    html = shown.to_html(index=False, border=0)
+    html = shown.to_html(index=False, border=0, justify="left")
+    html = html.replace("<td>", '<td style="text-align: left; white-space: nowrap">')
+    if "note" in shown:  # the last column
+        loose = '<td style="text-align: left; min-width: 20em">'
+        html = re.sub(r"<td [^>]*>(?=[^<]*</td>\s*</tr>)", loose, html)
     return HTML(f'<div style="max-height: 30em; overflow: auto">{html}</div>')
 
 
@@ -125,7 +131,8 @@ of_paper("TimeBalance")
 from vidssl.runs.claims import SHOWN
 
 shown = pd.DataFrame({"paper": SHOWN.keys(), "ours": SHOWN.values()})
-HTML(shown.to_html(index=False, border=0))
+html = shown.to_html(index=False, border=0, justify="left")
+HTML(html.replace("<td>", '<td style="text-align: left">'))
 
 # %% [markdown]
 # ## What each number needs

@@ -353,7 +353,7 @@ def motionfit_transfer(target):
     cells = [tuned(name, at, seeds, **on) for name in compared]
     if not target:  # the motion model's own
         both = [together(seed) for seed in seeds]
-        both = Cell("with flow too", at, both, "motionfit_two_stream_", formerly=cells[0].runs)
+        both = Cell("MotionFit with flow", at, both, "motionfit_two_stream_", formerly=cells[0].runs)
         cells += [both, models(at, seeds, row="motion model")]
     if wanted["supervised"]:
         runs = [supervised(seed, target) for seed in seeds]
@@ -370,7 +370,7 @@ def motionfit_transfer(target):
         claim("it beats MoSI, which it may begin as", "MotionFit", "MoSI", at),
         claim("it beats MERS", "MotionFit", "MERS", at),
         claim("it beats MARS", "MotionFit", "MARS", at),
-        claim("flow at test time adds", "with flow too", "MotionFit", at),
+        claim("flow at test time adds", "MotionFit with flow", "MotionFit", at),
     ]
     cells += fitted([at], target=target)
     return Question(cells, claims, "", ["motionfit_transfer"], draw="methods")

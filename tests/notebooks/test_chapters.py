@@ -77,6 +77,15 @@ def test_its_equations_are_displayed(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_no_line_of_a_paragraph_begins_as_a_list_would(page):
+    """Markdown would show "*a" and a list of one entry, where "*a - b*" was broken at its minus."""
+    for paragraph in prose(page).split("\n\n"):
+        first, *others = paragraph.strip().splitlines() or [""]
+        if not re.match(r"[-+*] |\d+[.)] ", first):
+            assert not [line for line in others if re.match(r"[-+*] |\d+[.)] ", line)]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_names_are_imported_where_they_are_used_first(page):
     """In the cell that imports them, or the one after it."""
     far = []

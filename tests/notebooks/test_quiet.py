@@ -64,6 +64,17 @@ def test_a_damaged_video_is_named_by_pages_that_show_some(project):
         assert f"not shown, for it cannot be read to its end:\n  {first}\n" in told
 
 
+def test_a_folder_without_a_readable_video_is_a_sentence(project):
+    for place in ("left/a", "left/b", "right/a", "right/b"):
+        path = project / "own" / f"{place}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"no video")
+    with pytest.raises(papermill.PapermillExecutionError, match="none of 2 videos can be read"):
+        by_hand("01_data_and_clips", project, dataset="folder", root=str(project / "own"))
+    [error] = [o for o in outputs(project / "out.ipynb") if o.output_type == "error"]
+    assert error.ename == "ParameterError"
+
+
 def test_a_page_that_lacks_its_input_shows_one_message_and_no_code(project):
     with pytest.raises(papermill.PapermillExecutionError, match="no run of 11_mosi_pretrain"):
         by_hand("03_transfer", project)

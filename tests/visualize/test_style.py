@@ -6,7 +6,14 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from vidssl.visualize import COLORS, paper_style
-from vidssl.visualize.style import describe, description, new_figure
+from vidssl.visualize.style import (
+    PLACES,
+    describe,
+    description,
+    new_figure,
+    places_of,
+    series_style,
+)
 
 
 def contrast_with_white(color):
@@ -85,3 +92,16 @@ def test_a_figure_without_words_is_described_by_its_titles_and_axes():
     left.set(title="a", xlabel="step")
     right.set(title="b", xlabel="step")
     assert description(figure) == "Figure: a; x: step; b"
+
+
+def test_a_method_looks_the_same_whatever_stands_beside_it():
+    few = dict(zip(("scratch", "MoSI"), places_of(["scratch", "MoSI"])))
+    names = ["mosi", "my method", "frame_difference", "static frame", "scratch", "mosi_unmasked"]
+    many = dict(zip(names, places_of(names)))
+    assert (many["mosi"], many["scratch"]) == (few["MoSI"], few["scratch"])
+    looks = [tuple(series_style(place).values()) for place in many.values()]
+    assert len(set(looks)) == len(names)
+    assert places_of(["appearance", "invariant", "new"]) == [2, 0, 1], "no look stands twice"
+    assert len({tuple(series_style(place).values()) for place in PLACES.values()}) == len(
+        set(PLACES.values())
+    )

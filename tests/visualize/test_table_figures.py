@@ -88,7 +88,7 @@ def test_curves_have_a_panel_a_kind_and_gaps_where_numbers_miss():
 def test_curves_tell_runs_apart_by_colour():
     rows = [row | {"start": name} for name in ("scratch", "MoSI") for row in HISTORY]
     loss, accuracy = learning_curves(rows, by="start").axes
-    assert [line.get_color() for line in loss.lines] == list(COLORS[:2])
+    assert [line.get_color() for line in loss.lines] == [COLORS[6], COLORS[0]]
     assert [text.get_text() for text in loss.get_legend().get_texts()] == ["scratch", "MoSI"]
     assert accuracy.get_legend() is None  # the same as above
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RESULT_SCALE = "mini"  # its figures are the ones in git and bear no scale in their names
 FRAME_MS, LAST_FRAME_MS = 120, 700  # of an animation; the last one stays, so that a loop is seen
 PNG_DPI = (300, 200, 150, 100)  # the first at which the file stays below PNG_BYTES, or the last
-PNG_BYTES = 2**20
+PNG_BYTES = 2**19
 
 
 def figure_files(name: str, scale: str, runs_root: Path, project: Path) -> Path:
@@ -49,7 +49,7 @@ def save_figure(
 ) -> list[Path]:
     """Write ``name``.pdf and .png, .csv of its ``data`` and .json of its origin.
 
-    The PNG has 300 dpi, or as many as keep it below 1 MiB.
+    The PNG has 300 dpi, or as many as keep it below 512 KiB.
 
     ``data`` is a list of dicts or a DataFrame, the numbers that the figure shows; ``alt`` says in
     words what it shows. ``animation``, frames (T, H, W, 3) uint8 of the same in motion, becomes

@@ -263,6 +263,12 @@ class Results:
         """What the runs on record were made on; times compare where it is one."""
         return sorted({record["device"] for record in self.records.values()})
 
+    def times_compare(self) -> bool:
+        """Whether the runs on record had one device; if not, it is said which."""
+        if len(self.devices) > 1:
+            print(f"no times: these runs had {' and '.join(self.devices)}")
+        return len(self.devices) <= 1
+
     def add(self, row: str, metric: str, values: Sequence[float], column: Any = "") -> None:
         """Put one more row into the table."""
         self.rows.append(self._row(row, column, metric, values))

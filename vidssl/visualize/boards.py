@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vidssl.visualize.clips import Clip
-from vidssl.visualize.style import COLORS
+from vidssl.visualize.style import places_of, series_style
 from vidssl.visualize.teachers import MATRICES, first_middle_last
 
 DENSITY = 2  # pixels of the board a CSS pixel
@@ -145,7 +145,8 @@ def _bars(table, names, class_names, true_class: str) -> np.ndarray:
     sheet = _Sheet(ROW * len(shown) + 56)
     left, right = 190, WIDTH - 60
     place = left
-    for name, color in zip(names, COLORS):
+    colors = [series_style(each)["color"] for each in places_of(names)]
+    for name, color in zip(names, colors):
         sheet.box(place, 8, place + 14, 18, color)
         sheet.text(place + 20, 5, name)
         place += 44 + 8 * len(name)
@@ -154,7 +155,7 @@ def _bars(table, names, class_names, true_class: str) -> np.ndarray:
         above = 28 + ROW * number
         star = " *" if class_names[k] == true_class else ""
         sheet.text(left - 8, above + ROW / 2 - 4, _short(class_names[k]) + star, "rm")
-        for part, (row, color) in enumerate(zip(table, COLORS)):
+        for part, (row, color) in enumerate(zip(table, colors)):
             y = above + part * thick
             sheet.box(left, y, left + (right - left) * row[k], y + thick - 2, color)
             end = left + (right - left) * row[k] + 6

@@ -19,6 +19,7 @@ from vidssl.visualize.style import (
     name_rows,
     new_figure,
     paper_style,
+    places_of,
     series_style,
 )
 from vidssl.visualize.tables import (
@@ -217,7 +218,8 @@ def accuracy_by_cost(
     with paper_style():
         figure = new_figure(COLUMN_WIDTH, 2.0, note)
         axis = figure.subplots()
-        for place, name in enumerate(sorted(accuracy, key=accuracy.get, reverse=True)):
+        names = sorted(accuracy, key=accuracy.get, reverse=True)
+        for place, name in zip(places_of(names), names):
             label = method_name(name)
             axis.plot(
                 seconds[name], 100 * accuracy[name], ls="", label=label, **series_style(place)

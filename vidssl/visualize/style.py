@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
+from itertools import count
 from textwrap import fill
 from threading import RLock
 from typing import TypeVar
@@ -34,6 +35,18 @@ REFERENCE = {"color": FAINT, "ls": (0, (4, 3)), "lw": 0.8}  # of chance, means, 
 PROPER = {  # how names of methods are written
     name.lower(): name for name in ("MoSI", "MotionFit", "TimeBalance", "TCLR", "MERS", "MARS")
 }
+# where known rows stand in `series_style`, so that a method looks the same in every figure: blue is
+# MoSI, sky other pretext tasks, black what begins from nothing; as in `framework` and `pipeline`,
+# green is the invariant teacher, vermilion the distinctive one, or flow
+PLACES = {
+    "MoSI": 0, "MoSI, x only": 7, "MoSI, y only": 14, "MoSI unmasked": 21, "unmasked MoSI": 21,
+    "MoSI, longer": 7, "distinctive": 1, "motion": 1, "motion model": 1, "flow": 1,
+    "invariant": 2, "appearance": 2, "MotionFit": 3,
+    "MotionFit with flow": 10, "supervised": 10, "TimeBalance": 4, "MERS": 4,
+    "TCLR": 5, "MARS": 5, "3DRotNet": 12, "pace": 19, "scratch": 6, "frame difference": 13,
+    "static frame": 20, "average": 7, "FixMatch": 8, "TG-FixMatch": 15, "Mean Teacher": 9,
+    "Pseudo-Label": 16,
+}  # fmt: skip
 
 PAPER_RC = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same letters on every machine
@@ -163,8 +176,29 @@ def name_groups(axis: Axes, groups: Mapping[str, Mapping[T, str]]) -> dict[T, fl
 
 def series_style(place: int) -> dict[str, str]:
     """Colour and marker of the series at ``place``: no two alike among the first 49."""
-    count = len(COLORS)
-    return {"color": COLORS[place % count], "marker": MARKERS[(place + place // count) % count]}
+    turn, color = divmod(place, len(COLORS))
+    return {"color": COLORS[color], "marker": MARKERS[(place + turn) % len(MARKERS)]}
+
+
+def series_dash(place: int) -> str:
+    """The line of the series at ``place``: another one where colours come round again."""
+    return DASHES[place // len(COLORS) % len(DASHES)]
+
+
+def places_of(names: Iterable[object]) -> list[int]:
+    """Where each row stands in `series_style`: its own place, if it has one that no row before it
+    took, else the first that no row of the figure has.
+
+    >>> places_of(["mosi", "scratch", "ours", "MoSI"])
+    [0, 6, 1, 2]
+    """
+    places: dict[int, int] = {}
+    wanted = [PLACES.get(method_name(str(name))) for name in names]
+    for row, place in enumerate(wanted):
+        if place is not None and place not in places.values():
+            places[row] = place
+    free = (place for place in count() if place not in places.values())
+    return [places[row] if row in places else next(free) for row in range(len(wanted))]
 
 
 def method_name(row: str) -> str:

@@ -17,7 +17,6 @@ from matplotlib.transforms import ScaledTranslation
 from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
-    DASHES,
     FAINT,
     PAGE_WIDTH,
     REFERENCE,
@@ -26,6 +25,8 @@ from vidssl.visualize.style import (
     name_groups,
     new_figure,
     paper_style,
+    places_of,
+    series_dash,
     series_style,
 )
 
@@ -174,8 +175,8 @@ def per_class_accuracy(
         known = np.nan_to_num(values)
         low = known.min(0) if len(named) > 1 else np.zeros(len(class_names))
         axis.hlines(heights, low, known.max(0), color="0.8", lw=1.2, zorder=1)
-        for index, (name, row) in enumerate(zip(named, values)):
-            look = {"zorder": 2, "clip_on": False, "s": 16, **series_style(index)}
+        for place, name, row in zip(places_of(named), named, values):
+            look = {"zorder": 2, "clip_on": False, "s": 16, **series_style(place)}
             axis.scatter(row, heights, label=method_name(name), **look)
         if chance is not None:
             mark_chance(axis, 100 * chance)
@@ -331,19 +332,20 @@ def _draw_curves(axis: Axes, rows: list[Mapping], names: list[str], by: str) -> 
     Accuracies are fractions in the rows and per cent in the plot.
     """
     groups = list(dict.fromkeys(row.get(by) for row in rows)) if by else [None]
+    places = dict(zip(groups, places_of(groups)))
     for line, (name, group) in enumerate((n, g) for n in names for g in groups):
         part = [row for row in rows if (not by or row.get(by) == group) and name in row]
         unit = 100.0 if name.split("_")[-1] == "accuracy" else 1.0
         told = [name.replace("_", " ")] * (group is None or len(names) > 1)
-        color, dash = (groups.index(group), names.index(name)) if by else (line, 0)
+        color, dash = (places[group], names.index(name)) if by else (line, 0)
         axis.plot(
             [row["step"] for row in part],
             unit * np.array([row[name] for row in part], dtype=float),
             label=", ".join([str(group)] * (group is not None) + told),
             marker="o" if len(part) <= 12 else "",
             markersize=2.5,
-            color=COLORS[color % 7],
-            ls=DASHES[(dash + color // 7) % len(DASHES)],
+            color=series_style(color)["color"],
+            ls=series_dash(color + len(COLORS) * dash),
         )
     axis.grid(axis="y")
 
@@ -359,18 +361,19 @@ def _draw_settings(axis: Axes, rows: DataFrame, names: list, columns: list, join
         for key in ("mean", "ci95")
     )
     apart = min(0.045, 0.6 / len(names))
-    for index, name in enumerate(names):
+    places = places_of(names)
+    for index, (place, name) in enumerate(zip(places, names)):
         axis.errorbar(
             np.arange(len(columns)) + apart * (index - (len(names) - 1) / 2),
             means.loc[name],
             yerr=halves.loc[name].fillna(0),
-            **series_style(index),
-            ls=DASHES[index // len(COLORS) % len(DASHES)] if joined else "",
+            **series_style(place),
+            ls=series_dash(place) if joined else "",
             elinewidth=0.9,
         )
     axis.grid(axis="y")
     _draw_chance(axis, means.loc[CHANCE_ROW])
-    looks = [*map(series_style, range(len(names))), CHANCE_LOOK]
+    looks = [*map(series_style, places), CHANCE_LOOK]
     return [
         (method_name(name), line.dropna().iloc[-1], look)
         for (name, line), look in zip(means.iterrows(), looks)

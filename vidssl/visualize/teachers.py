@@ -22,6 +22,7 @@ from vidssl.visualize.style import (
     name_rows,
     new_figure,
     paper_style,
+    places_of,
     series_style,
 )
 from vidssl.visualize.tables import name_colors, write_cells
@@ -219,8 +220,8 @@ def weights_along_video(
         top, axis = figure.subplots(2, 1, height_ratios=(tall, 1.4))
         draw_strip(top, strip, places)
         top.set(title=title, aspect="auto")
-        for index, (name, values) in enumerate(weights.items()):
-            axis.plot(centres, values, label=name, markersize=3, **series_style(index))
+        for place, (name, values) in zip(places_of(weights), weights.items()):
+            axis.plot(centres, values, label=name, markersize=3, **series_style(place))
         for boundary in boundaries:
             axis.axvline(boundary, **REFERENCE)
         axis.set(xlim=(0, len(video) - 1), ylim=(-0.03, 1.03), xlabel="frame", ylabel="s")
