@@ -130,7 +130,7 @@ results.differences()
 # %% [markdown]
 # ## Reading
 #
-# What the mini scale gave on data seed 1, table by table:
+# What the mini scale gave on data seed 1 of the first version of the embedded data, table by table:
 #
 # - **motionfit_transfer**: the student is far ahead of scratch, of appearance pseudo-labels and of MARS,
 #   and ahead of MoSI, its start. Against MERS, which regresses the same features, it is open. Flow at
@@ -138,8 +138,7 @@ results.differences()
 # - **motionfit_multiclip**: with five labels a class, flow tells motion and RGB hardly anything. Three
 #   clips of a video help the motion model as much as one clip of three times the length.
 # - **motionfit_lambda**: half of the loss on the order of clips costs the motion model eight points.
-# - **motionfit_granularity**, **motionfit_clusters**: where a label holds and how many clusters there
-#   are makes no difference that three seeds could tell from none.
+# - **motionfit_granularity**, **motionfit_clusters**: dropped, since three seeds cannot see what they ask.
 # - **motionfit_cliplength**: twice the frames in fine-tuning help the student.
 # - **motionfit_retrieval**: without any fine-tuning, MotionFit and MERS find the class best. Frame
 #   differences as they are come close, so that recall alone is a weak judge of features.
