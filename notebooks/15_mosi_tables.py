@@ -123,7 +123,7 @@ results.differences()
 #   random weights.
 # - **mosi_mask**, **mosi_stills**: not run on this version of the data. **mosi_speeds**, **mosi_frames**:
 #   dropped, since three seeds cannot see what they ask.
-# - **mosi_attention**: the mask brings attention to what moves, by a few points.
+# - **mosi_attention**: the mask brings attention to what moves; without it attention keeps away.
 # - **mosi_comparison**: the papers' rows are of 112 pixels and full width. Ours are of 32 pixels and an
 #   eighth of the width, so that only the sign of a difference can be compared.
 #
