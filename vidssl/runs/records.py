@@ -239,8 +239,7 @@ class Run:
         return written
 
     def _told_of_data(self) -> Iterator[str]:
-        about = {name: said for name, said in self.caveats.items() if name != "missing"}
-        return caveats_of({"parameters": {}, "metrics": {}, "data_caveats": about})
+        return _data_in_words({k: said for k, said in self.caveats.items() if k != "missing"})
 
     def finish(
         self,
@@ -561,12 +560,19 @@ def _check_record(found: Any, name: str) -> None:
 
 
 def caveats_of(record: Mapping[str, Any]) -> Iterator[str]:
-    """What a run's record says of its videos, in words; see `Splits.caveats`."""
-    about, told = record.get("data_caveats", {}), record["parameters"]
+    """What a run's record says of its videos, in words."""
+    told = record["parameters"]
     if (split := told.get("dataset_options", {}).get("split", 1)) != 1:
         yield f"official split {split}"
     if "test_videos" in record["metrics"] and told.get("validation"):
         yield f"tested on {100 * told['validation']:g} % of the training groups, held out to choose"
+    yield from _data_in_words(record.get("data_caveats", {}))
+    if record.get("failed_count"):
+        yield f"{counted(record['failed_count'], 'video')} unreadable; those tested count as wrong"
+
+
+def _data_in_words(about: Mapping[str, Any]) -> Iterator[str]:
+    """What `Splits.caveats` and `share_caveats` say."""
     if absent := absent_in_words(about).strip():
         yield absent
     if "shared_groups" in about:
@@ -579,5 +585,3 @@ def caveats_of(record: Mapping[str, Any]) -> Iterator[str]:
     for share in (share for share in below if share != "of"):
         where = f"{below[share]} of {below['of']} classes"
         yield f"{100 * float(share):g} % is less than a video in {where}: they got one"
-    if record.get("failed_count"):
-        yield f"{counted(record['failed_count'], 'video')} unreadable; those tested count as wrong"
