@@ -23,9 +23,9 @@ from vidssl import models, runs
 from vidssl.core import UnreadableVideo
 from vidssl.data import open_dataset, read_folder, read_label_list, read_video_list, synthetic
 from vidssl.data.clip_table import ClipTable, load_clip_table
-from vidssl.data.derived import Manifest
 from vidssl.data.flow_files import flow_about, read_flow, write_flow
 from vidssl.data.frame_store import FrameStore
+from vidssl.data.per_video import Manifest
 from vidssl.data.stills import make_stills
 from vidssl.data.subsets import without_classes
 from vidssl.inference import Outputs, load_predictions, save_predictions

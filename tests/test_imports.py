@@ -61,8 +61,8 @@ def test_arrows_point_one_way():
 @pytest.mark.parametrize(
     ("file", "line", "told"),
     [
-        ("core.py", "from vidssl.data import records", "vidssl.core imports vidssl.data"),
-        ("data/records.py", "import vidssl.models", "vidssl.data.records imports vidssl.models"),
+        ("core.py", "from vidssl.data import registry", "vidssl.core imports vidssl.data"),
+        ("data/registry.py", "import vidssl.models", "vidssl.data.registry imports vidssl.models"),
         ("data/__init__.py", "from ..models import x", "vidssl.data imports from a relative"),
         ("motion/__init__.py", "from vidssl import methods", "vidssl.motion imports"),
         ("training.py", "def f():\n    from vidssl.runs import start", "vidssl.training imports"),
@@ -137,9 +137,9 @@ def _private(name: str) -> bool:
 @pytest.mark.parametrize(
     "line",
     [
-        "from vidssl.data.records import _hidden",
-        "from vidssl.data import records\nrecords._hidden()",
-        "def f():\n    from vidssl.data.records import _hidden as shown",
+        "from vidssl.data.registry import _hidden",
+        "from vidssl.data import registry\nregistry._hidden()",
+        "def f():\n    from vidssl.data.registry import _hidden as shown",
     ],
 )
 def test_a_planted_private_import_is_found(tmp_path, line):

@@ -10,7 +10,7 @@ from tiny_project import REPOSITORY
 from vidssl import cli, models, runs
 from vidssl.core import VideoRecord
 from vidssl.data import collate, synthetic, write_video
-from vidssl.data.records import open_dataset
+from vidssl.data.registry import open_dataset
 from vidssl.methods import supervised
 from vidssl.protocol import Clips
 from vidssl.runs.inputs import frame_store, open_frames

@@ -19,7 +19,7 @@ from vidssl.runs import listing
 from vidssl.runs.execute import STALL_LIMIT
 
 if TYPE_CHECKING:
-    from vidssl.data.derived import Outcome
+    from vidssl.data.per_video import Outcome
 
 REFUSALS = (ValueError, OSError, runs.RunFailed, runs.RunLocked)
 MINI_SIDE = 40  # short_side of the notebooks

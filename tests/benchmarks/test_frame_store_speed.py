@@ -14,7 +14,7 @@ import torch
 from vidssl import models
 from vidssl.data import Augmentation, ClipDataset, RGBFrames, collate, synthetic, two_scale_views
 from vidssl.data.frame_store import FrameStore
-from vidssl.data.records import open_dataset
+from vidssl.data.registry import open_dataset
 from vidssl.methods import supervised
 from vidssl.protocol import Clips
 from vidssl.training import TrainConfig, fit

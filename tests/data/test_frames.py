@@ -25,7 +25,7 @@ from numbered_videos import (
 )
 
 from vidssl.core import UnreadableVideo
-from vidssl.data import decode, derived, frame_index, read_clip, read_frames, video_length
+from vidssl.data import decode, frame_index, per_video, read_clip, read_frames, video_length
 from vidssl.data.decode import frame_rate, read_in_order
 from vidssl.data.flow_files import encode_flow, read_flow
 from vidssl.data.frame_index import Remembered
@@ -489,7 +489,7 @@ def folder(made, tmp_path_factory):
 
 def test_frame_i_of_a_copy_is_frame_i(folder, tmp_path, monkeypatch):
     root, shown = folder
-    monkeypatch.setattr(derived, "CHUNK_BYTES", 7 * 48 * 64 * 3)
+    monkeypatch.setattr(per_video, "CHUNK_BYTES", 7 * 48 * 64 * 3)
     done = prepare(root, tmp_path / "out", short_side=48, crf=10, workers=1, progress=False)
     assert (done.made, done.failed) == (len(shown), {})
     for name, expected in shown.items():
@@ -505,7 +505,7 @@ def test_frame_i_of_a_copy_is_frame_i(folder, tmp_path, monkeypatch):
 
 def test_flow_i_belongs_to_frames_i_and_the_next(folder, tmp_path, monkeypatch):
     root, shown = folder
-    monkeypatch.setattr(derived, "CHUNK_BYTES", 7 * 48 * 64 * 3)
+    monkeypatch.setattr(per_video, "CHUNK_BYTES", 7 * 48 * 64 * 3)
     method = {"method": "farneback", "short_side": 48}
     done = extract_flow(root, tmp_path / "out", **method, workers=1, progress=False)
     assert (done.made, done.failed) == (len(shown), {})

@@ -5,7 +5,7 @@ import pytest
 from vidssl import protocol
 from vidssl.data import Augmentation
 from vidssl.data.frame_store import FrameStore
-from vidssl.data.records import open_dataset
+from vidssl.data.registry import open_dataset
 from vidssl.data.synthetic import make_dataset
 
 STEPS, NUMBERS = 4000, {}  # of the mini scale

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 from vidssl.data import (
-    derived,
     open_dataset,
+    per_video,
     read_folder,
     read_frames,
     resize_short_side,
     video_length,
     write_video,
 )
+from vidssl.data.folder_jobs import results_of
 from vidssl.data.prepare import prepare
-from vidssl.data.workers import results_of
 
 av = pytest.importorskip("av")
 
@@ -164,7 +164,7 @@ def test_avi_keeps_its_name_and_its_frames(tmp_path, b_frames):
 
 
 def test_long_videos_are_read_in_chunks(videos, tmp_path, monkeypatch):
-    monkeypatch.setattr(derived, "CHUNK_BYTES", 7 * 48 * 64 * 3)
+    monkeypatch.setattr(per_video, "CHUNK_BYTES", 7 * 48 * 64 * 3)
     prepare(videos, tmp_path / "chunks", **QUIET)
     monkeypatch.undo()
     prepare(videos, tmp_path / "whole", **QUIET)

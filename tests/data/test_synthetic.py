@@ -15,7 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from vidssl.data.decode import read_frames
-from vidssl.data.records import open_dataset
+from vidssl.data.folder_jobs import alone
+from vidssl.data.registry import open_dataset
 from vidssl.data.synthetic import (
     CLASS_GROUPS,
     CLASSES,
@@ -32,7 +33,6 @@ from vidssl.data.synthetic import (
     truth,
 )
 from vidssl.data.textures import PHOTOGRAPHS, photo_files
-from vidssl.data.workers import alone
 
 MOTION = [each.name for each in CLASSES if each.group in ("repetitive", "ordered")]
 APPEARANCE = [each.name for each in CLASSES if each.group == "appearance"]

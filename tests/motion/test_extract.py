@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vidssl.core import UnreadableVideo
-from vidssl.data import derived, read_frames, resize_short_side, write_video
+from vidssl.data import per_video, read_frames, resize_short_side, write_video
 from vidssl.data.flow_files import decode_flow, encode_flow, flow_about, read_flow
 from vidssl.motion import optical_flow
 from vidssl.motion.extract import extract_flow
@@ -93,7 +93,7 @@ def test_one_frame_is_too_short_and_a_still_video_does_not_move(tmp_path):
 
 def test_long_videos_are_read_in_chunks(videos, tmp_path, monkeypatch):
     extract_flow(videos, tmp_path / "whole", **QUICK)
-    monkeypatch.setattr(derived, "CHUNK_BYTES", 2 * 48 * 64 * 3)
+    monkeypatch.setattr(per_video, "CHUNK_BYTES", 2 * 48 * 64 * 3)
     extract_flow(videos, tmp_path / "chunks", **QUICK)
     for path in (tmp_path / "whole").rglob("*.npz"):
         other = tmp_path / "chunks" / path.relative_to(tmp_path / "whole")

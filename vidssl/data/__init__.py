@@ -28,7 +28,7 @@ from vidssl.data.readers.hmdb51 import read_hmdb51
 from vidssl.data.readers.kinetics import read_kinetics
 from vidssl.data.readers.ucf101 import read_ucf101
 from vidssl.data.readers.video_list import read_video_list
-from vidssl.data.records import open_dataset
+from vidssl.data.registry import open_dataset
 from vidssl.data.sampling import (
     clip_span,
     consecutive_clips,

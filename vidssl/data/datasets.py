@@ -36,8 +36,9 @@ from vidssl.data.flow_files import (
     resize_flow_short_side,
 )
 from vidssl.data.frame_store import FrameStore
-from vidssl.data.records import is_image, require_files
+from vidssl.data.readers.folder import is_image
 from vidssl.data.resize import resize
+from vidssl.data.splits import require_files
 from vidssl.data.transforms import ClipTransform, random_crop, resize_short_side
 
 Key = int | tuple[int, int]

@@ -33,10 +33,10 @@ from numpy.lib import format as npy
 from vidssl.core import UnreadableVideo
 from vidssl.data.bitstream import begins_afresh
 from vidssl.data.decode import backend, read_clip, read_image
+from vidssl.data.folder_jobs import LOCK, alone, remove_leftovers, results_of
 from vidssl.data.frame_index import frame_index
-from vidssl.data.records import is_image
+from vidssl.data.readers.folder import is_image
 from vidssl.data.transforms import resize_short_side
-from vidssl.data.workers import LOCK, alone, remove_leftovers, results_of
 from vidssl.files import read_json, write_atomic
 from vidssl.progress import reporting
 

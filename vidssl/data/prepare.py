@@ -23,7 +23,7 @@ import numpy as np
 
 from vidssl.core import UnreadableVideo
 from vidssl.data.decode import frame_rate, write_video
-from vidssl.data.derived import (
+from vidssl.data.per_video import (
     WHOLE,
     Entry,
     Job,

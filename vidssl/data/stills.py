@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from vidssl.core import VideoRecord, derive_seed, one_of
+from vidssl.data.folder_jobs import alone, remove_leftovers, writing
 from vidssl.data.subsets import labelled_subset
 from vidssl.data.textures import dead_leaves, photo_crop, photo_files
-from vidssl.data.workers import alone, remove_leftovers, writing
 from vidssl.files import read_json, whole, write_atomic
 
 SOURCES = ("photographs", "dead_leaves")

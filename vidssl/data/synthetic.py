@@ -20,6 +20,7 @@ import numpy as np
 from vidssl.core import VideoRecord, in_turns, one_of
 from vidssl.data import textures
 from vidssl.data.decode import write_video
+from vidssl.data.folder_jobs import alone, remove_leftovers, results_of, writing
 from vidssl.data.scenes import (
     CLASS_GROUPS,
     CLASSES,
@@ -36,7 +37,6 @@ from vidssl.data.scenes import (
     trajectory,
     truth,
 )
-from vidssl.data.workers import alone, remove_leftovers, results_of, writing
 from vidssl.files import read_json, write_atomic
 from vidssl.progress import reporting
 

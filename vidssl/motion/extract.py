@@ -17,7 +17,8 @@ import numpy as np
 
 from vidssl.core import UnreadableVideo
 from vidssl.data.decode import frame_rate
-from vidssl.data.derived import (
+from vidssl.data.flow_files import encode_flow, write_flow
+from vidssl.data.per_video import (
     WHOLE,
     Entry,
     Job,
@@ -27,7 +28,6 @@ from vidssl.data.derived import (
     make_all,
     small_chunks,
 )
-from vidssl.data.flow_files import encode_flow, write_flow
 from vidssl.motion.flow import SMALLEST, method_settings, optical_flow
 
 SUFFIX = ".npz"

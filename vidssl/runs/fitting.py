@@ -186,7 +186,7 @@ def _lengths(splits: Splits) -> list[int]:
     """Frames of up to `LENGTHS_READ` videos, spread evenly; unreadable ones are passed over."""
     from vidssl.core import UnreadableVideo
     from vidssl.data import video_length
-    from vidssl.data.records import is_image
+    from vidssl.data.readers.folder import is_image
 
     videos = sorted([*splits.train, *splits.test], key=lambda record: record.video_id)
     step = -(-len(videos) // LENGTHS_READ)

@@ -55,7 +55,7 @@ def check_inputs(params: Mapping[str, Any], project: Path) -> None:
     ParameterError or ValueError for a data set that cannot be, MissingInput for a path.
     """
     if {"dataset", "root"} <= params.keys():
-        from vidssl.data.records import DATASETS, require_known
+        from vidssl.data.registry import DATASETS, require_known
 
         dataset, options = params["dataset"], _options(params)
         require_known(dataset, options)

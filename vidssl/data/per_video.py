@@ -19,9 +19,9 @@ import numpy as np
 
 from vidssl.core import UnreadableVideo
 from vidssl.data.decode import read_in_order
-from vidssl.data.records import read_folder
+from vidssl.data.folder_jobs import alone, remove_leftovers, results_of, writing
+from vidssl.data.readers.folder import read_folder
 from vidssl.data.transforms import resize_short_side
-from vidssl.data.workers import alone, remove_leftovers, results_of, writing
 from vidssl.files import write_atomic
 from vidssl.progress import reporting
 

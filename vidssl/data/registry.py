@@ -14,17 +14,14 @@ from typing import NamedTuple
 
 from vidssl.core import did_you_mean, one_of
 from vidssl.data.readers.diving48 import open_diving48
-from vidssl.data.readers.folder import is_image, open_folder, read_folder
+from vidssl.data.readers.folder import open_folder
 from vidssl.data.readers.hmdb51 import open_hmdb51
 from vidssl.data.readers.kinetics import open_kinetics
 from vidssl.data.readers.something import open_something
 from vidssl.data.readers.text import require_folder
 from vidssl.data.readers.ucf101 import open_embedded, open_ucf101
-from vidssl.data.splits import Source, Splits, missing_files, require_files, without_missing
+from vidssl.data.splits import Source, Splits, without_missing
 from vidssl.files import require_utf8
-
-__all__ = ["DATASETS", "Splits", "is_image", "missing_files", "open_dataset", "read_folder"]
-__all__ += ["require_files"]
 
 
 class DataSet(NamedTuple):
