@@ -45,7 +45,7 @@ VARIANTS = {  # what a pretraining changes, by the name that it and its transfer
         f"images{count}": {**SWEPT["mosi_stills"]["images"], "images_per_class": count}
         for count in SWEPT["mosi_stills"]["per_class"]
     },
-    **{f"own_{name}": told for name, told in SWEPT["mosi_stills"]["elsewhere"].items()},
+    **{f"own_{name}": source for name, source in SWEPT["mosi_stills"]["elsewhere"].items()},
 }
 STARTS = {"scratch": "scratch", "MoSI": "xy", "MoSI, x only": "x", "MoSI, y only": "y"}
 
@@ -73,7 +73,7 @@ def of_network(seed, backbone):
     """The pretraining of another network, with nothing else changed."""
     if backbone == graph.parameter("11_mosi_pretrain", "backbone"):
         return pretrain(seed)
-    known = {told["backbone"]: name for name, told in VARIANTS.items() if [*told] == ["backbone"]}
+    known = {variant["backbone"]: name for name, variant in VARIANTS.items() if [*variant] == ["backbone"]}
     if backbone in known:
         return pretrain(seed, known[backbone])
     return graph.run(
@@ -101,8 +101,8 @@ def transfer(seed, start="xy", videos_per_class=LABELS, frozen=(), steps=0, else
     weights = {"mosi": graph.path(job.file("backbone.pt")) for job in pretrained}
     given = {"starts": weights or {"scratch": ""}}
     given |= {k: v for k, v in VARIANTS.get(start, {}).items() if k == "backbone"}
-    told = SWEPT["mosi_stills"]["elsewhere"].get(elsewhere, {})
-    given |= {k: v for k, v in told.items() if k in DATA}
+    source = SWEPT["mosi_stills"]["elsewhere"].get(elsewhere, {})
+    given |= {k: v for k, v in source.items() if k in DATA}
     depth = f"-frozen{len(frozen)}" if frozen else ""
     brief = "-brief" if steps else ""
     at = f"-{elsewhere}" if elsewhere else ""
@@ -215,10 +215,10 @@ def mosi_lowshot():
 
 def by_group():
     """The embedded data's accuracies by what tells a class, each with its panel's title."""
-    told = {"repetitive": "repetitive motion", "ordered": "ordered motion",
+    titles = {"repetitive": "repetitive motion", "ordered": "ordered motion",
             "appearance": "appearance", "both": "appearance and motion"}  # fmt: skip
     embedded = graph.parameter("03_transfer", "dataset") == "embedded"
-    return {f"{group}_accuracy": title for group, title in told.items()} if embedded else {}
+    return {f"{group}_accuracy": title for group, title in titles.items()} if embedded else {}
 
 
 def on_average(columns, groups):
@@ -266,20 +266,20 @@ def mosi_mask():
 @graph.table("15_mosi_tables")
 def mosi_stills():
     """Still images as the source, each beside the videos' own frames (table 4)."""
-    told, own = SWEPT["mosi_stills"], "own videos"
-    seeds, counts = told["seeds"], told["counts"]
+    sweep, own = SWEPT["mosi_stills"], "own videos"
+    seeds, counts = sweep["seeds"], sweep["counts"]
     rows = {"photographs": "photographs", "dead leaves": "dead_leaves"} if counts else {}
     cells = []
     for row, source in rows.items():
         cells += swept(seeds, {count: f"{source}{count}" for count in counts}, row)
-    drawn = {f"{count} a class": f"images{count}" for count in told["per_class"]}
+    drawn = {f"{count} a class": f"images{count}" for count in sweep["per_class"]}
     cells += swept(seeds, drawn, "images")
     claims = []
     if all(graph.parameter("11_mosi_pretrain", name) == graph.parameter("03_transfer", name)
            for name in ("dataset", "root")):  # fmt: skip
         cells += swept(seeds, {own: "xy"}, "frames of videos")
         claims += [compare(("frames of videos", own), ("scratch", own))]
-    for name in told["elsewhere"]:
+    for name in sweep["elsewhere"]:
         on = f" on {name}"
         about = {"scratch": f"scratch{on}", "elsewhere": name}
         cells += swept(seeds, drawn, f"images{on}", **about)
@@ -297,13 +297,13 @@ def mosi_stills():
 @graph.table("15_mosi_tables")
 def mosi_frozen():
     """Fine-tuning with the first stages frozen: how deep the features reach (figure 6)."""
-    told, stages = SWEPT["mosi_frozen"], ("stem", "conv2", "conv3", "conv4", "conv5")
+    sweep, stages = SWEPT["mosi_frozen"], ("stem", "conv2", "conv3", "conv4", "conv5")
     cells = [
-        tuned(row, depth, told["seeds"], frozen=stages[:depth], steps=BRIEF)
-        for depth in told["depths"]
+        tuned(row, depth, sweep["seeds"], frozen=stages[:depth], steps=BRIEF)
+        for depth in sweep["depths"]
         for row in STARTS
     ]
-    claims = [c for row in list(STARTS)[1:] for c in in_each(told["depths"], row, "scratch")]
+    claims = [c for row in list(STARTS)[1:] for c in in_each(sweep["depths"], row, "scratch")]
     return Question(cells, claims, "frozen stages, of stem and four")
 
 
@@ -312,8 +312,8 @@ def mosi_comparison():
     """Our rows beside those that the papers print (table 5)."""
     seeds, column = headline_seeds(), LABELS or "all"
     cells = labelled(seeds, rows=("scratch", "MoSI"))
-    told = SWEPT["mosi_comparison"]
-    others = [*told["backbones"], *told["sources"]]
+    sweep = SWEPT["mosi_comparison"]
+    others = [*sweep["backbones"], *sweep["sources"]]
     cells += [tuned(f"MoSI, {name}", column, seeds, name) for name in others]
     claims = in_each([column], "MoSI", "scratch")
     claims += [compare(("MoSI", column), (f"MoSI, {name}", column), 0) for name in others]

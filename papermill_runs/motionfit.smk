@@ -57,9 +57,9 @@ def on_split(seed, has_splits=True):
 
 def source_of(seed, source, with_flow):
     """The parameters of 22 or 23 that say which videos are pseudo-labelled."""
-    told = SOURCES[one_of("source", source, list(SOURCES))]
-    told = told | on_split(seed, told.get("dataset") in HAS_SPLITS)
-    return {key: value for key, value in told.items() if with_flow or key != "flow"}
+    chosen = SOURCES[one_of("source", source, list(SOURCES))]
+    chosen = chosen | on_split(seed, chosen.get("dataset") in HAS_SPLITS)
+    return {key: value for key, value in chosen.items() if with_flow or key != "flow"}
 
 
 def target_of(seed, target):
@@ -117,7 +117,7 @@ def labels(seed, modality="flow", model={}, source="", **changed):
 
 def first_weights(seed, network={}):
     """The job behind `BEGIN`; of another backbone, the same pretraining of that one, if any."""
-    others = {told["backbone"]: name for name, told in mosi.VARIANTS.items() if list(told) == ["backbone"]}
+    others = {variant["backbone"]: name for name, variant in mosi.VARIANTS.items() if list(variant) == ["backbone"]}
     variant = others.get(network["backbone"]) if "backbone" in network else BEGIN
     return [mosi_pretrain(seed, variant)] if BEGIN and variant else []
 
@@ -185,8 +185,8 @@ def target_page(kind, seed, after, target="", network={}, **asked):
     """One question of the page that asks what a student knows and what flow would add."""
     usual = {"starts": {}, "mars": False, "baselines": False, "seed": seed}
     name = run_name(kind, seed, {"target": target}, network)
-    told = usual | target_of(seed, target) | network | asked
-    return graph.run(TARGET_PAGE, name, after=after, **told)
+    parameters = usual | target_of(seed, target) | network | asked
+    return graph.run(TARGET_PAGE, name, after=after, **parameters)
 
 
 def retrieval(seed, name, taught=None, target="", network={}):
@@ -616,8 +616,8 @@ def motionfit_semi():
         few = {"label_fraction": share, "videos_per_class": 0}
         rows = {"motionfit": [], "scratch": [], "mosi": []}
         for seed in wanted["seeds"]:
-            told = network | wanted["learned"]
-            taught = student(seed, model=few | network, source=wanted["source"], **told)
+            trained = network | wanted["learned"]
+            taught = student(seed, model=few | network, source=wanted["source"], **trained)
             rows["motionfit"].append(transfer(seed, "motionfit", taught, **few, **network))
             rows["scratch"].append(scratch(seed, **few, **network))
             for begun in first_weights(seed, network):  # what the student began as

@@ -50,15 +50,15 @@ def mosi_longer(seed):
 
 def pretext(seed, task, notebook, start=""):
     """A pretext task on the students' network; from MoSI's weights with the longer budget."""
-    told = dict(rotation.as_student(notebook))
+    parameters = dict(rotation.as_student(notebook))
     if task == "pace":  # its strides are what it learns
-        del told["frame_stride"]
+        del parameters["frame_stride"]
     if not start:
-        return graph.run(notebook, f"{task}_pretrain-{backbone()}-s{seed}", seed=seed, **told)
+        return graph.run(notebook, f"{task}_pretrain-{backbone()}-s{seed}", seed=seed, **parameters)
     first, given = timebalance.first_weights(seed, start="mosi")
     given |= settings()["longer"][task]
     return graph.run(
-        notebook, f"{task}_pretrain-after_mosi-s{seed}", after=first, seed=seed, **told, **given
+        notebook, f"{task}_pretrain-after_mosi-s{seed}", after=first, seed=seed, **parameters, **given
     )
 
 
@@ -160,11 +160,11 @@ def behind(run, prefix, share):
     """Everything that was trained for a run: its own part, all before it, and of teachers what
     they learned of the share's labels, where it is a student's."""
     before = graph.before(run)
-    told = [(run, prefix), *((job, "") for job in before)]
+    runs = [(run, prefix), *((job, "") for job in before)]
     if prefix.startswith("finetuned"):
-        return [*told, (run, "")]
+        return [*runs, (run, "")]
     names = ("timebalance_teacher-invariant", "timebalance_teacher-distinctive")
-    return told + [(job, f"finetuned_{share}_") for job in before if job.name.startswith(names)]
+    return runs + [(job, f"finetuned_{share}_") for job in before if job.name.startswith(names)]
 
 
 def features(row):

@@ -18,17 +18,17 @@ def seen():
 @functools.cache
 def as_student(notebook):
     """What a page must be told to see the students' clips of the students' videos."""
-    told = {n: graph.parameter("32_timebalance_student", n) for n in DATA}
-    return seen() | {n: v for n, v in told.items() if v != graph.parameter(notebook, n)}
+    students = {n: graph.parameter("32_timebalance_student", n) for n in DATA}
+    return seen() | {n: v for n, v in students.items() if v != graph.parameter(notebook, n)}
 
 
 @functools.cache
 def as_teacher():
     """What a fine-tuning must be told to be that of the table's pretrained rows."""
     page = "30_timebalance_teachers"
-    told = {name: graph.parameter(page, f"tuning_{name}") for name in TUNED}
+    tuning = {name: graph.parameter(page, f"tuning_{name}") for name in TUNED}
     shared = {name: graph.parameter(page, name) for name in ("augmentation", "batch_size")}
-    return told | shared | {"accumulate": 1}
+    return tuning | shared | {"accumulate": 1}
 
 
 def pretrain(seed):
@@ -38,8 +38,8 @@ def pretrain(seed):
 
 def labels(share):
     """What 03 must be told to take the labelled videos that the table's other rows take."""
-    told = timebalance.label_list(share)
-    return {"label_list": told} if told else {"label_fraction": float(share) / 100}
+    listed = timebalance.label_list(share)
+    return {"label_list": listed} if listed else {"label_fraction": float(share) / 100}
 
 
 def transfer(seed, share):
@@ -79,8 +79,8 @@ def beside_timebalance():
 
 def as_mosi(seed, source):
     """Pretrained on a source of MoSI's comparison, and fine-tuned as its rows are."""
-    told = mosi.SWEPT["mosi_comparison"]["sources"][source]
-    first = graph.run("60_rotation_pretrain", f"rotation_pretrain-{source}-s{seed}", seed=seed, **told)
+    data = mosi.SWEPT["mosi_comparison"]["sources"][source]
+    first = graph.run("60_rotation_pretrain", f"rotation_pretrain-{source}-s{seed}", seed=seed, **data)
     return graph.run(
         "03_transfer",
         f"rotation_transfer-{source}-s{seed}",

@@ -35,7 +35,7 @@ def main_settings():
     """Seeds of all rows and of the headline rows, the labelled shares teachers learn, files of
     labelled videos (share -> path; none: drawn), the rows beside the headline ones, and the shares
     that baselines among these have, if not all."""
-    told = graph.settings(
+    wanted = graph.settings(
         "timebalance_main",
         seeds=[0, 1, 2],
         headline_seeds=[0, 1, 2, 3, 4],
@@ -44,15 +44,15 @@ def main_settings():
         methods=METHODS,
         baseline_percents=[],
     )
-    lists = {str(share): path for share, path in told["label_lists"].items()}
-    told["baseline_percents"] = [str(share) for share in told["baseline_percents"]]
-    shares = shares_of("timebalance_main", told["percents"])
+    lists = {str(share): path for share, path in wanted["label_lists"].items()}
+    wanted["baseline_percents"] = [str(share) for share in wanted["baseline_percents"]]
+    shares = shares_of("timebalance_main", wanted["percents"])
     if PERCENT not in shares:
         raise ValueError(
             f"targets: timebalance: percent: {PERCENT} is none of the shares that teachers learn "
             f"({', '.join(shares)}): name one of them, or add it to timebalance_main's percents"
         )
-    return told | {"percents": shares, "label_lists": lists}
+    return wanted | {"percents": shares, "label_lists": lists}
 
 
 def shares_of(target, percents):
@@ -71,13 +71,13 @@ def shares_of(target, percents):
 def network_settings():
     """Other networks than the pages' own: name -> parameters of all pages, under "teachers" of the
     pretraining; seeds and shares of their rows."""
-    told = graph.settings(
+    wanted = graph.settings(
         "timebalance_networks",
         seeds=[0],
         percents=[PERCENT],
         networks={"R3D-50": {"backbone": "slow_r50"}},
     )
-    return told | {"percents": shares_of("timebalance_networks", told["percents"])}
+    return wanted | {"percents": shares_of("timebalance_networks", wanted["percents"])}
 
 
 def label_list(share):
@@ -93,14 +93,14 @@ def label_list(share):
 
 def labels(share):
     """The parameters of a student's or a baseline's page that say what is labelled."""
-    told = label_list(share)
-    return {"fraction": float(share) / 100, **({"label_list": told} if told else {})}
+    listed = label_list(share)
+    return {"fraction": float(share) / 100, **({"label_list": listed} if listed else {})}
 
 
 def shaped(network, *names):
     """Those of another network's parameters that a page takes; "" is the pages' own network."""
-    told = network_settings()["networks"][network] if network else {}
-    return {name: told[name] for name in ("size", "short_side", *names) if name in told}
+    shape = network_settings()["networks"][network] if network else {}
+    return {name: shape[name] for name in ("size", "short_side", *names) if name in shape}
 
 
 def first_weights(seed, network="", start=""):
@@ -136,8 +136,8 @@ def teacher(seed, objective, longer=1, network="", start=""):
     shares = main_settings()["percents"]
     if network:
         shares = network_settings()["percents"]
-        told = network_settings()["networks"][network].get("teachers", {})
-        given |= {**shaped(network, "backbone"), **told}
+        teachers = network_settings()["networks"][network].get("teachers", {})
+        given |= {**shaped(network, "backbone"), **teachers}
     if longer > 1:
         shares = [PERCENT]
         given |= pretrained_for(longer)

@@ -47,9 +47,9 @@ def mosi_start(seed):
 
 
 def pace_start(seed):
-    told = dict(rotation.as_student("50_pace_pretrain"))
-    del told["frame_stride"]
-    return [graph.run("50_pace_pretrain", f"premise_pace-s{seed}", seed=seed, **told, **own())]
+    parameters = dict(rotation.as_student("50_pace_pretrain"))
+    del parameters["frame_stride"]
+    return [graph.run("50_pace_pretrain", f"premise_pace-s{seed}", seed=seed, **parameters, **own())]
 
 
 STARTS = {"mosi": mosi_start, "pace": pace_start, "scratch": lambda seed: []}
@@ -112,16 +112,16 @@ def cells_of(candidate):
 
 def claims_of(candidate):
     """Of frozen features in each group, of what only one knows, and of s against one half."""
-    told = []
+    claims = []
     for group in settings()["groups"]:
         expected = timebalance.GROUPS.get(group, 0)
         for form in ("{}, frozen, {}", "only {}, {}"):
             first, second = [[(form.format(kind, group), candidate)] for kind in KINDS[::-1]]
             name = form.format("f_D - f_I", group)
             about = {"metric": "accuracy", "column": candidate}
-            told.append(Claim(name, first, second, expected, **about))
+            claims.append(Claim(name, first, second, expected, **about))
     halves = ("s", candidate), ("average", candidate)
-    return [*told, compare(*halves, metric="accuracy", name=f"s - one half, {candidate}")]
+    return [*claims, compare(*halves, metric="accuracy", name=f"s - one half, {candidate}")]
 
 
 @graph.table("34_timebalance_tables")

@@ -93,11 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "pair", _pair, "bring the .ipynb of every notebook in line with its .py")
     doctor = _command(commands, "doctor", _doctor, "check this machine, or time a training on it")
     doctor.add_argument("--speed", metavar="PAGE", help="time this page's training: what limits it")
-    _option(doctor, "--scale", default="mini", told="with --speed: parameter file")
+    _option(doctor, "--scale", default="mini", about="with --speed: parameter file")
     _takes_parameters(doctor)
     plan = _command(commands, "plan", _plan, "say how long a target takes, as far as measured")
     plan.add_argument("target", help="what to make; `vidssl run` lists them")
-    _option(plan, "--scale", default="mini", told="parameter file")
+    _option(plan, "--scale", default="mini", about="parameter file")
     return parser
 
 
@@ -110,8 +110,8 @@ def _notebook_commands(commands) -> None:
     run.add_argument(
         "--gpus-per-run", type=int, metavar="N", help="of one training: -p processes N"
     )
-    told = "where runs work: local, slurm, or a folder of Snakemake's settings"
-    _option(run, "--profile", default="local", told=told)
+    about = "where runs work: local, slurm, or a folder of Snakemake's settings"
+    _option(run, "--profile", default="local", about=about)
     run.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
     run.add_argument("--unlock", action="store_true", help="free what a killed run left locked")
     run.add_argument(
@@ -122,26 +122,26 @@ def _notebook_commands(commands) -> None:
     execute = _command(commands, "execute", _execute, "run one notebook in one folder")
     execute.add_argument("notebook", help="its name, such as 11_mosi_pretrain")
     execute.add_argument("folder", type=Path, help="where all its files go")
-    _option(execute, "--scale", default="mini", told="parameter file")
+    _option(execute, "--scale", default="mini", about="parameter file")
     execute.add_argument("--after", nargs="*", default=[], help="files whose change starts it anew")
     execute.add_argument("--gpus", type=int, help="GPUs for it alone (default: what there is)")
     execute.add_argument("--cores", type=int, help="its share of the cores (default: all)")
     execute.add_argument("--once", default="", help="a name of what it makes, which is made once")
     for command in (run, execute):
-        told = "that share a GPU at a time, where one leaves most of it idle"
-        _option(command, "--runs-per-gpu", default=1, told=told, metavar="N")
+        about = "that share a GPU at a time, where one leaves most of it idle"
+        _option(command, "--runs-per-gpu", default=1, about=about, metavar="N")
         minutes = {"metavar": "MINUTES"}
-        told = "that a cell may take, 0: any time"
-        _option(command, "--cell-limit", default=0.0, told=told, **minutes)
-        told = "without a sign of life after which a run is stopped, 0: never"
-        _option(command, "--stall-limit", default=STALL_LIMIT, told=told, **minutes)
+        about = "that a cell may take, 0: any time"
+        _option(command, "--cell-limit", default=0.0, about=about, **minutes)
+        about = "without a sign of life after which a run is stopped, 0: never"
+        _option(command, "--stall-limit", default=STALL_LIMIT, about=about, **minutes)
         _takes_parameters(command)
 
 
-def _option(command, *names: str, default: str | float, told: str, **more) -> None:
+def _option(command, *names: str, default: str | float, about: str, **more) -> None:
     """Add an option whose help ends with its default, which says its type, too."""
-    told = f"{told} (default {str(default).removesuffix('.0')})"
-    command.add_argument(*names, default=default, type=type(default), help=told, **more)
+    about = f"{about} (default {str(default).removesuffix('.0')})"
+    command.add_argument(*names, default=default, type=type(default), help=about, **more)
 
 
 def _takes_parameters(command: argparse.ArgumentParser) -> None:
@@ -157,11 +157,11 @@ def _takes_parameters(command: argparse.ArgumentParser) -> None:
 
 def _data_commands(commands) -> None:
     data = _command(commands, "data", _data, "make the embedded data of a scale")
-    _option(data, "scale", nargs="?", default="mini", told="parameter file")
-    _option(data, "--data-seed", default=0, told="draws other videos")
+    _option(data, "scale", nargs="?", default="mini", about="parameter file")
+    _option(data, "--data-seed", default=0, about="draws other videos")
     stills = _command(commands, "stills", _stills, "make a folder of still images")
     stills.add_argument("source", help="photographs or dead_leaves")
-    _option(stills, "--count", default=64, told="images")
+    _option(stills, "--count", default=64, about="images")
     for command in (data, stills):
         command.add_argument(
             "--runs-root", default="", help="makes it in ROOT/data (default papermill_runs/data)"
@@ -176,21 +176,21 @@ def _data_commands(commands) -> None:
     )
     sides = f"pixels (default 128; of frames {MINI_SIDE}, as the mini scale)"
     prepare.add_argument("--short-side", type=int, help=sides)
-    _option(prepare, "--gb", default=4.0, told="of frames at most")
-    _option(prepare, "--gop", default=12, told="frames to a key frame")
-    _option(prepare, "--crf", default=18, told="quality, 0 best to 51 worst")
+    _option(prepare, "--gb", default=4.0, about="of frames at most")
+    _option(prepare, "--gop", default=12, about="frames to a key frame")
+    _option(prepare, "--crf", default=18, about="quality, 0 best to 51 worst")
     flow = _command(commands, "flow", _flow, "compute the optical flow of videos, in shards")
     flow.add_argument("root", help="folder of the videos, in any layout")
     flow.add_argument("folder", help="where the flow goes, under the same names and .npz")
-    told = "reference, fast, torch, dis or farneback"
-    _option(flow, "--method", default="fast", told=told)
-    _option(flow, "--short-side", default=128, told="pixels")
+    about = "reference, fast, torch, dis or farneback"
+    _option(flow, "--method", default="fast", about=about)
+    _option(flow, "--short-side", default=128, about="pixels")
     for command in (prepare, flow):
-        _option(command, "-j", "--jobs", default=2, told="videos at once")
-        told = "I/N: every N-th video from the I-th on; 1/1: all"
-        _option(command, "--shard", default="1/1", told=told)
-        told = "a file to leave at the end; videos that cannot be read then are no failure"
-        command.add_argument("--made", type=Path, metavar="FILE", help=told)
+        _option(command, "-j", "--jobs", default=2, about="videos at once")
+        about = "I/N: every N-th video from the I-th on; 1/1: all"
+        _option(command, "--shard", default="1/1", about=about)
+        about = "a file to leave at the end; videos that cannot be read then are no failure"
+        command.add_argument("--made", type=Path, metavar="FILE", help=about)
 
 
 def _record_commands(commands) -> None:
