@@ -68,10 +68,27 @@ results.printed()
 # ## The figure
 #
 # Bars are the 95 % intervals of the table. Where printed rows are drawn, each data set has a panel of its
-# own, and its dots are hollow.
+# own, and its dots are hollow. Of the embedded data the transfer table has a panel for each group of
+# classes: told by *repetitive* motion, by its *order*, by *appearance*, or by *both* appearance and order.
 
 # %%
-figure = results.figure()
+from vidssl.data.class_groups import EMBEDDED
+from vidssl.visualize.methods import methods_in_panels
+
+FAMILIES = {
+    "labels alone": ["scratch", "scratch, longer"],
+    "what students begin as": ["MoSI"],
+    "taught by looks": ["appearance"],
+    "taught by flow": ["MARS", "MERS", "MotionFit"],
+    "flow at test time": ["motion model", "MotionFit with flow"],
+}
+groups = {f"{group}_accuracy": f"{group} (%)" for group in dict.fromkeys(EMBEDDED.values())}
+if any(row["metric"] in groups for row in results.rows):
+    panels = {"top1_accuracy": "all classes (%)", **groups}
+    note = f"{results.dataset} · {scale} · bars: 95 %, over seeds · dotted: yardsticks"
+    figure = methods_in_panels(results.rows, panels, FAMILIES, note=note)
+else:
+    figure = results.figure()
 run.save_figure(figure, table, publish=True, **results.origin())
 figure
 
