@@ -11,7 +11,7 @@
 # | | |
 # | --- | --- |
 # | needs | labelled videos |
-# | takes | 3 min of training and 5 min of evaluation on two cores |
+# | takes | 4 min of training and 1 min of evaluation on one core |
 # | gives | accuracy with all labels or a few a class, confusions, `backbone.pt` |
 
 # %% tags=["parameters"]
@@ -245,14 +245,15 @@ for place in np.argsort(wrong, axis=None)[::-1][:3]:
         )
 
 # %% [markdown]
-# Classes that are taken for each other share what a clip shows of them: a part of the motion, or
-# the motion in another order.
+# Classes that are taken for each other share what a clip shows of them: a part of the motion, the
+# motion in another order, or the scene.
 #
 # ## What one should see
 #
-# A single frame says next to nothing about the motion classes, frame differences a little more. With
-# all labels of the mini scale the network is above both; with few labels or a short training it need
-# not be. A smoke run only shows that every step works.
+# With all labels of the mini scale the network names 92 to 96 % of the test videos, and so do a linear
+# classifier and the nearest neighbours of its features (93 to 95 %); frame differences name 28 to
+# 30 %, a single frame 22 % (three seeds on record, data seed 1). With few labels or a short training it
+# need not be above both. A smoke run only shows that every step works.
 
 # %%
 metrics = judged.metrics("network")
@@ -287,5 +288,5 @@ run.finish(
 # ## What to try next
 #
 # - `videos_per_class = 5`: which classes does the network lose first?
-# - `frame_stride = 2`: what does it still tell apart from a quarter of the stretch of time?
+# - `frame_stride = 2`: what does it still tell apart from a third of the stretch of time?
 # - `pretrained` with the weights of `11_mosi_pretrain`, or several starts at once in `03_transfer`.

@@ -10,7 +10,7 @@
 # | | |
 # | --- | --- |
 # | needs | videos or still images, without labels (`dataset`, `root`) |
-# | takes | 2 min on one core |
+# | takes | 3 min on one core |
 # | gives | `backbone.pt`, learning curves, pretext accuracy on held-out images |
 
 # %% tags=["parameters"]
@@ -104,7 +104,8 @@ print(f"{len(held_out)} of {len(chosen)} held-out images can be read, {len(train
 # ## What one step sees
 #
 # All $4K + 1$ sequences of an image are in the same batch, each with its own window, square and
-# colours. They show the same thing, so only their motion tells them apart.
+# colours. They show the same thing, so only their motion tells them apart. A title is the label and its
+# speeds $(x, y)$: of the window, to the right and down, so that what is seen moves the other way.
 
 # %%
 import torch
@@ -200,7 +201,8 @@ figure
 #
 # ## After training
 #
-# Which labels are confused? Neighbouring speeds of one direction, if any: they look most alike.
+# Which labels are confused: neighbouring speeds of one direction, or directions? At the same speed two
+# directions differ by nothing but the way that things go.
 
 # %%
 from sklearn.metrics import confusion_matrix as count_confusions
@@ -218,8 +220,9 @@ figure
 # %% [markdown]
 # ## What one should see
 #
-# At mini scale the accuracy on unseen images is several times chance, and directions are hardly
-# ever confused; a smoke run only shows that every step works. With `flip = "release"` left and
+# At mini scale 70 to 90 % of the motions of unseen images are named, seed by seed; chance is 11.1 %. What
+# is left is rarely a neighbouring speed and often another direction at the same speed; a smoke run only
+# shows that every step works. With `flip = "release"` left and
 # right are confused for ever, because half of their clips carry the other's label. Other settings than
 # these may leave the network at chance (a small mask, no curriculum, few images): that is a finding,
 # not a fault.

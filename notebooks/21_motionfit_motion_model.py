@@ -87,8 +87,9 @@ print(
 # ## Clips of flow
 #
 # Field $t$ of a video's flow leads from frame $t$ to frame $t + 1$, so a flow clip and an RGB clip
-# at the same indices show the same stretch of time. Colour is direction, saturation is speed. The
-# $R$ clips of a sample do not overlap where the video is long enough.
+# at the same indices show the same stretch of time. Colour is direction, saturation is speed; with
+# `modality = "rgb"` the frames themselves are shown, and learned from. The $R$ clips of a sample do
+# not overlap where the video is long enough.
 
 # %%
 from vidssl.visualize.flow import flow_frames
@@ -107,8 +108,8 @@ figure = visualize.film_strip(
 figure
 
 # %% [markdown]
-# A background that drifts has one pale colour, what moves before it another. The thousand looks that
-# one motion can have are gone: that is what a few labels have to be enough for.
+# In flow a background that drifts has one pale colour, what moves before it another. The thousand looks
+# that one motion can have are gone: that is what a few labels have to be enough for.
 #
 # ## Several clips at once
 #
@@ -127,7 +128,8 @@ from vidssl.losses import clip_order_loss, multi_clip_loss, shuffle_clips
 visualize.source(multi_clip_loss)
 
 # %% [markdown]
-# In the code a clip may also have no label, which is needed in step 3: it counts in neither mean.
+# In the code a clip may also have no label, which [23](23_motionfit_self_training.ipynb) needs: it counts
+# in neither mean.
 #
 # ## Their order as a task
 #
@@ -284,8 +286,10 @@ if modality == "flow":
 #
 # ## What one should see
 #
-# With few labels the motion model is far above its appearance counterpart (`modality = "rgb"`), and
-# the four *appearance* classes stay near chance, those of *both* at half of what their order says.
+# Each of the two counterparts knows what the other lacks. From a few labels the motion model is far
+# above `modality = "rgb"` on *repetitive* and *ordered* classes; the four *appearance* classes stay near
+# chance for it, those of *both* at half of what their order says, and there looks are far ahead. Over all
+# classes it need not be ahead, then: half of them are told by their scene, wholly or in part.
 
 # %%
 from math import factorial

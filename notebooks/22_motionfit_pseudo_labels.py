@@ -4,7 +4,7 @@
 # **Question.** Do the motion model's features fall into clusters that mean something, and over which
 # stretch of time should a pseudo-label hold: a clip, a segment, or the whole video?
 #
-# This is the first half of step 2: features of densely sampled clips of unlabelled videos, averaged
+# This is step 2: features of densely sampled clips of unlabelled videos, averaged
 # over segments of four granularities, clustered by k-means. A pseudo-label belongs to a video and a
 # time. The labels of these videos are used to judge the clusters, never to make them.
 #
@@ -428,7 +428,8 @@ figure
 
 # %% [markdown]
 # Islands of one class in the right panel are what the motion model knows; islands of one colour in
-# the left are true of any features, for k-means cuts along them.
+# the left are true of any features, for k-means cuts along them. Colours repeat where there are more
+# clusters than colours.
 #
 # ## Are the boundaries of Eq. 4 the true ones?
 #
@@ -467,8 +468,9 @@ pd.DataFrame(measured).style.format(precision=2).hide() if measured else None
 #
 # ## What one should see
 #
-# Clusters of the motion model are far purer than shuffled ones, and purest in the motion classes: a
-# cluster is a motion seen in many looks. The boundaries of Eq. 4 beat random ones where the sub-actions
+# Clusters of the motion model are far purer than shuffled ones: a cluster is a motion seen in many looks.
+# Purity alone does not prefer motion, though: where scenes tell half of the classes, clusters of looks
+# (`modality = "rgb"`) can be purer still. The boundaries of Eq. 4 beat random ones where the sub-actions
 # differ in how they move.
 
 # %%

@@ -4,7 +4,7 @@
 # **Question.** Can a network that sees RGB only learn to name the motion clusters, so that flow is no
 # longer needed?
 #
-# This is the second half of step 2: an RGB student, of any architecture, predicts the pseudo-label of
+# This is step 3: an RGB student, of any architecture, predicts the pseudo-label of
 # each clip's time, on videos without labels. With `target` "features" it matches the motion model's
 # pooled features instead, which is the baseline MERS.
 #
