@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from vidssl.core import counted
 from vidssl.files import write_atomic as write_atomic  # passed on to the rest of this room
 from vidssl.runs.cards import SHARED
 from vidssl.runs.clean_page import git_says
@@ -144,7 +145,9 @@ def _room(name: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on, where installed."""
+    """Versions of Python and of the packages that results depend on, where installed; ``arithmetic``:
+    the instructions and threads that torch computes with. Where one of these differs, sums round
+    differently and a training ends at other digits."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version()}
@@ -153,6 +156,9 @@ def versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
+    if torch := sys.modules.get("torch"):  # not loaded for this alone
+        threads = counted(torch.get_num_threads(), "thread")
+        found["arithmetic"] = f"{torch.backends.cpu.get_cpu_capability()}, {threads}"
     return found
 
 
