@@ -7,6 +7,7 @@ import sys
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tiny_project import REPOSITORY, make_project
 
@@ -201,6 +202,19 @@ def test_a_run_leaves_notebook_parameters_metrics_and_record(executed):
     assert {"torch", "python"} <= set(full["versions"])
     assert full["seconds"] > 0
     assert full["peak_memory_mb"] > 10
+
+
+def test_a_record_says_what_its_sums_were_rounded_by():
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(provenance.versions()["arithmetic"])
+    finally:
+        torch.set_num_threads(before)
+    instructions = torch.backends.cpu.get_cpu_capability()
+    assert found == [f"{instructions}, 1 thread", f"{instructions}, 2 threads"]
 
 
 def test_the_record_is_small_and_names_the_first_failures(executed):

@@ -145,9 +145,11 @@ def _room(name: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on, where installed; ``arithmetic``:
-    the instructions and threads that torch computes with. Where one of these differs, sums round
-    differently and a training ends at other digits."""
+    """Versions of Python and of the packages that results depend on, where installed.
+
+    ``arithmetic`` is what torch computes with: instructions and threads. Where one of them differs,
+    sums round differently, and a training ends at other digits.
+    """
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version()}
