@@ -27,7 +27,7 @@ def test_panels_and_their_legend():
 
 
 def test_points_and_labels_must_fit():
-    with pytest.raises(ValueError, match=r"points must be \(V, 2\) and labels \(V,\)"):
+    with pytest.raises(ValueError, match=r"points must have shape \(V=3, xy=2\)"):
         embedding_panels({"wrong": (points()[0], np.arange(3))})
     with pytest.raises(ValueError, match="panels is empty"):
         embedding_panels({})
@@ -37,7 +37,7 @@ def test_clusters_are_drawn_from_the_largest_to_the_smallest():
     figure = cluster_sizes(np.array([2, 9, 5]), np.array([1, 9, 2]))
     bars = [patch.get_height() for patch in figure.axes[0].patches]
     assert bars == [9, 5, 2, 9, 2, 1]
-    with pytest.raises(ValueError, match=r"sizes and commonest must be \(K,\)"):
+    with pytest.raises(ValueError, match=r"sizes must have shape \(K=2\)"):
         cluster_sizes(np.zeros(3), np.zeros(2))
 
 

@@ -35,7 +35,7 @@ def test_each_cluster_has_its_strip():
 
 
 def test_what_does_not_fit_is_named():
-    with pytest.raises(ValueError, match=r"points must be \(V, 2\)"):
+    with pytest.raises(ValueError, match=r"points must have shape \(V=6, xy=2\)"):
         embedding_figure(POINTS[:, :1], CLUSTERS)
     with pytest.raises(ValueError, match="from 0 to 6"):
         embedding_figure(POINTS, CLUSTERS + 5)

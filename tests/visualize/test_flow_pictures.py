@@ -45,7 +45,7 @@ def test_the_common_scale_leaves_a_few_pixels_out_and_is_never_zero():
 
 
 def test_wrong_shapes_are_refused():
-    with pytest.raises(ValueError, match=r"flow must be \(H, W, 2\)"):
+    with pytest.raises(ValueError, match=r"flow must have shape \(H, W, uv=2\)"):
         flow_to_rgb(constant(1, 0))
 
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vidssl.visualize.clips import Clip, as_clips, as_frames, evenly
-from vidssl.visualize.style import PAGE_WIDTH, bare, method_name, new_figure, paper_style
+from vidssl.visualize.clips import Clip, as_clips, as_frames, draw_strip, evenly, join_frames
+from vidssl.visualize.style import PAGE_WIDTH, method_name, new_figure, paper_style
 
 HEAT = colormaps["inferno"]  # grows evenly in lightness: read the same in print and in grey
 STRONGEST = 0.75  # opacity of the hottest place: the frame stays visible under it
@@ -59,7 +58,7 @@ def attention_figure(
         clips: V videos, each uint8 (T, H, W, 3) or a float tensor (3, T, H, W) in [0, 1].
         maps: for each network its V maps (T, h, w), drawn by `heat_over_frames`.
         speeds: V fields (T, h, w), px a frame; black is 0, yellow the video's largest.
-        masks: V masks (T, h, w) of the true object, outlined in blue; None where unknown.
+        masks: V masks (T, H, W) of the true object, outlined in blue; None where unknown.
         titles: one a video.
         shown: frames drawn of each video, evenly spread.
     """
@@ -68,10 +67,9 @@ def attention_figure(
     if len(speeds):
         rows["speed"] = [heat_pictures(speed, float(np.max(speed))) for speed in speeds]
     for name, maps_of in maps.items():
-        rows[name] = [heat_over_frames(video, one) for video, one in zip(videos, maps_of)]
-    for name, pictures in rows.items():
-        if len(pictures) != len(videos):
-            raise ValueError(f"{name} must have {len(videos)} entries, got {len(pictures)}")
+        rows[name] = [
+            heat_over_frames(video, one) for video, one in zip(videos, maps_of, strict=True)
+        ]
     frames = [evenly(len(v), shown) for v in videos]
     cell = (PAGE_WIDTH - 0.6) / (shown * len(videos)) * videos[0].shape[1] / videos[0].shape[2]
     with paper_style():
@@ -80,35 +78,16 @@ def attention_figure(
         axes = figure.subplots(len(rows), len(videos), squeeze=False)
         for line, (name, pictures) in zip(axes, rows.items()):
             line[0].set_ylabel(method_name(name).replace(" ", "\n"))
-            for number, axis in enumerate(line):
-                outline = masks[number] if len(masks) and name != "speed" else None
-                _draw_strip(axis, pictures[number], frames[number], outline)
+            for number, (axis, places) in enumerate(zip(line, frames)):
+                strip = join_frames(pictures[number][places], shown)
+                draw_strip(axis, strip, places if name == [*rows][-1] else ())
+                mask = masks[number] if len(masks) and name != "speed" else None
+                if mask is not None and mask[places].any():
+                    joined = join_frames(mask[places], shown, between=0)
+                    axis.contour(joined, levels=[0.5], colors=[OUTLINE], linewidths=0.9)
         for number, title in enumerate(titles):
             axes[0, number].set_title(title, loc="center", pad=3)
-        for axis, indices in zip(axes[-1], frames):
-            left, right = axis.get_xlim()
-            axis.set_xticks(left + (right - left) * (np.arange(shown) + 0.5) / shown, indices)
-            axis.tick_params(length=0, pad=2)
     return figure
-
-
-def _draw_strip(
-    axis: Axes, pictures: np.ndarray, frames: np.ndarray, mask: np.ndarray | None
-) -> None:
-    """Some of the pictures (T, H, W, 3) from left to right, the object outlined in each."""
-    height, width = pictures.shape[1:3]
-    pitch = 1.04 * width
-    for place, frame in enumerate(frames):
-        left = place * pitch
-        axis.imshow(
-            pictures[frame], extent=(left, left + width, height, 0), interpolation="nearest"
-        )
-        if mask is not None and mask[frame].any() and not mask[frame].all():
-            x = left + (np.arange(mask.shape[2]) + 0.5) * width / mask.shape[2]
-            y = (np.arange(mask.shape[1]) + 0.5) * height / mask.shape[1]
-            axis.contour(x, y, mask[frame], levels=[0.5], colors=[OUTLINE], linewidths=0.9)
-    bare(axis)
-    axis.set(xlim=(0, len(frames) * pitch), ylim=(height, 0))
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

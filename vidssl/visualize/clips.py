@@ -94,10 +94,10 @@ def draw_strip(axis: Axes, strip: np.ndarray, labels: Sequence = ()) -> None:
     axis.tick_params(length=0, pad=2)
 
 
-def join_frames(frames: np.ndarray, columns: int) -> np.ndarray:
-    """(T, H, W, 3) -> (H, columns * (W + gap), 3): frames from left to right, white between."""
-    length, height, width, _ = frames.shape
+def join_frames(frames: np.ndarray, columns: int, between: int = 255) -> np.ndarray:
+    """(T, H, W, ...) -> (H, columns * (W + gap), ...): frames from left to right, white between."""
+    length, height, width, *channels = frames.shape
     gap = max(1, round(0.03 * width))
-    strip = np.full((columns, height, width + gap, 3), 255, np.uint8)
+    strip = np.full((columns, height, width + gap, *channels), between, frames.dtype)
     strip[:length, :, gap // 2 : gap // 2 + width] = frames
-    return strip.swapaxes(0, 1).reshape(height, -1, 3)
+    return strip.swapaxes(0, 1).reshape(height, -1, *channels)

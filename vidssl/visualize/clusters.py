@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib import colormaps
@@ -10,12 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from vidssl.core import expect_shape
 from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
     FAINT,
     PAGE_WIDTH,
     REFERENCE,
+    name_kinds,
     new_figure,
     paper_style,
 )
@@ -46,19 +49,13 @@ def embedding_panels(
         axes = figure.subplots(1, len(panels), squeeze=False).ravel()
         for axis, (title, (points, labels)) in zip(axes, panels.items()):
             check_points(points, labels)
-            palette = _palette(labels)
-            colors = [palette[label % len(palette)] for label in labels]
+            colors = np.take(_palette(labels), labels, axis=0, mode="wrap")
             axis.scatter(*points.T, c=colors, s=5, linewidths=0)
             axis.set_title(title)
             frame_map(axis)
-        palette = _palette(range(len(names)))
-        handles = [
-            axes[0].scatter([], [], color=palette[k % len(palette)], s=12, label=name)
-            for k, name in enumerate(names)
-        ]
-        if handles:
-            style = {"handletextpad": 0.1, "columnspacing": 0.8, "fontsize": 7, "title": "classes"}
-            figure.legend(handles=handles, loc="outside upper center", ncols=6, **style)
+        named = dict(zip(names, cycle(_palette(range(len(names))))))
+        look = {"handlelength": 0.7, "columnspacing": 0.8, "fontsize": 7, "title": "classes"}
+        name_kinds(figure, named, ncols=6, **look)
     return figure
 
 
@@ -71,10 +68,7 @@ def cluster_sizes(sizes: np.ndarray, commonest: np.ndarray, *, note: str = "") -
         note: a grey line at the bottom right.
     """
     sizes, commonest = np.asarray(sizes), np.asarray(commonest)
-    if sizes.ndim != 1 or sizes.shape != commonest.shape:
-        raise ValueError(
-            f"sizes and commonest must be (K,), got {sizes.shape} and {commonest.shape}"
-        )
+    expect_shape(sizes, "K", "sizes", K=len(commonest))
     order = np.argsort(sizes)[::-1]
     places = np.arange(len(order))
     with paper_style():
@@ -102,10 +96,7 @@ def _mark_mean(axis: Axes, mean: float) -> None:
 
 def check_points(points: np.ndarray, labels: np.ndarray) -> None:
     """ValueError unless these are points (V, 2) and their labels (V,)."""
-    if np.ndim(points) != 2 or points.shape[1] != 2 or np.shape(labels) != points.shape[:1]:
-        raise ValueError(
-            f"points must be (V, 2) and labels (V,), got {np.shape(points)} and {np.shape(labels)}"
-        )
+    expect_shape(np.asarray(points), "V xy", "points", V=len(labels), xy=2)
 
 
 def frame_map(axis: Axes) -> None:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
+from vidssl.core import expect_shape
 from vidssl.visualize.clips import as_frames, evenly
 from vidssl.visualize.marks import draw_field
 from vidssl.visualize.style import COLORS, PAGE_WIDTH, describe, new_figure, paper_style
@@ -24,8 +25,7 @@ def flow_to_rgb(flow: np.ndarray, largest: float = 0.0) -> np.ndarray:
     Zero is white, ``largest`` (px; 0: the field's own largest speed) and beyond are full colour;
     right is red, down is yellow-green, left is cyan, up is violet.
     """
-    if flow.ndim != 3 or flow.shape[-1] != 2:
-        raise ValueError(f"flow must be (H, W, 2), got {flow.shape}")
+    expect_shape(flow, "H W uv", "flow", uv=2)
     speed = np.hypot(flow[..., 0], flow[..., 1])
     largest = largest or float(speed.max()) or 1.0
     hue = np.arctan2(flow[..., 1], flow[..., 0]) / (2 * np.pi) % 1.0

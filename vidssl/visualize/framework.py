@@ -8,6 +8,7 @@ from itertools import zip_longest
 import numpy as np
 from matplotlib.figure import Figure
 
+from vidssl.core import expect_shape
 from vidssl.visualize.clips import Clip, as_frames
 from vidssl.visualize.sketch import Sketch
 from vidssl.visualize.style import COLORS, paper_style
@@ -37,8 +38,7 @@ def timebalance_framework(
         probabilities: (K,) each, what the invariant teacher, the distinctive one and, if there is
             one, the student say of it; the likeliest classes of the blend are drawn.
     """
-    if [np.shape(matrix) for matrix in matrices] != [(len(clips),) * 2] * 2:
-        raise ValueError(f"matrices must be two of ({len(clips)}, {len(clips)}), one row a clip")
+    expect_shape(np.asarray(matrices), "teachers N N", "matrices", teachers=2, N=len(clips))
     said = [np.asarray(p, dtype=float) for p in probabilities]
     blend = score * said[0] + (1 - score) * said[1]
     top = np.argsort(-blend, kind="stable")[:SHOWN]

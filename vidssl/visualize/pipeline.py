@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from vidssl.core import expect_shape
 from vidssl.visualize.clips import as_frames, evenly
 from vidssl.visualize.flow import flow_to_rgb, largest_speed
 from vidssl.visualize.sketch import Sketch
@@ -28,13 +29,8 @@ def motionfit_pipeline(frames: np.ndarray, flow: np.ndarray, labels: Sequence[in
         labels: the pseudo-label of each of the clips; a colour stands for one.
     """
     frames = as_frames(frames)
-    if len(frames) < 4 or flow.shape != (*frames.shape[:3], 2):
-        raise ValueError(
-            f"frames must be (T, H, W, 3) with T >= 4 and flow (T, H, W, 2) of them, got "
-            f"{frames.shape} and {flow.shape}"
-        )
-    if len(labels) != len(frames):
-        raise ValueError(f"{len(labels)} labels for {len(frames)} clips")
+    length, height, width, _ = frames.shape
+    expect_shape(flow, "T H W uv", "flow", T=length, H=height, W=width, uv=2)
     order = {label: place for place, label in enumerate(dict.fromkeys(labels))}
     colors = [COLORS[(order[label] + 2) % 7] for label in labels]
     largest = largest_speed(flow)

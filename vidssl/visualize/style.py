@@ -211,11 +211,11 @@ def method_name(row: str) -> str:
     return " ".join(PROPER.get(word, word) for word in words)
 
 
-def name_kinds(figure: Figure, colors: Mapping[str, str], ncols: int = 3) -> None:
-    """A legend above the figure: what each colour stands for."""
+def name_kinds(figure: Figure, colors: Mapping[str, str], ncols: int = 3, **look) -> None:
+    """A legend above the figure: what each colour stands for; ``look`` as matplotlib has it."""
     if colors:
         handles = [Patch(color=color, label=name) for name, color in colors.items()]
-        figure.legend(handles=handles, loc="outside upper center", ncols=ncols)
+        figure.legend(handles=handles, loc="outside upper center", ncols=ncols, **look)
 
 
 def describe(figure: Figure, alt: str) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
+from vidssl.core import expect_shape
 from vidssl.visualize.style import (
     COLORS,
     COLUMN_WIDTH,
@@ -158,13 +158,10 @@ def per_class_accuracy(
     """
     named = accuracy if isinstance(accuracy, Mapping) else {"": accuracy}
     values = 100.0 * np.array([np.asarray(a, dtype=float) for a in named.values()])
-    if values.shape[1:] != (len(class_names),) or (groups and len(groups) != len(class_names)):
-        raise ValueError(
-            f"accuracy, class_names and groups must have one entry a class, got {values.shape[1:]}"
-            f", {len(class_names)} and {len(groups)}"
-        )
+    expect_shape(values, "methods K", "accuracy", K=len(class_names))
     grouped: dict[str, dict] = {group: {} for group in groups or [""]}
-    for k, (name, group) in enumerate(zip(class_names, groups or [""] * len(class_names))):
+    in_groups = zip(class_names, groups or [""] * len(class_names), strict=True)
+    for k, (name, group) in enumerate(in_groups):
         grouped[group][k] = name
     with paper_style():
         rows = max(len(class_names) + 1.4 * len(set(groups)), 4)  # less leaves the axis no room
@@ -198,10 +195,11 @@ def confusion_matrix(
         class_names: K names; beyond 26 classes only some are written, beyond 20 no counts.
         note: a grey line at the bottom right.
     """
-    counts = np.asarray(confusion)
-    number = len(class_names)
-    if counts.shape != (number, number):
-        raise ValueError(f"confusion must be ({number}, {number}), got {counts.shape}")
+    import pandas as pd
+    import seaborn
+
+    counts, number = np.asarray(confusion), len(class_names)
+    expect_shape(counts, "K K", "confusion", K=number)
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     few = number <= 20
     width = COLUMN_WIDTH if number <= 8 else 0.75 * PAGE_WIDTH
@@ -210,18 +208,27 @@ def confusion_matrix(
     with paper_style():
         figure = new_figure(width, side + (0.75 if few else 1) * names + 0.3, note)
         axis = figure.subplots()
-        image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-        name_colors(image, axis, "share of the true class (%)", shrink=0.6, aspect=25)
-        if few:
-            texts = np.where(counts, counts.astype(str), "")
-            write_cells(axis, texts, white=shares > 55, size=7)
-        shown = range(0, number, -(-number // 26))
-        labels = [class_names[k] for k in shown]
+        bar = {"label": "share of the true class (%)", "shrink": 0.6, "aspect": 25, "pad": 0.02}
+        every = -(-number // 26)
+        seaborn.heatmap(
+            pd.DataFrame(shares, [*class_names], [*class_names]),
+            cmap="Blues",
+            vmin=0,
+            vmax=100,
+            annot=np.where(counts, counts.astype(str), "") if few else None,
+            fmt="",
+            annot_kws={"size": 7},
+            cbar_kws=bar,
+            square=True,
+            xticklabels=every,
+            yticklabels=every,
+            rasterized=True,
+            ax=axis,
+        )
+        axis.tick_params(length=0, rotation=0)
         turn = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-        axis.set_xticks(shown, labels, **(turn if few else {"rotation": 90}))
-        axis.set_yticks(shown, labels)
-        axis.tick_params(length=0)
-        axis.spines[:].set_visible(False)
+        for label in axis.get_xticklabels():
+            label.set(**(turn if few else {"rotation": 90}))
         axis.set(xlabel="predicted", ylabel="true")
     return figure
 
@@ -291,19 +298,6 @@ def _panels(rows: list[Mapping]) -> dict[str, list[str]]:
 
 
 # --- drawing ----------------------------------------------------------------------------------
-
-
-def name_colors(image: AxesImage, axes: Axes | np.ndarray, label: str, **place) -> None:
-    """A bar of the colours of ``image`` beside its axes."""
-    bar = image.figure.colorbar(image, ax=axes, label=label, pad=0.02, **place)
-    bar.outline.set_visible(False)
-
-
-def write_cells(axis: Axes, texts: np.ndarray, *, white: np.ndarray, size: float) -> None:
-    """A text in each cell of a matrix that is drawn; ``white`` says where letters are."""
-    for (row, column), text in np.ndenumerate(texts):
-        color = "white" if white[row, column] else "black"
-        axis.text(column, row, text, ha="center", va="center", color=color, fontsize=size)
 
 
 def mark_chance(axis: Axes, level: float) -> None:

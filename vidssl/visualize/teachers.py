@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from vidssl.core import expect_shape
 from vidssl.visualize.clips import Clip, as_frames, draw_strip, evenly, join_frames
 from vidssl.visualize.style import (
     COLORS,
@@ -25,9 +25,10 @@ from vidssl.visualize.style import (
     places_of,
     series_style,
 )
-from vidssl.visualize.tables import name_colors, write_cells
 
 MATRICES = "viridis"  # even steps of lightness, also without colours
+LOOK = {"cmap": MATRICES, "vmin": -1, "vmax": 1, "cbar": False, "square": True, "rasterized": True}
+SHADES = {"label": "cosine similarity", "pad": 0.02}  # of their bar
 WEIGHT = "s (weight of the invariant teacher)"
 EXTREMES = 25  # classes shown at either end of a long list
 FRAMES = 10  # of a film strip
@@ -51,12 +52,9 @@ def class_differences(
         note: a grey line at the bottom right.
     """
     values = 100 * np.asarray(difference, dtype=float)
-    bars = 100 * np.asarray(half_width if len(half_width) else np.full(len(values), np.nan))
-    if values.shape != (len(class_names),) or bars.shape != values.shape:
-        raise ValueError(
-            f"difference, half_width and class_names must have one entry a class, got "
-            f"{values.shape}, {bars.shape} and {len(class_names)}"
-        )
+    bars = 100 * np.nan_to_num(half_width if len(half_width) else 0 * values)
+    for name, each in (("difference", values), ("half_width", bars)):
+        expect_shape(each, "K", name, K=len(class_names))
     order = np.argsort(-values, kind="stable")
     if len(order) > 2 * EXTREMES:
         order = np.concatenate([order[:EXTREMES], order[-EXTREMES:]])
@@ -66,14 +64,11 @@ def class_differences(
         axis = figure.subplots()
         places = np.arange(len(order))
         shades = [colors[groups[k]] if groups else COLORS[0] for k in order]
-        axis.barh(places, values[order], color=shades, height=0.72)
-        axis.errorbar(
-            values[order], places, xerr=np.nan_to_num(bars[order]), fmt="none", ecolor="0.2",
-            elinewidth=0.7, capsize=0,
-        )  # fmt: skip
+        ends = {"ecolor": "0.2", "elinewidth": 0.7, "capsize": 0}
+        axis.barh(places, values[order], 0.72, color=shades, xerr=bars[order], error_kw=ends)
         axis.axvline(0, color="0.2", lw=0.6)
         name_rows(axis, [class_names[k] for k in order])
-        far = 1.05 * max(np.max(np.abs(values[order]) + np.nan_to_num(bars[order])), 1)
+        far = 1.05 * max(np.max(np.abs(values[order]) + bars[order]), 1)
         axis.set(xlim=(-far, far), xlabel="distinctive minus invariant (points)")
         for text, side in (("← invariant", "left"), ("distinctive →", "right")):
             axis.set_title(text, loc=side, color=FAINT)
@@ -93,18 +88,21 @@ def contrasts(
             which of them are positives (R, C).
         note: a grey line at the bottom right.
     """
+    import seaborn
+
     columns = max(map(len, rows.values()))
     with paper_style():
         figure = new_figure(PAGE_WIDTH, 1.8 * len(rows), note)
         grid = figure.subplots(len(rows), columns, squeeze=False)
         for place, (row, losses) in enumerate(rows.items()):
-            grid[place, 0].set_ylabel(row)
             for axis, (name, (similarity, positive)) in zip(grid[place], losses.items()):
-                image = axis.imshow(similarity, cmap=MATRICES, vmin=-1, vmax=1)
+                seaborn.heatmap(similarity, ax=axis, **LOOK)
+                colors = axis.collections[0]
                 axis.add_collection(_outlines(positive))
                 bare(axis)
                 axis.set_title("" if place else name)
-        name_colors(image, grid, "cosine similarity", shrink=0.6, aspect=25)
+            grid[place, 0].set_ylabel(row)
+        figure.colorbar(colors, ax=grid, shrink=0.6, aspect=25, **SHADES).outline.set_visible(False)
     return figure
 
 
@@ -127,28 +125,32 @@ def temporal_similarity(
         titles: a line above each row.
         note: a grey line at the bottom right.
     """
-    invariant, distinctive = np.asarray(invariant), np.asarray(distinctive)
-    count, times = len(clips), len(clips[0]) if len(clips) else 0
-    if not count or {invariant.shape, distinctive.shape} != {(count, times, times)}:
-        raise ValueError(
-            f"invariant and distinctive must be ({count}, {times}, {times}) for {count} videos of "
-            f"{times} clips, got {invariant.shape} and {distinctive.shape}"
-        )
+    import seaborn
+
+    count = len(clips)
+    for name, each in (("invariant", invariant), ("distinctive", distinctive)):
+        expect_shape(np.asarray(each), "V N N", name, V=count, N=len(clips[0]) if count else 0)
     strips = [first_middle_last(video) for video in clips]
     ratio = strips[0].shape[1] / strips[0].shape[0]
     with paper_style():
         side = PAGE_WIDTH / (ratio + 3.9)
         figure = new_figure(PAGE_WIDTH, count * (side + 0.32) + 0.35, note)
         grid = figure.subplots(count, 4, squeeze=False, width_ratios=(ratio, 1, 1, 1))
-        for row, strip in enumerate(strips):
-            draw_strip(grid[row, 0], strip, range(1, times + 1))
-            averaged = (invariant[row] + distinctive[row]) / 2
-            named = {"$C_I$": invariant[row], "$C_D$": distinctive[row], "$C$": averaged}
-            for axis, (name, matrix) in zip(grid[row, 1:], named.items()):
-                image = _show_matrix(axis, matrix, name)
-            grid[row, 0].set_title(titles[row] if len(titles) else "")
-            grid[row, 3].set_title(f"$C$,  s = {scores[row]:.2f}")
-        name_colors(image, grid[:, 3], "cosine similarity", shrink=0.7, aspect=14 * count)
+        times = [*range(1, len(clips[0]) + 1)]
+        look = {"xticklabels": times, "yticklabels": times, "annot_kws": {"size": 6.5}, **LOOK}
+        for line, strip, c_i, c_d, s in zip(grid, strips, invariant, distinctive, scores):
+            draw_strip(line[0], strip, times)
+            named = {"$C_I$": c_i, "$C_D$": c_d, f"$C$,  s = {s:.2f}": np.mean([c_i, c_d], axis=0)}
+            for axis, (name, matrix) in zip(line[1:], named.items()):
+                numbers = np.round(matrix, 1) + 0.0 if len(times) <= 6 else None  # no "-0.0"
+                seaborn.heatmap(matrix, annot=numbers, fmt=".1f", ax=axis, **look)
+                axis.tick_params(length=0, pad=1, rotation=0)
+                axis.set_title(name)
+        for axis, title in zip(grid[:, 0], titles):
+            axis.set_title(title)
+        bar = {"shrink": 0.7, "aspect": 14 * count, **SHADES}
+        colors = grid[-1, -1].collections[0]
+        figure.colorbar(colors, ax=grid[:, 3], **bar).outline.set_visible(False)
     return figure
 
 
@@ -168,8 +170,7 @@ def weights_by_class(
         note: a grey line at the bottom right.
     """
     values, named = np.asarray(scores, dtype=float), np.asarray(video_classes)
-    if values.shape != named.shape or not len(values):
-        raise ValueError(f"scores and video_classes must agree, got {values.shape}, {named.shape}")
+    expect_shape(values, "V", "scores", V=len(named) or 1)
     groups = groups or {}
     colors = _group_colors([groups[name] for name in dict.fromkeys(video_classes) if groups])
     means = {name: values[named == name].mean() for name in dict.fromkeys(video_classes)}
@@ -241,23 +242,9 @@ def _outlines(mask: np.ndarray) -> LineCollection:
     """The edges of a matrix's marked cells, towards cells that are not marked."""
     padded = np.pad(np.asarray(mask, dtype=bool), 1)
     across, along = np.diff(padded, axis=0), np.diff(padded, axis=1)  # (R + 1, C + 2), (R + 2, ...)
-    lines = [[(x - 1.5, y - 0.5), (x - 0.5, y - 0.5)] for y, x in np.argwhere(across)]
-    lines += [[(x - 0.5, y - 1.5), (x - 0.5, y - 0.5)] for y, x in np.argwhere(along)]
+    lines = [[(x - 1, y), (x, y)] for y, x in np.argwhere(across)]
+    lines += [[(x, y - 1), (x, y)] for y, x in np.argwhere(along)]
     return LineCollection(lines, colors=COLORS[1], linewidths=1.2, clip_on=False, zorder=3)
-
-
-def _show_matrix(axis: Axes, matrix: np.ndarray, name: str):
-    image = axis.imshow(matrix, cmap=MATRICES, vmin=-1, vmax=1)
-    axis.set_title(name)
-    labels = np.arange(1, len(matrix) + 1)
-    axis.set_xticks(labels - 1, labels)
-    axis.set_yticks(labels - 1, labels)
-    axis.tick_params(length=0, pad=1)
-    axis.spines[:].set_visible(False)
-    if len(matrix) <= 6:
-        texts = np.vectorize("{:.1f}".format)(matrix)
-        write_cells(axis, texts, white=matrix <= 0.45, size=5.5)
-    return image
 
 
 def _group_colors(groups: Sequence[str]) -> dict[str, str]:

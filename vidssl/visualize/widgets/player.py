@@ -9,9 +9,11 @@ from pathlib import Path
 
 import anywidget
 import numpy as np
+import torch
 import traitlets
 from matplotlib.figure import Figure
 from PIL import Image
+from torchvision.utils import make_grid
 
 from vidssl.visualize.clips import Clip, as_clips, evenly
 from vidssl.visualize.marks import Marks
@@ -140,7 +142,9 @@ def _sheet_of(clips: list[np.ndarray], captions: str | Sequence[str]) -> dict:
         raise ValueError(f"captions must name each of the {len(clips)} clips, got {len(captions)}")
     frames, height, width, _ = rows[0].shape
     columns = min(len(rows) * frames, max(1, SHEET_WIDTH // width))
-    kind, data = _encode(_tile(np.concatenate(rows), columns))
+    tiles = torch.from_numpy(np.concatenate(rows)).permute(0, 3, 1, 2)
+    sheet = make_grid(tiles, columns, padding=0)  # read like text
+    kind, data = _encode(sheet.permute(1, 2, 0).numpy())
     size = {"width": width, "height": height, "frames": frames, "clips": len(clips)}
     return {
         "sheet": data,
@@ -182,16 +186,6 @@ def _letterboxed(clips: Sequence[np.ndarray]) -> list[np.ndarray]:
         sides = [(length // 2, length - length // 2) for length in room]
         boxed.append(np.pad(clip, ((0, 0), *sides, (0, 0))))
     return boxed
-
-
-def _tile(frames: np.ndarray, columns: int) -> np.ndarray:
-    """(N, H, W, 3) -> one image with ``columns`` frames a row, read like text."""
-    number, height, width, _ = frames.shape
-    rows = -(-number // columns)
-    sheet = np.zeros((rows * columns, height, width, 3), np.uint8)
-    sheet[:number] = frames
-    sheet = sheet.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
-    return sheet.reshape(rows * height, columns * width, 3)
 
 
 def _still_png(frame: np.ndarray) -> bytes:
