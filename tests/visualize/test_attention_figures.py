@@ -80,5 +80,5 @@ def test_what_does_not_fit_is_named():
     for wrong in (np.ones((2, 2)), -np.ones((4, 2, 2)), np.full((4, 2, 2), np.nan)):
         with pytest.raises(ValueError, match="finite and at least 0"):
             heat_over_frames(clip(0), wrong)
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="maps: 1 of 'mosi' for 2 clips"):
         attention_figure([clip(0), clip(0)], {"mosi": np.ones((1, 4, 2, 2))})

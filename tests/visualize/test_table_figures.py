@@ -168,7 +168,7 @@ def test_classes_are_drawn_by_group_and_missing_ones_left_out():
     np.testing.assert_allclose(scratch.filled(np.nan)[:, 0], [10, np.nan, 30])
     with pytest.raises(ValueError, match=r"accuracy must have shape \(methods, K=3\)"):
         per_class_accuracy([0.1, 0.2], ["a", "b", "c"])
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match=r"groups must have shape \(K=2\)"):
         per_class_accuracy([0.1, 0.2], ["a", "b"], groups=["x"])
 
 

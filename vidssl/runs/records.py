@@ -382,7 +382,8 @@ def labels_said(params: Mapping[str, Any]) -> str:
         return f"labels: {Path(params['label_list']).name}"
     if params.get("label_fraction"):
         return f"{100 * params['label_fraction']:g}% of the labels"
-    return f"{params.get('videos_per_class') or 'all'} videos a class"
+    few = params.get("videos_per_class")
+    return f"{few} videos a class" if few else "all labels"
 
 
 def plain(value: Any) -> Any:

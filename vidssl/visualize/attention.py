@@ -63,13 +63,14 @@ def attention_figure(
         shown: frames drawn of each video, evenly spread.
     """
     videos = as_clips(clips)
+    for name, maps_of in maps.items():
+        if len(maps_of) != len(videos):
+            raise ValueError(f"maps: {len(maps_of)} of {name!r} for {len(videos)} clips")
     rows = {"video": videos}
     if len(speeds):
         rows["speed"] = [heat_pictures(speed, float(np.max(speed))) for speed in speeds]
     for name, maps_of in maps.items():
-        rows[name] = [
-            heat_over_frames(video, one) for video, one in zip(videos, maps_of, strict=True)
-        ]
+        rows[name] = [heat_over_frames(video, one) for video, one in zip(videos, maps_of)]
     frames = [evenly(len(v), shown) for v in videos]
     cell = (PAGE_WIDTH - 0.6) / (shown * len(videos)) * videos[0].shape[1] / videos[0].shape[2]
     with paper_style():

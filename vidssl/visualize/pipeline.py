@@ -31,6 +31,8 @@ def motionfit_pipeline(frames: np.ndarray, flow: np.ndarray, labels: Sequence[in
     frames = as_frames(frames)
     length, height, width, _ = frames.shape
     expect_shape(flow, "T H W uv", "flow", T=length, H=height, W=width, uv=2)
+    if length < 4 or len(labels) != length:
+        raise ValueError(f"{length} frames and {len(labels)} labels: give 4 or more, a label each")
     order = {label: place for place, label in enumerate(dict.fromkeys(labels))}
     colors = [COLORS[(order[label] + 2) % 7] for label in labels]
     largest = largest_speed(flow)

@@ -159,9 +159,10 @@ def per_class_accuracy(
     named = accuracy if isinstance(accuracy, Mapping) else {"": accuracy}
     values = 100.0 * np.array([np.asarray(a, dtype=float) for a in named.values()])
     expect_shape(values, "methods K", "accuracy", K=len(class_names))
+    in_groups = np.asarray(groups or [""] * len(class_names))
+    expect_shape(in_groups, "K", "groups", K=len(class_names))
     grouped: dict[str, dict] = {group: {} for group in groups or [""]}
-    in_groups = zip(class_names, groups or [""] * len(class_names), strict=True)
-    for k, (name, group) in enumerate(in_groups):
+    for k, (name, group) in enumerate(zip(class_names, in_groups)):
         grouped[group][k] = name
     with paper_style():
         rows = max(len(class_names) + 1.4 * len(set(groups)), 4)  # less leaves the axis no room
@@ -172,8 +173,9 @@ def per_class_accuracy(
         known = np.nan_to_num(values)
         low = known.min(0) if len(named) > 1 else np.zeros(len(class_names))
         axis.hlines(heights, low, known.max(0), color="0.8", lw=1.2, zorder=1)
-        for place, name, row in zip(places_of(named), named, values):
-            look = {"zorder": 2, "clip_on": False, "s": 16, **series_style(place)}
+        for order, (place, name, row) in enumerate(zip(places_of(named), named, values)):
+            look = {"clip_on": False, "s": 16, **series_style(place)}
+            look["zorder"] = 3 - order / len(named)  # of equal values the first is seen
             axis.scatter(row, heights, label=method_name(name), **look)
         if chance is not None:
             mark_chance(axis, 100 * chance)
@@ -208,7 +210,8 @@ def confusion_matrix(
     with paper_style():
         figure = new_figure(width, side + (0.75 if few else 1) * names + 0.3, note)
         axis = figure.subplots()
-        bar = {"label": "share of the true class (%)", "shrink": 0.6, "aspect": 25, "pad": 0.02}
+        high = 0.6 if number > 8 else 1  # the label wants room
+        bar = {"label": "share of the true class (%)", "shrink": high, "aspect": 25, "pad": 0.02}
         every = -(-number // 26)
         seaborn.heatmap(
             pd.DataFrame(shares, [*class_names], [*class_names]),
