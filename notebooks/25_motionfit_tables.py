@@ -77,9 +77,9 @@ from vidssl.visualize.methods import methods_in_panels
 
 FAMILIES = {
     "labels alone": ["scratch", "scratch, longer"],
-    "what students begin as": ["MoSI"],
+    "what students begin as": ["MoSI", "MoSI, longer"],
     "taught by looks": ["appearance"],
-    "taught by flow": ["MARS", "MERS", "MotionFit"],
+    "taught by flow": ["MARS", "MERS", "MotionFit", "MotionFit, longer"],
     "flow at test time": ["motion model", "MotionFit with flow"],
 }
 groups = {f"{group}_accuracy": f"{group} (%)" for group in dict.fromkeys(EMBEDDED.values())}

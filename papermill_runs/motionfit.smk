@@ -330,17 +330,18 @@ def measured(groups):
     return {name: name for name in ("top1_accuracy", "train_accuracy", *groups)}
 
 
-def in_groups(groups, others, column):
+def in_groups(groups, lengths, others, column):
     """The student against other rows, by what tells a class; flow knows no looks, so that nothing
     is expected of it there."""
     return [
         Claim(
-            f"it beats {other}, {title}",
-            [("MotionFit", column)],
-            [(other, column)],
+            f"it beats {other}{length}, {title}",
+            [(f"MotionFit{length}", column)],
+            [(f"{other}{length}", column)],
             int(metric != "appearance_accuracy"),
             metric,
         )
+        for length in lengths
         for metric, title in groups.items()
         for other in others
     ]
@@ -385,18 +386,22 @@ def motionfit_transfer(target):
     longer = {"steps": wanted["long_steps"]} if wanted["long_steps"] else {}
     start, every = "mosi" if BEGIN else "scratch", wanted["all_labels"]
     cells.append(tuned(start, at, every, row="all labels", videos_per_class=0, **on, **longer))
-    if longer:  # from random weights few steps may not leave the plateau
-        cells.append(tuned("scratch", at, seeds, row="scratch, longer", **on, **longer))
+    if longer:  # few steps may not leave the plateau, nor fit the training videos
+        for name in ("scratch", "motionfit", *(["mosi"] if BEGIN else [])):
+            cells.append(tuned(name, at, seeds, row=f"{ROWS[name]}, longer", **on, **longer))
     claims = [
         claim("the student beats scratch", "MotionFit", "scratch", at),
-        claim("and scratch trained longer", "MotionFit", "scratch, longer", at),
+        claim("trained longer, too", "MotionFit, longer", "scratch, longer", at),
+        claim("and in fewer steps", "MotionFit", "scratch, longer", at),
         claim("motion pseudo-labels beat appearance ones", "MotionFit", "appearance", at),
         claim("it beats MoSI, which it may begin as", "MotionFit", "MoSI", at),
+        claim("trained longer it beats MoSI so trained", "MotionFit, longer", "MoSI, longer", at),
         claim("it beats MERS", "MotionFit", "MERS", at),
         claim("it beats MARS", "MotionFit", "MARS", at),
         claim("flow at test time adds", with_flow, "MotionFit", at),
     ]
-    claims += in_groups(groups, ["scratch", "MoSI", "appearance"], at)
+    claims += in_groups(groups, ("", ", longer")[: 1 + bool(longer)], ["scratch", "MoSI"], at)
+    claims += in_groups(groups, [""], ["appearance"], at)
     cells = [replace(c, metrics=measured(groups)) if c.row != with_flow else c for c in cells]
     cells += fitted([at], target=target)
     return Question(cells, claims, "", ["motionfit_transfer"], draw="methods")
