@@ -253,6 +253,7 @@ def tuned_from(name):
 
 
 scratch = tuned_from("scratch")
+main_student = tuned_from("motionfit")  # fine-tuned otherwise, where `whole` would teach it anew
 
 
 # --- tables --------------------------------------------------------------------------------------
@@ -388,7 +389,8 @@ def motionfit_transfer(target):
     cells.append(tuned(start, at, every, row="all labels", videos_per_class=0, **on, **longer))
     if longer:  # few steps may not leave the plateau, nor fit the training videos
         for name in ("scratch", "motionfit", *(["mosi"] if BEGIN else [])):
-            cells.append(tuned(name, at, seeds, row=f"{ROWS[name]}, longer", **on, **longer))
+            make, row = tuned_from(name), f"{ROWS[name]}, longer"
+            cells.append(tuned(name, at, seeds, make, row, **on, **longer))
     claims = [
         claim("the student beats scratch", "MotionFit", "scratch", at),
         claim("trained longer, too", "MotionFit, longer", "scratch, longer", at),
@@ -549,18 +551,13 @@ def motionfit_cliplength(target):
     seeds, usual = main_seeds(wanted["seeds"]), graph.parameter(TARGET_PAGE, "frames")
     long, on = wanted["frames"], {"target": target}
     cells = [tuned(name, usual, seeds, **on) for name in ("motionfit", "scratch")]
-    cells.append(tuned("motionfit", long, wanted["seeds"], seen_longer, frames=long, **on))
+    cells.append(tuned("motionfit", long, wanted["seeds"], main_student, frames=long, **on))
     cells.append(tuned("scratch", long, wanted["seeds"], frames=long, **on))
     claims = [claim("longer clips help", "MotionFit", "MotionFit", long, usual)]
     cells += fitted([usual, long], wanted["seeds"], target)
     name = "motionfit_cliplength"
     printed = [name, f"{name}_deviation", f"{name}_scratch"]
     return Question(cells, claims, "frames of a clip", printed)
-
-
-def seen_longer(seed, frames, target=""):
-    """The main student, fine-tuned on longer clips than it was taught with."""
-    return transfer(seed, "motionfit", student(seed), target=target, frames=frames)
 
 
 @on_each_target
@@ -606,7 +603,7 @@ def motionfit_comparison(target):
     cells = [tuned(name, at, seeds, **on) for name in ("motionfit", "scratch", "mosi")]
     cells.append(tuned("clip_order", at, wanted["seeds"], **on))
     cells.append(tuned("motionfit", at, wanted["seeds"], other, other_network()[0], **on))
-    for name, make in {"motionfit": seen_longer, "scratch": scratch}.items():
+    for name, make in {"motionfit": main_student, "scratch": scratch}.items():
         row = f"{ROWS[name]} ({long} frames)"
         cells.append(tuned(name, at, length["seeds"], make, row, frames=long, **on))
     claims = [
