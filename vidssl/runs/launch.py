@@ -459,5 +459,4 @@ def _lives(process: subprocess.Popen) -> bool:
 
 def _tell(results: Mapping[str, list[str]]) -> None:
     for title, paths in results.items():
-        if paths or title != "figures not made":
-            print(f"{title}:", *(paths or ["none"]), sep="\n  ")
+        print(f"{title}:", *(paths or ["none"]), sep="\n  ")
