@@ -267,7 +267,7 @@ def test_each_command_s_help_explains_every_word_and_its_default(command, monkey
         (["run", "demo", "--sclae", "mini"], "vidssl run: --sclae is unknown; did you mean"),
         (["run", "demo", "--scael=mini"], "--scael is unknown; did you mean '--scale'?"),
         (["prepare", "a", "b", "--short_side", "8"], "did you mean '--short-side'?"),
-        (["prepare", "a", "b", "--gop", "x"], "argument --gop: invalid int value: 'x'"),
+        (["data", "--data-seed", "x"], "argument --data-seed: invalid int value: 'x'"),
         (["trace", "a", "b"], "vidssl trace: 'b': one word too many"),
         (["trace"], "vidssl trace: the following arguments are required: figure"),
         ([], "vidssl: the following arguments are required: COMMAND"),

@@ -49,7 +49,7 @@ def imported(words, folder):
         (["--help"], 0),
         (["flow", "--help"], 0),
         (["rnu"], 2),
-        (["prepare", "--crff", "1"], 2),
+        (["prepare", "--shrad", "1"], 2),
         (["run"], 0),
         (["run", "pare"], 1),
         (["run", "pair", "-p", "sede", "1"], 1),

@@ -177,8 +177,6 @@ def _data_commands(commands) -> None:
     sides = f"pixels (default 128; of frames {MINI_SIDE}, as the mini scale)"
     prepare.add_argument("--short-side", type=int, help=sides)
     _option(prepare, "--gb", default=4.0, about="of frames at most")
-    _option(prepare, "--gop", default=12, about="frames to a key frame")
-    _option(prepare, "--crf", default=18, about="quality, 0 best to 51 worst")
     flow = _command(commands, "flow", _flow, "compute the optical flow of videos, in shards")
     flow.add_argument("root", help="folder of the videos, in any layout")
     flow.add_argument("folder", help="where the flow goes, under the same names and .npz")
@@ -282,10 +280,10 @@ def _prepare(args: argparse.Namespace) -> int:
         raise ValueError("folder is missing: say where the copies go, or ask for --frames")
     from vidssl.data.prepare import prepare
 
-    settings = {name: getattr(args, name) for name in ("gop", "crf")}
-    settings["short_side"] = 128 if args.short_side is None else args.short_side
-    settings["shard"] = _shard(args.shard)
-    return _made(args, prepare(args.root, args.folder, **settings, workers=args.jobs))
+    side = 128 if args.short_side is None else args.short_side
+    shard = _shard(args.shard)
+    done = prepare(args.root, args.folder, short_side=side, shard=shard, workers=args.jobs)
+    return _made(args, done)
 
 
 def _prepare_frames(args: argparse.Namespace) -> int:
@@ -354,14 +352,14 @@ def _pool(args: argparse.Namespace) -> int:
 
     if not all(args.roots):
         raise ValueError("roots holds an empty text: name each fold's folder of all runs")
-    for run, metric, right, videos, folds in runs.pool_folds(args.roots):
+    pooled, caveats = runs.pool_folds(args.roots)
+    for run, metric, right, videos, folds in pooled:
         low, high = proportion_ci95(right, videos)
         print(
             f"{run:44} {metric:30} {right / videos:6.1%}  [{low:.1%}, {high:.1%}]  "
             f"{right} of {videos} videos, {counted(folds, 'fold')}"
         )
-    for line in runs.pooling_caveats(args.roots):
-        print(line)
+    print(*caveats, sep="\n", end="\n" * bool(caveats))
     return 0
 
 

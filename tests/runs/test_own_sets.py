@@ -57,16 +57,16 @@ def test_folds_of_other_settings_are_told(tmp_path, setting, other):
     folds = [fold(tmp_path / "1", "1", **usual)]
     folds += [fold(tmp_path / "2", "2", **{**usual, "run_folder": "two", **other})]
     folds += [fold(tmp_path / "3", "3", **usual)]
-    [told] = runs.pooling_caveats(folds)
+    _, [told] = runs.pool_folds(folds)
     assert f"folds differ in {setting}: " in told
 
 
 def test_videos_that_no_fold_tests_are_counted(tmp_path):
     folds = [fold(tmp_path / name, name) for name in "123"]
-    assert runs.pooling_caveats(folds) == []
-    assert runs.pooling_caveats(folds[:2]) == ["mini-a-s0: 4 of 12 videos are tested in no fold"]
+    assert runs.pool_folds(folds)[1] == []
+    assert runs.pool_folds(folds[:2])[1] == ["mini-a-s0: 4 of 12 videos are tested in no fold"]
     share = [fold(tmp_path / name, name, label_fraction=0.5) for name in "45"]
-    assert runs.pooling_caveats(share) == []  # how many are left without a label is on no record
+    assert runs.pool_folds(share)[1] == []  # how many are left without a label is on no record
 
 
 def test_folds_judged_by_validation_videos_are_refused(tmp_path):

@@ -16,7 +16,7 @@ from vidssl.runs.earlier import MissingInput, Need, teacher_needs
 from vidssl.runs.execute import RunFailed, RunLocked, execute
 from vidssl.runs.expectations import Expectation, expectations_table
 from vidssl.runs.figures import figure_files, save_figure
-from vidssl.runs.folds import pool_folds, pooling_caveats
+from vidssl.runs.folds import pool_folds
 from vidssl.runs.given import Given
 from vidssl.runs.graph import Graph
 from vidssl.runs.graph import load as load_graph

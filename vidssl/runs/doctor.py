@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
+import psutil
+
 from vidssl.runs.provenance import find_project
-from vidssl.runs.ready import normalised, other_versions, read_constraints
+from vidssl.runs.ready import asked_for, normalised, other_versions, read_constraints
 
 LEAST_MEMORY_GB = 4
 LEAST_DISK_GB = 5
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @dataclass(frozen=True)
@@ -35,32 +36,23 @@ class Finding:
 
 
 def report() -> list[Finding]:
-    """Look at Python, packages, decoder, cores, memory, disk, GPU, browser and folders."""
+    """Look at Python, packages, decoder, cores, memory, disk, GPU and folders."""
     project = find_project()
     return [
-        _python(),
+        Finding("Python", platform.python_version()),
         *_packages(project),
         _decoder(),
         Finding("cores", str(os.cpu_count())),
         _memory(),
         _disk(project),
         _gpu(),
-        _browser(),
         *(_writable(project / name) for name in ("figures", "papermill_runs")),
     ]
 
 
-def _python() -> Finding:
-    value = ".".join(map(str, sys.version_info[:3]))
-    return Finding("Python", value, sys.version_info >= (3, 11), "install Python 3.11 or newer")
-
-
 def _packages(project: Path) -> Iterator[Finding]:
-    constraints, pyproject = project / "constraints.txt", project / "pyproject.toml"
-    if not constraints.exists():
-        yield Finding("packages", "no constraints.txt", False, f"restore {constraints}")
-        return
-    pins = read_constraints(constraints)
+    pyproject = project / "pyproject.toml"
+    pins = read_constraints(project / "constraints.txt")
     there = {normalised(d.name): d.version.partition("+")[0] for d in distributions() if d.name}
     other = other_versions(pins, there)
     value = f"{len(pins.keys() & there) - len(other)} of {len(pins)} as in constraints.txt"
@@ -68,7 +60,7 @@ def _packages(project: Path) -> Iterator[Finding]:
         "packages", value, not other, f"{'; '.join(other)}: `make setup` puts it right", False
     )
     try:
-        needed = _required(pyproject)
+        needed = asked_for(pyproject, extras=())
     except (OSError, ValueError, KeyError, TypeError) as error:
         told = f"does not say what vidssl needs ({error!r})"
         yield Finding("pyproject.toml", told, False, f"restore {pyproject}")
@@ -76,17 +68,6 @@ def _packages(project: Path) -> Iterator[Finding]:
     absent = [name for name in pins if name in needed and name not in there]
     if absent:
         yield Finding("missing packages", ", ".join(absent), False, "run `make setup`")
-
-
-def _required(pyproject: Path) -> set[str]:
-    """Normalised names that vidssl itself asks for on this machine, extras apart."""
-    import tomllib
-
-    from packaging.requirements import Requirement
-
-    told = tomllib.loads(pyproject.read_text(encoding="utf-8"))
-    wanted = map(Requirement, told["project"]["dependencies"])
-    return {normalised(r.name) for r in wanted if r.marker is None or r.marker.evaluate()}
 
 
 def _decoder() -> Finding:
@@ -99,7 +80,7 @@ def _decoder() -> Finding:
 
 
 def _memory() -> Finding:
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    total = psutil.virtual_memory().total / 2**30
     hint = f"runs want {LEAST_MEMORY_GB} GB: lower batch_size"
     return Finding("memory", f"{total:.1f} GB", total >= LEAST_MEMORY_GB, hint, fatal=False)
 
@@ -115,12 +96,6 @@ def _gpu() -> Finding:
 
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return Finding("GPU", ", ".join(names) or "none, the CPU will do for smoke and mini")
-
-
-def _browser() -> Finding:
-    browser = next((path for path in map(shutil.which, BROWSERS) if path), None)
-    hint = "browser tests are skipped; apt-get install chromium"
-    return Finding("Chromium", browser or "not found", browser is not None, hint, fatal=False)
 
 
 def _writable(folder: Path) -> Finding:

@@ -76,11 +76,13 @@ class Need:
 
 @dataclass(frozen=True)
 class Earlier:
-    """A run that left its files; ``made`` is when, in seconds since the epoch."""
+    """A run of a page: ``is_whole`` where it left all its files. ``made`` is when it left the last
+    of them, or was begun, in seconds since the epoch."""
 
     folder: Path
     params: Mapping[str, Any]
     by_hand: bool
+    is_whole: bool
     made: float
 
 
@@ -179,17 +181,16 @@ def _found(need: Need, run: Run) -> str:
     if value:
         path = _given(need, str(value), run.project)
     elif need.required or (need.notebook and not run.keeps_record):
-        earlier = newest(need, run)
+        earlier, begun = newest(need, run)
         if earlier is None and need.required:
-            raise MissingInput(_how_to_make(need, run))
+            raise MissingInput(_how_to_make(need, run, begun))
         if earlier is None:
-            print(_how_to_make(need, run).replace(" needs ", ", left out: ", 1))
+            print(_how_to_make(need, run, begun).replace(" needs ", ", left out: ", 1))
             return ""
         path = earlier.folder if need.names_folder else earlier.folder / need.files[0]
         origin = "explored by hand" if earlier.by_hand else "made by a command"
-        later = _begun(need, run, after=earlier.made)
-        if later:
-            origin += f"; {short(later, run.project)} was begun later and has not got so far"
+        if begun:
+            origin += f"; {short(begun, run.project)} was begun later and has not got so far"
         print(f"{need.parameter}: {short(path, run.project)}, {origin}")
     else:
         return ""
@@ -243,10 +244,10 @@ def _refuse_another_network(need: Need, path: Path) -> None:
         )
 
 
-def newest(need: Need, run: Run) -> Earlier | None:
-    """The run that an empty value means, see the head of this file; None where there is none."""
-    if not need.notebook:
-        return None
+def newest(need: Need, run: Run) -> tuple[Earlier | None, Path | None]:
+    """The run that an empty value means, see the head of this file, and the folder of the last one
+    that was begun after it and is not whole; None where there is none."""
+    every = [*_earlier_runs(need, run)] if need.notebook else []
 
     def rank(earlier: Earlier) -> tuple:
         same_data = _data(earlier.params, run.project) == _data(run.params, run.project)
@@ -254,7 +255,10 @@ def newest(need: Need, run: Run) -> Earlier | None:
         unusual = 0 if earlier.by_hand else _unusual(need, earlier.params, run.project)
         return same_data, earlier.by_hand, -unusual, same_seed, earlier.made
 
-    return max(_earlier_runs(need, run), key=rank, default=None)
+    taken = max((each for each in every if each.is_whole), key=rank, default=None)
+    begun = [each for each in every if not each.is_whole and (not taken or each.made > taken.made)]
+    last = max(begun, key=lambda each: each.made, default=None)
+    return taken, last and last.folder
 
 
 def _unusual(need: Need, params: Mapping[str, Any], project: Path) -> int:
@@ -275,32 +279,25 @@ def _data(params: Mapping[str, Any], project: Path) -> tuple:
 
 
 def _earlier_runs(need: Need, run: Run) -> Iterator[Earlier]:
-    """Runs of another page, with the settings that are needed, whose folder has all the files.
+    """Runs of another page, with the settings that are needed; what cannot be read is passed over.
 
-    One made by a command is finished (``run.json``); one explored by hand need not be: its folder
-    belongs to its settings alone, and files appear whole. What cannot be read is passed over.
+    One made by a command is finished (``run.json``), or was only begun. One explored by hand need
+    not be finished: its folder belongs to its settings alone, and files appear whole.
     """
-    for path, by_hand in _marks(need.notebook, run):
-        told = _read(path)
-        params = told.get("parameters") if told.get("notebook") == need.notebook else None
-        made = [path.parent / name for name in need.files]
-        if _fits(params, need.settings) and all(file.exists() for file in made):
-            latest = max(file.stat().st_mtime for file in [*made, path])
-            yield Earlier(path.parent, params, by_hand, latest)
-
-
-def _roots(run: Run) -> list[Path]:
-    own = [run.runs_root] if run.runs_root else []
-    return list(dict.fromkeys(path.resolve() for path in [run.project / "papermill_runs", *own]))
-
-
-def _marks(notebook: str, run: Run) -> Iterator[tuple[Path, bool]]:
-    for root in _roots(run):
-        for path in root.glob(f"explore/{notebook}/*/{EXPLORATION}"):
-            yield path, True
-        for pattern in ("*/*/run.json", "variants/*/*/*/run.json"):
-            for path in root.glob(pattern):
-                yield path, False
+    home = run.project / "papermill_runs"
+    marks = ["*/*/run.json", "variants/*/*/*/run.json", f"explore/{need.notebook}/*/{EXPLORATION}"]
+    for root in dict.fromkeys(path.resolve() for path in (home, run.runs_root or home)):
+        for path in (path for mark in marks for path in root.glob(mark)):
+            told, by_hand = _read(path), path.name == EXPLORATION
+            params = told.get("parameters") if told.get("notebook") == need.notebook else None
+            made = [path, *(path.parent / name for name in need.files)]
+            is_whole = all(file.exists() for file in made)
+            if _fits(params, need.settings) and (is_whole or by_hand):
+                latest = max(file.stat().st_mtime for file in (made if is_whole else [path.parent]))
+                yield Earlier(path.parent, params, by_hand, is_whole, latest)
+        for folder in (path.parent for path in root.glob(f"*/*/{need.notebook}.ipynb")):
+            if not (folder / "run.json").exists():
+                yield Earlier(folder, {}, False, False, folder.stat().st_mtime)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -313,13 +310,12 @@ def _read(path: Path) -> dict[str, Any]:
 # --- what to do ----------------------------------------------------------------------------------
 
 
-def _how_to_make(need: Need, run: Run) -> str:
+def _how_to_make(need: Need, run: Run, begun: Path | None) -> str:
     what = f"{run.notebook} needs {need.parameter}"
     if not need.notebook:
         return f"{what}: give it the path of a file"
     of = f" with {_as_code(need.settings)}" if need.settings else ""
     what += f": no run of {need.notebook}{of} has left {' and '.join(need.files)}"
-    begun = _begun(need, run)
     if begun:
         what += f"; {short(begun, run.project)} was begun and has not got so far"
     by_hand = _as_code(_to_change(need, run, by_hand=True), " = ")
@@ -344,24 +340,6 @@ def _to_change(need: Need, run: Run, by_hand: bool) -> dict[str, Any]:
         if set(value) - set(usual[name]):  # lists, of labelled shares: the usual ones may hold it
             wanted[name] = value
     return {k: v for k, v in wanted.items() if k in usual and v != usual[k]}
-
-
-def _begun(need: Need, run: Run, after: float = 0.0) -> Path | None:
-    """The folder of a fitting run that was begun last, ``after`` a time, and lacks the files."""
-    begun = [
-        path.parent
-        for path, by_hand in _marks(need.notebook, run)
-        if by_hand and _fits(_read(path).get("parameters"), need.settings)
-        if not all((path.parent / name).exists() for name in need.files)
-    ]
-    begun += [
-        notebook.parent
-        for root in _roots(run)
-        for notebook in root.glob(f"*/*/{need.notebook}.ipynb")
-        if not (notebook.parent / "run.json").exists()
-    ]
-    begun = [path for path in begun if path.stat().st_mtime > after]
-    return max(begun, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def _fits(params: Any, settings: Mapping[str, Any]) -> bool:
@@ -430,8 +408,7 @@ def start_needs(params: Mapping[str, Any], project: Path) -> dict[str, Need]:
         if name == FROM_SCRATCH:
             continue
         pages = [p for p in notebook_names(project) if p.partition("_")[2].startswith(f"{name}_")]
-        left = {p: [f.name for f in files_of(notebook_path(p, project), {})] for p in pages}
-        makers = [p for p in pages if "backbone.pt" in left[p]]
+        makers = [p for p in pages if "backbone.pt" in files_of(notebook_path(p, project), {})]
         if not path and not makers:
             methods = dict.fromkeys(p.split("_")[1] for p in notebook_names(project))
             hint = did_you_mean(name, [FROM_SCRATCH, *methods])

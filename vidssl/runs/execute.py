@@ -26,7 +26,7 @@ from vidssl.runs.earlier import MissingInput
 from vidssl.runs.notebooks import PLOTS, notebook_code, notebook_path, pair_text
 from vidssl.runs.parameters import declared_parameters, parameters_to_run
 from vidssl.runs.records import CHECKPOINTS, let_threads_sleep
-from vidssl.runs.watch import Watch, watching
+from vidssl.runs.watch import Watch
 
 LOCK = ".lock"  # in a folder in use; it says by whom
 ATTEMPT = ".attempt.json"  # what the run in a folder is made of, and how far it is
@@ -151,16 +151,12 @@ def _hold(file: TextIO, tries: int = 5) -> bool:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process executes a notebook in ``folder`` now.
-
-    The lock is tried only where its holder may be alive: trying it holds it for a moment.
-    """
+    """Whether a process executes a notebook in ``folder`` now; to see, its lock is held for a
+    moment."""
     try:
-        if _was_killed(holder_of(folder)):
-            return False
         with open(folder / LOCK, encoding="utf-8") as file:
             return not _hold(file, tries=1)
-    except (OSError, ValueError):  # no lock, or not ours to read
+    except OSError:  # no lock, or not ours to read
         return False
 
 
@@ -226,7 +222,7 @@ def _papermill(
     prepared = output.parent / f".{source.stem}.source.ipynb"
     prepared.write_text(pair_text(source), encoding="utf-8")
     try:
-        with watching(output.parent, stall_limit) as watch, _failures_named(output, watch):
+        with Watch(output.parent, stall_limit) as watch, _failures_named(output, watch):
             lines = _NamedLines(output.parent.name, watch.hear)
             _with_a_kernel_that_starts(
                 output,

@@ -36,8 +36,8 @@ class Given:
     ``values``: texts, read as each notebook's declared type asks (see `read_value`), or values of
     Python, which are checked; "name.key" is an entry of a dictionary. Relative paths start at
     ``folder``, where the user stands. Where notebooks declare a name with several types, those take
-    a value that can; a notebook that declares a text takes what no other one can. ParameterError
-    for a name that no notebook declares, and for a value that none can take.
+    a value that can. ParameterError for a name that no notebook declares, and for a value that none
+    can take.
     """
 
     def __init__(
@@ -80,17 +80,15 @@ class Given:
     def _taken(self, name: str, value: Any, declared: Mapping[str, Mapping]) -> dict[str, Any]:
         """Notebook -> the value of ``name`` there, for the notebooks that take it."""
         taken, refused = {}, []
-        defaults = {nb: default_of(name, names, nb) for nb, names in declared.items()}
         for notebook in declared:
             try:
                 taken[notebook] = self._read(name, value, declared[notebook], notebook)
             except ParameterError as error:
                 refused.append(error)
-        kinds = {type(default) for default in defaults.values()}
+        kinds = {type(default_of(name, names, nb)) for nb, names in declared.items()}
         if refused and (len(kinds) == 1 or not taken):
             raise refused[0]
-        others = {nb: read for nb, read in taken.items() if type(defaults[nb]) is not str}
-        return others or taken
+        return taken
 
     def _read(self, name: str, value: Any, declared: Mapping[str, Any], notebook: str) -> Any:
         if isinstance(value, str):

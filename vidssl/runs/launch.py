@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -30,10 +30,16 @@ from vidssl.runs.earlier import MissingInput
 from vidssl.runs.execute import RunFailed, holder_of, is_held, locked, this_process
 from vidssl.runs.given import Given
 from vidssl.runs.graph import Graph, Job, load
-from vidssl.runs.inputs import missing_paths
+from vidssl.runs.inputs import PATHS, missing_paths
 from vidssl.runs.machine import Machine, Share
 from vidssl.runs.notebooks import notebook_path
-from vidssl.runs.parameters import ParameterError, declared_parameters, text_of, value_in
+from vidssl.runs.parameters import (
+    ParameterError,
+    declared_parameters,
+    put_value,
+    text_of,
+    value_in,
+)
 from vidssl.runs.provenance import short
 from vidssl.runs.records import made_here
 from vidssl.runs.sets import CANNOT, SetsNow, check_sets
@@ -45,6 +51,7 @@ LABELS = ("videos_per_class", "labels")  # settings of targets that become video
 KEPT = "what is done is kept, and the same command goes on"
 READABLE = 60  # characters of a variant's name that say what it changes
 PATIENCE = 15  # seconds for the engine and its runs to end by themselves
+Pages = list[tuple[Job, dict[str, Any]]]
 
 
 def run_target(
@@ -79,13 +86,18 @@ def run_target(
     share = machine.share(project, jobs)
     config |= {**share.config, "settings": _settings_of_runs(root, scale, settings)}
     _refuse_one_place_for_several(target, scale, given, project)
-    sets = SetsNow(project)
-    graph.changed = config["changed"] = _made_of_other_sets(graph, target, jobs, sets)
+    pages, sets = _pages(graph, jobs), SetsNow(project)
+    graph.changed = config["changed"] = _made_of_other_sets(graph, target, pages, sets)
     command = _command(target, project, root, share, config["changed"])
     if dry_run:
         return _dry_run(command, project, config)
-    _refuse_missing_data(graph, target, jobs)
-    _refuse_wrong_sets(graph, target, jobs, sets)
+    to_come = [
+        (job, params)
+        for job, params in pages
+        if job.marker in graph.changed or not (graph.root / job.marker).exists()
+    ]
+    _refuse_missing_data(graph, target, to_come)
+    _refuse_wrong_sets(graph, target, to_come, sets)
     with locked(root, LOCK) as lock:
         _go_on_after_a_kill(root, project, unlock, share)
         write_atomic(root / CONFIG, json.dumps({**config, "engine_of": this_process()}))
@@ -105,15 +117,26 @@ def _root_of_runs(asked: str, settings: Mapping[str, Any], project: Path) -> Pat
     return root
 
 
-def _refuse_missing_data(graph: Graph, target: str, jobs: Sequence[Job]) -> None:
+def _pages(graph: Graph, jobs: Sequence[Job]) -> Pages:
+    """The pages among the jobs with all their parameters, but for the data that others of the jobs
+    make."""
+    made = [Path(graph.path(os.path.dirname(job.marker))) for job in jobs]
+    pages = []
+    for job in (job for job in jobs if job.log):
+        declared = declared_parameters(notebook_path(Path(job.log[0]).stem, graph.project))
+        params = {**declared, **json.loads(job.params)}
+        for name in PATHS:
+            path = value_in(params, name)
+            if isinstance(path, str) and any(Path(path).is_relative_to(folder) for folder in made):
+                put_value(params, name, "")
+        pages.append((job, params))
+    return pages
+
+
+def _refuse_missing_data(graph: Graph, target: str, pages: Pages) -> None:
     """MissingInput that names all folders and lists that runs to come read and nobody makes, before
     the first one starts."""
-    is_made = _made_by(graph, jobs)
-    lacking: dict[tuple[str, str], None] = {}
-    for _, given in _parameters_to_come(graph, jobs):
-        for name, path in missing_paths(given, graph.project):
-            if not is_made(path):
-                lacking[name, path] = None
+    lacking = {at: None for _, params in pages for at in missing_paths(params, graph.project)}
     if lacking:
         one_each = len({name for name, _ in lacking}) == len(lacking)
         told = ", ".join(f"{name}={path!r}" for name, path in lacking)
@@ -124,18 +147,14 @@ def _refuse_missing_data(graph: Graph, target: str, jobs: Sequence[Job]) -> None
         )
 
 
-def _made_of_other_sets(
-    graph: Graph, target: str, jobs: Sequence[Job], sets: SetsNow
-) -> dict[str, str]:
+def _made_of_other_sets(graph: Graph, target: str, pages: Pages, sets: SetsNow) -> dict[str, str]:
     """The marker of each finished run whose set is not what it was -> the set's hash now. They are
     made again, as after any other change; a line says so, and another one where a set cannot be
     opened and nobody can tell."""
     changed, told = {}, Counter()
-    is_made = _made_by(graph, jobs)
-    for job, params in _parameters(graph, [job for job in jobs if _is_done(graph, job)]):
-        if made_here(params) or not params.get("root") or is_made(params["root"]):
-            continue
-        full = read_json(graph.root / job.marker)
+    for job, params in _on_sets(pages):
+        path = graph.root / job.marker
+        full = read_json(path) if path.exists() else {}
         ran = full.get("parameters", {})
         if not full.get("data_hash") or ran.get("root") != params["root"]:
             continue  # it reads none, or another one by now, which the engine sees
@@ -157,32 +176,32 @@ def _made_of_other_sets(
     return changed
 
 
-def _refuse_wrong_sets(graph: Graph, target: str, jobs: Sequence[Job], sets: SetsNow) -> None:
+def _on_sets(pages: Pages) -> Pages:
+    """Those that read a set which neither the project nor a job makes."""
+    return [(job, told) for job, told in pages if told.get("root") and not made_here(told)]
+
+
+def _refuse_wrong_sets(graph: Graph, target: str, pages: Pages, sets: SetsNow) -> None:
     """ValueError for a set or a list that a run to come could not take, and for labels that a class
     has not: the first such run may be days before it."""
-    is_made, every = _made_by(graph, jobs), []
-    for job, params in _parameters_to_come(graph, jobs):
-        if not made_here(params) and params.get("root") and not is_made(params["root"]):
-            every.append((job, params))
+    pages = _on_sets(pages)
     try:
-        for warned in check_sets([params for _, params in every], sets):
+        for warned in check_sets([params for _, params in pages], sets):
             print(f"{target}: {warned}", file=sys.stderr)
-        _refuse_too_many_labels(graph, target, every, sets)
+        _refuse_too_many_labels(graph, target, pages, sets)
     except CANNOT as error:
         raise ValueError(
             f"{target} at {graph.scale} scale, before anything starts: {error}"
         ) from None
 
 
-def _refuse_too_many_labels(
-    graph: Graph, target: str, every: Sequence[tuple[Job, dict[str, Any]]], sets: SetsNow
-) -> None:
+def _refuse_too_many_labels(graph: Graph, target: str, pages: Pages, sets: SetsNow) -> None:
     """ParameterError that names all numbers of labelled videos that a class has not, and where they
     are set."""
     from vidssl.runs.fitting import lacking_class
 
     lacking = {}
-    for job, params in every:
+    for job, params in pages:
         given = json.loads(job.params)
         if params.get("videos_per_class") and (
             short := lacking_class(params, sets.may_be_labelled(params), given)
@@ -218,40 +237,15 @@ def _set_where(graph: Graph, target: str, numbers: Collection[int], most: int) -
     )
 
 
-def _is_done(graph: Graph, job: Job) -> bool:
-    return bool(job.log) and (graph.root / job.marker).exists()
-
-
-def _parameters_to_come(graph: Graph, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """All parameters of the pages that have not run yet, or run again."""
-    to_come = [job for job in jobs if job.log and not _is_done(graph, job)]
-    return _parameters(graph, [*to_come, *(job for job in jobs if job.marker in graph.changed)])
-
-
-def _parameters(graph: Graph, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
-    for job in jobs:
-        [log] = job.log
-        declared = declared_parameters(notebook_path(Path(log).stem, graph.project))
-        yield job, {**declared, **json.loads(job.params)}
-
-
-def _made_by(graph: Graph, jobs: Sequence[Job]) -> Callable[[str], bool]:
-    """Whether a path lies in the folder of one of the jobs."""
-    made = [Path(graph.path(os.path.dirname(job.marker))) for job in jobs]
-    return lambda path: any(Path(path).is_relative_to(folder) for folder in made)
-
-
 def _refuse_one_place_for_several(
     target: str, scale: str, given: Mapping[str, str], project: Path
 ) -> None:
     """ParameterError for a -p that would put one place in place of several data sets'."""
     asked = [name for name in PLACES if name in given]
     graph = load(scale, {}, project) if asked else None
-    jobs = graph.behind(target) if graph else []
+    pages = _pages(graph, graph.behind(target)) if graph else []
     for name in asked:
-        told = dict.fromkeys(value_in(json.loads(job.params), name) for job in jobs if job.log)
-        is_made = _made_by(graph, jobs)
-        places = [path for path in told if path and not is_made(path)]
+        places = [path for path in dict.fromkeys(value_in(told, name) for _, told in pages) if path]
         if len(places) > 1:
             raise ParameterError(
                 f"{target} at {scale} scale reads {name} of {len(places)} data sets, "
@@ -465,5 +459,4 @@ def _lives(process: subprocess.Popen) -> bool:
 
 def _tell(results: Mapping[str, list[str]]) -> None:
     for title, paths in results.items():
-        if paths or title != "figures not made":
-            print(f"{title}:", *(paths or ["none"]), sep="\n  ")
+        print(f"{title}:", *(paths or ["none"]), sep="\n  ")

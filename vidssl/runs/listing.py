@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -83,14 +83,11 @@ def list_runs(
     if not every and not unreadable:
         raise FileNotFoundError(f"{root}: holds no runs and no records; run something first")
     kept = every
-    if method:
-        one_of("method", method, sorted({run.method for run in every}))
-        kept = [run for run in kept if run.method == method]
-    if scale:
-        known = sorted({run.scale for run in every})
-        _refuse_elsewhere(scale, known, root, project)
-        one_of("scale", scale, known)
-        kept = [run for run in kept if run.scale == scale]
+    _refuse_elsewhere(scale, {run.scale for run in every}, root, project)
+    for name, asked in {"method": method, "scale": scale}.items():
+        if asked:
+            one_of(name, asked, sorted({getattr(run, name) for run in every}))
+            kept = [run for run in kept if getattr(run, name) == asked]
     if target:
         wanted = _of_target(target, every, project)
         kept = [run for run in kept if run.run in wanted]
@@ -99,11 +96,12 @@ def list_runs(
     return Listing(kept, len(every), unreadable)
 
 
-def _refuse_elsewhere(scale: str, known: Sequence[str], root: Path, project: Path) -> None:
+def _refuse_elsewhere(scale: str, known: Collection[str], root: Path, project: Path) -> None:
     """ValueError that names the folders where a scale has runs, if it has none here."""
+    if not scale or scale in known:
+        return
     apart = [path for path in variants(root) if any(path.glob(f"records/{scale}-*.json"))]
-    if scale not in known and apart:
-        named = ", ".join(short(path, project) for path in apart)
+    if named := ", ".join(short(path, project) for path in apart):
         raise ValueError(f"scale={scale!r} has its runs elsewhere, with -p: --runs-root {named}")
 
 

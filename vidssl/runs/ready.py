@@ -67,13 +67,14 @@ def read_constraints(path: Path) -> dict[str, str]:
     return {normalised(name): version.strip() for name, version in pairs if version}
 
 
-def asked_for(pyproject: Path) -> set[str]:
-    """What vidssl and its tests ask for on every machine: lines with a condition are left out."""
+def asked_for(pyproject: Path, extras: tuple[str, ...] = ("test",)) -> set[str]:
+    """What vidssl and ``extras`` ask for on every machine: lines with a condition are left out."""
     import tomllib  # Python 3.11; an older one is refused by the Makefile in its own words
 
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    lines = project["dependencies"] + project["optional-dependencies"]["test"]
-    names = (re.match(r"[\w.-]+", line)[0] for line in lines if ";" not in line)
+    more = (line for extra in extras for line in project["optional-dependencies"][extra])
+    lines = [line for line in (*project["dependencies"], *more) if ";" not in line]
+    names = (re.match(r"[\w.-]+", line)[0] for line in lines)
     return {normalised(name) for name in names}
 
 

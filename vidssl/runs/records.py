@@ -48,7 +48,6 @@ from vidssl.runs.parameters import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -62,9 +61,6 @@ NAMED_FAILURES = 3
 MADE_HERE = "embedded"  # the data set that the project makes; of others no video is named in git
 NAMELESS = ("class_names", "state")  # texts among metrics that name no video
 OF_ONE_VIDEO = ("video", "image")  # parameters
-# threads that wait must not spin: where cores are shared, they slow a training tenfold; read when
-# torch is first imported, which a notebook does after `start`
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 CHECKPOINTS = "checkpoints"  # folder inside a run's, dropped when a run starts anew
 
 
@@ -201,14 +197,13 @@ class Run:
         figure: Figure | None,
         name: str,
         *,
-        data: Any = None,
         alt: str,
         dataset: str,
-        from_runs: Sequence[str] = (),
         publish: bool = False,
-        animation: np.ndarray | None = None,
+        **shown: Any,
     ) -> list[Path]:
-        """Write a figure of this run with its origin, see `figures.save_figure`.
+        """Write a figure of this run with its origin; ``shown`` are the ``data``, ``from_runs`` and
+        ``animation`` of `figures.save_figure`.
 
         It goes into the run's folder; ``publish=True`` puts it among the project's ``figures/``
         (a scale other than mini is put before its name there; an exploration never publishes).
@@ -224,15 +219,13 @@ class Run:
         written = save_figure(
             figure,
             stem.name,
-            data=data,
-            animation=animation,
             alt=alt,
             scale=self.scale,
             dataset=dataset,
-            from_runs=from_runs,
             folder=stem.parent,
             origin={"made_by": self.run_id, **self._made_of()},
             records=self.runs_root / "records" if self.runs_root else None,
+            **shown,
         )
         self.figures[stem.name] = provenance.file_hash(written[-1])[:12]
         print(f"figure: {provenance.short(written[0], self.project)}")
@@ -323,9 +316,10 @@ def each_once(failed: Sequence[str]) -> list[str]:
 
 
 def let_threads_sleep() -> None:
-    """In this process and those that it starts, where nobody said otherwise, see `WAITING`."""
-    for name, value in WAITING.items():
-        os.environ.setdefault(name, value)
+    """In this process and those that it starts, where nobody said otherwise: threads that spin
+    slow a training tenfold where cores are shared. It is read when torch is first imported, which a
+    notebook does after `start`."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def start(notebook: str, namespace: MutableMapping[str, Any]) -> Run:

@@ -42,7 +42,13 @@ class SetsNow:
         """What `open_inputs` gives, or raises, and warns of, each time that it is asked."""
         key = _key(params)
         if key not in self._opened:
-            self._opened[key] = _open(self._located(params))
+            with warnings.catch_warnings(record=True) as heard:
+                warnings.simplefilter("always")
+                try:
+                    found = open_inputs(self._located(params))
+                except CANNOT as error:
+                    found = error
+            self._opened[key] = found, [str(warning.message) for warning in heard]
         found, told = self._opened[key]
         for message in told:
             warnings.warn(message, stacklevel=2)
@@ -99,16 +105,6 @@ class SetsNow:
 
 def _key(params: Mapping[str, Any]) -> str:
     return json.dumps([params.get(name) for name in ASKED], sort_keys=True, default=str)
-
-
-def _open(params: Mapping[str, Any]) -> tuple[Splits | Exception, list[str]]:
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        try:
-            found = open_inputs(params)
-        except CANNOT as error:
-            found = error
-    return found, [str(warning.message) for warning in told]
 
 
 def check_sets(every: Iterable[Mapping[str, Any]], sets: SetsNow) -> list[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -17,9 +16,10 @@ LOOKS = 20  # in the time after which a run is stopped
 
 
 class Watch:
-    """Signs of life of the processes below this one: what they print and write, and their work.
+    """Signs of life of the processes below this one, for the time of a run: what they print and
+    write, and their work.
 
-    ``stopped``: whether they showed none for ``minutes`` and were interrupted.
+    ``stopped``: whether they showed none for ``minutes``, if these are not 0, and were interrupted.
     """
 
     def __init__(self, folder: Path, minutes: float):
@@ -27,6 +27,17 @@ class Watch:
         self.stopped = False
         self._heard = threading.Event()
         self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Watch:
+        if self.seconds:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self.seconds:
+            self._thread.join()
 
     def hear(self) -> None:
         """Something was printed."""
@@ -73,18 +84,3 @@ def _work() -> float:
             times = process.cpu_times()
             total += times.user + times.system
     return total
-
-
-@contextmanager
-def watching(folder: Path, minutes: float) -> Iterator[Watch]:
-    """A `Watch` for the time of a run; with 0 minutes, one that never stops it."""
-    watch = Watch(folder, minutes)
-    thread = threading.Thread(target=watch._look, daemon=True)
-    if minutes:
-        thread.start()
-    try:
-        yield watch
-    finally:
-        watch._over.set()
-        if minutes:
-            thread.join()
