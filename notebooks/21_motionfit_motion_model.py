@@ -330,4 +330,4 @@ run.finish(
 # - `clips = 1`, then 2 and 4: what several clips are worth to flow, and what to RGB.
 # - `multi_clip_weight = 0.5`: the paper saw no gain from clip order beside several clips.
 # - `flow_method = "fast"` (TV-L1): does better flow make a better network?
-# - over five seeds, with intervals: `vidssl run motionfit_multiclip`, read in `25_motionfit_tables`.
+# - over seeds, with intervals: `vidssl run motionfit_multiclip`, read in `25_motionfit_tables`.
