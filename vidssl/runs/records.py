@@ -48,6 +48,7 @@ from vidssl.runs.parameters import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -197,13 +198,14 @@ class Run:
         figure: Figure | None,
         name: str,
         *,
+        data: Any = None,
         alt: str,
         dataset: str,
+        from_runs: Sequence[str] = (),
         publish: bool = False,
-        **shown: Any,
+        animation: np.ndarray | None = None,
     ) -> list[Path]:
-        """Write a figure of this run with its origin; ``shown`` are the ``data``, ``from_runs`` and
-        ``animation`` of `figures.save_figure`.
+        """Write a figure of this run with its origin, see `figures.save_figure`.
 
         It goes into the run's folder; ``publish=True`` puts it among the project's ``figures/``
         (a scale other than mini is put before its name there; an exploration never publishes).
@@ -219,13 +221,15 @@ class Run:
         written = save_figure(
             figure,
             stem.name,
+            data=data,
+            animation=animation,
             alt=alt,
             scale=self.scale,
             dataset=dataset,
+            from_runs=from_runs,
             folder=stem.parent,
             origin={"made_by": self.run_id, **self._made_of()},
             records=self.runs_root / "records" if self.runs_root else None,
-            **shown,
         )
         self.figures[stem.name] = provenance.file_hash(written[-1])[:12]
         print(f"figure: {provenance.short(written[0], self.project)}")
