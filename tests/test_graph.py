@@ -13,7 +13,7 @@ from tiny_project import REPOSITORY, make_project
 from vidssl import runs
 from vidssl.runs.cells import Cell, Question, in_each, read_question
 from vidssl.runs.parameters import NoSchedule
-from vidssl.runs.promises import figures_of, files_of
+from vidssl.runs.promises import Promise, figures_of, files_of
 
 SCALES = runs.scale_names(REPOSITORY)
 
@@ -37,7 +37,7 @@ def test_every_target_of_every_scale_promises_what_its_parameters_make(scale, tm
     assert len(able) > 7
     for target in able:
         jobs = graph.checked(target)  # refuses a file that is not made, a figure of two runs
-        promised = [figure for job in jobs for figure in job.figures]
+        promised = [figure.name for job in jobs for figure in job.figures if figure.made]
         assert len(promised) == len(set(promised))
         pages = {
             os.path.basename(log).removesuffix(".ipynb")
@@ -52,7 +52,7 @@ def test_every_target_of_every_scale_promises_what_its_parameters_make(scale, tm
 
 
 def named(figures):
-    return {os.path.basename(figure) for figure in figures}
+    return {os.path.basename(figure.name): figure.made for figure in figures}
 
 
 @pytest.mark.parametrize("scale", ["mini", "smoke"])
@@ -257,26 +257,36 @@ def test_conditions_are_read_off_the_notebook(tmp_path):
             save(run.folder / "b.npz")
         for name in values:
             run.save_figure(figure, f"{name}", publish=True)
-            run.save_figure(figure, table, publish=table == "b")
             run.save_figure(figure, "each", publish=publish)
         publish = publish and values
         """,
     )
-    # neither "own", nor "a" and "each": the notebook changes `publish` itself
-    assert figures_of(path, {}) == ["none", "values"]
-    assert figures_of(path, {"clips": 2}) == ["clips", "values"]
-    assert figures_of(path, {"clips": 2, "table": "b"}) == ["none", "values", "b"]
-    assert files_of(path, {}) == ["b.npz"]
-    assert files_of(path, {"clips": 1}) == []
+    found = {f.name: (f.made, f.published) for f in figures_of(path, {})}
+    assert found == {
+        "a": (True, None),  # the notebook changes `publish` itself
+        "own": (True, False),
+        "clips": (False, True),
+        "none": (True, True),
+        "values": (None, True),
+        "each": (None, None),
+    }
+    given = {f.name: f.made for f in figures_of(path, {"clips": 2, "table": "b"})}
+    assert given["values"] is True
+    assert given["clips"] is False
+    assert "b" in given
+    assert [f.made for f in files_of(path, {})] == [True]
+    assert [f.made for f in files_of(path, {"clips": 1})] == [False]
 
 
 def test_results_tell_what_was_made(tmp_path):
     graph = runs.Graph({"runs_root": str(tmp_path)}, make_project(tmp_path / "project"))
     job = graph.run("90_tiny", "x", publish=True)
-    job = replace(job, figures=("figures/a", "figures/b"))
+    names = {"a": True, "b": True, "c": None}
+    job = replace(job, figures=[Promise(f"figures/{name}", made) for name, made in names.items()])
     (tmp_path / "mini/x").mkdir(parents=True)
     (tmp_path / job.marker).write_text(json.dumps({"figures": {"a": "0"}}))
     assert graph.results([job]) == {
         "executed notebooks": [str(tmp_path / "mini/x/90_tiny.ipynb")],
         "figures": [str(tmp_path / "figures/a.png")],
+        "figures not made": [str(tmp_path / "figures/b.png")],
     }

@@ -144,7 +144,7 @@ def test_a_promised_figure_that_does_not_come_costs_no_run(project, capfd, monke
     (project / "notebooks" / "90_tiny.py").write_text(notebook)
     monkeypatch.chdir(project)
     assert cli.main(["run", "pair"]) == 0
-    assert "figures:\n  none" in capfd.readouterr().out
+    assert "figures not made:\n  figures/tiny.png" in capfd.readouterr().out
     assert (project / "papermill_runs/mini/second/run.json").exists()
     assert cli.main(["run", "pair"]) == 0
     assert "Nothing to be done" in capfd.readouterr().err

@@ -408,7 +408,8 @@ def start_needs(params: Mapping[str, Any], project: Path) -> dict[str, Need]:
         if name == FROM_SCRATCH:
             continue
         pages = [p for p in notebook_names(project) if p.partition("_")[2].startswith(f"{name}_")]
-        makers = [p for p in pages if "backbone.pt" in files_of(notebook_path(p, project), {})]
+        left = {p: [f.name for f in files_of(notebook_path(p, project), {})] for p in pages}
+        makers = [p for p in pages if "backbone.pt" in left[p]]
         if not path and not makers:
             methods = dict.fromkeys(p.split("_")[1] for p in notebook_names(project))
             hint = did_you_mean(name, [FROM_SCRATCH, *methods])

@@ -42,7 +42,7 @@ from vidssl.runs.parameters import (
     text_of,
     texts_in,
 )
-from vidssl.runs.promises import figures_of, files_of
+from vidssl.runs.promises import Promise, figures_of, files_of
 from vidssl.runs.records import made_here
 
 CELLS = "cells.json"  # in a table's folder: what it asks, and of which runs
@@ -66,8 +66,8 @@ class Job:
     params: str  # what a change of makes it run again, as of `code`
     hashes: Callable[[], str] = field(compare=False)
     priority: int = 0
-    figures: tuple[str, ...] = ()  # published ones, by their paths without suffix
-    files: tuple[str, ...] = ()  # beside the marker
+    figures: tuple[Promise, ...] = ()  # published ones, by their paths without suffix
+    files: tuple[Promise, ...] = ()  # beside the marker
     asked: str = ""  # of a table: its `Question`, as text
 
     @property
@@ -270,7 +270,8 @@ class Graph:
         for job in made:
             chosen["root"] = given["root"] = self.path(os.path.dirname(job.marker))
         folder = f"{self.scale}/{name}"
-        figures, files = figures_of(path, given), tuple(files_of(path, given))
+        figures = [f for f in figures_of(path, given) if f.made is not False and f.published]
+        files = tuple(files_of(path, given))
         without = ("runs", "cli", *(() if figures and not files else PLOTS))
         return Job(
             name=name,
@@ -281,7 +282,7 @@ class Graph:
             params=_text(given),
             hashes=functools.partial(self._hashes, path, without),
             priority=priority,
-            figures=tuple(map(self._figure, figures)),
+            figures=tuple(replace(f, name=self._figure(f.name)) for f in figures),
             files=files,
         )
 
@@ -389,16 +390,21 @@ class Graph:
     def results(self, jobs: Sequence[Job]) -> dict[str, list[str]]:
         """What jobs that are done have left: title -> paths for the reader.
 
-        Of the figures, those that the runs made. ValueError that names a run.json that is damaged.
+        Of the figures, those that the runs made; a promised one that did not come is told apart.
+        ValueError that names a run.json that is damaged.
         """
-        notebooks, figures = [self.path(log) for job in jobs for log in job.log], set()
+        notebooks = [self.path(log) for job in jobs for log in job.log]
+        told = {"executed notebooks": notebooks, "figures": [], "figures not made": []}
         for job in (job for job in jobs if job.figures):
             made = read_json(self.root / job.marker).get("figures")
             if not isinstance(made, dict):
                 raise ValueError(f"{self.root / job.marker} is damaged: figures={made!r}")
-            own = (figure for figure in job.figures if os.path.basename(figure) in made)
-            figures |= {f"{self.path(figure)}.png" for figure in own}
-        return {"executed notebooks": sorted(notebooks), "figures": sorted(figures)}
+            for figure in job.figures:
+                if os.path.basename(figure.name) in made:
+                    told["figures"].append(f"{self.path(figure.name)}.png")
+                elif figure.made:
+                    told["figures not made"].append(f"{self.path(figure.name)}.png")
+        return {title: sorted(paths) for title, paths in told.items()}
 
     def behind(self, target: str) -> list[Job]:
         """The jobs that a target needs, itself first. ValueError for an unknown target."""
@@ -425,7 +431,8 @@ class Graph:
             for path in texts_in(json.loads(job.params)):
                 folder, file = os.path.split(path)
                 maker = folders.get(folder)
-                if maker not in (None, job) and file not in maker.files:
+                made = [f.name for f in maker.files if f.made is not False] if maker else []
+                if maker not in (None, job) and file not in made:
                     raise ValueError(
                         f"{job.name} reads {path}, which {maker.name} does not make with its "
                         "parameters"
@@ -435,11 +442,11 @@ class Graph:
         publishers: dict[str, str] = {}
         for job in jobs:
             for figure in job.figures:
-                first = publishers.setdefault(figure, job.name)
+                first = publishers.setdefault(figure.name, job.name)
                 if first != job.name:
                     raise ValueError(
                         f"{first} and {job.name} would both write the figure "
-                        f"{os.path.basename(figure)}: leave publish to the graph"
+                        f"{os.path.basename(figure.name)}: leave publish to the graph"
                     )
 
     def _embedded(self, path: Path, given: Mapping) -> list[Job]:

@@ -459,4 +459,5 @@ def _lives(process: subprocess.Popen) -> bool:
 
 def _tell(results: Mapping[str, list[str]]) -> None:
     for title, paths in results.items():
-        print(f"{title}:", *(paths or ["none"]), sep="\n  ")
+        if paths or title != "figures not made":
+            print(f"{title}:", *(paths or ["none"]), sep="\n  ")

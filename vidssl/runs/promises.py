@@ -3,14 +3,14 @@
 A notebook says so itself: each ``run.save_figure(figure, name, publish=...)`` and each
 ``run.folder / "file"`` stands below the ``if`` that decides about it. Where such a condition
 consists of parameters, and of names that the notebook makes of them alone, it is known before the
-run; else the figure is one that may come.
+run; else the figure is one that may or may not come.
 """
 
 from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,23 +23,35 @@ from vidssl.runs.parameters import declared_parameters
 Conditions = tuple[ast.expr, ...]
 
 
-def figures_of(path: Path, given: Mapping[str, Any]) -> list[str]:
-    """The figures that the notebook ``path`` publishes, run with the parameters ``given``; among
-    them those that only the run can rule out. Ones whose name only the run knows are left out."""
-    outline, known = _outline_and_values(path, given)
-    names = [
-        _value(call.args[1], known)
-        for call, conditions in outline.figures
-        if any(word.arg == "publish" and _value(word.value, known) for word in call.keywords)
-        and not _ruled_out(conditions, known)
-    ]
-    return [name for name in names if name is not None]
+@dataclass(frozen=True)
+class Promise:
+    """A figure or a file of a run. ``made`` and ``published``: None where only the run knows."""
+
+    name: str
+    made: bool | None
+    published: bool | None = False
 
 
-def files_of(path: Path, given: Mapping[str, Any]) -> list[str]:
-    """Likewise the files beside ``run.json`` that it names as ``run.folder / "file"``."""
+def figures_of(path: Path, given: Mapping[str, Any]) -> list[Promise]:
+    """The figures of the notebook ``path``, run with the parameters ``given``.
+
+    Figures whose name only the run knows are left out.
+    """
     outline, known = _outline_and_values(path, given)
-    return [name for name, conditions in outline.files if not _ruled_out(conditions, known)]
+    figures = []
+    for call, conditions in outline.figures:
+        name = _value(call.args[1], known)
+        published = [word.value for word in call.keywords if word.arg == "publish"]
+        if name is not None:
+            its = _all(published, known) if published else False
+            figures.append(Promise(name, _all(conditions, known), its))
+    return figures
+
+
+def files_of(path: Path, given: Mapping[str, Any]) -> list[Promise]:
+    """The files beside ``run.json`` that the notebook names as ``run.folder / "file"``."""
+    outline, known = _outline_and_values(path, given)
+    return [Promise(name, _all(conditions, known)) for name, conditions in outline.files]
 
 
 def _outline_and_values(path: Path, given: Mapping[str, Any]) -> tuple[Outline, dict[str, Any]]:
@@ -132,7 +144,9 @@ def _value(node: ast.expr, known: Mapping[str, Any]) -> Any:
         return None
 
 
-def _ruled_out(conditions: Conditions, known: Mapping[str, Any]) -> bool:
-    """Whether one of the conditions is known not to hold."""
-    values = (_value(condition, known) for condition in conditions)
-    return any(value is not None and not value for value in values)
+def _all(conditions: Iterable[ast.expr], known: Mapping[str, Any]) -> bool | None:
+    """Whether all conditions hold; None where that is not known."""
+    values = [_value(condition, known) for condition in conditions]
+    if any(value is not None and not value for value in values):
+        return False
+    return None if None in values else True
