@@ -120,14 +120,14 @@ def _root_of_runs(asked: str, settings: Mapping[str, Any], project: Path) -> Pat
 def _pages(graph: Graph, jobs: Sequence[Job]) -> Pages:
     """The pages among the jobs with all their parameters, but for the data that others of the jobs
     make."""
-    made = [Path(graph.path(os.path.dirname(job.marker))) for job in jobs]
+    made = {Path(graph.path(os.path.dirname(job.marker))) for job in jobs}
     pages = []
     for job in (job for job in jobs if job.log):
         declared = declared_parameters(notebook_path(Path(job.log[0]).stem, graph.project))
         params = {**declared, **json.loads(job.params)}
         for name in PATHS:
             path = value_in(params, name)
-            if isinstance(path, str) and any(Path(path).is_relative_to(folder) for folder in made):
+            if path and isinstance(path, str) and made & {Path(path), *Path(path).parents}:
                 put_value(params, name, "")
         pages.append((job, params))
     return pages
