@@ -77,6 +77,7 @@ from vidssl.visualize.methods import methods_in_panels
 
 FAMILIES = {
     "labels alone": ["scratch", "scratch, longer"],
+    "every label": ["all labels", "supervised on the source"],
     "what students begin as": ["MoSI", "MoSI, longer"],
     "taught by looks": ["appearance"],
     "taught by flow": ["MARS", "MERS", "MotionFit", "MotionFit, longer"],
@@ -152,8 +153,8 @@ results.differences()
 # - **motionfit_transfer**: pseudo-labels of flow teach what flow knows. Against those of an appearance model
 #   the student is far ahead on repetitive and ordered motions and far behind on looks; over all classes,
 #   half of which are told by looks, wholly or in part, that is open. It is ahead of scratch in the same steps,
-#   and behind scratch that is trained four times as long. Against MoSI, its start, it is open, as is what flow
-#   at test time adds.
+#   few or four times as many; the student of few is behind scratch of many. Against MoSI, its start, it is
+#   open, as is what flow at test time adds.
 # - **motionfit_cliplength**: twice the frames in fine-tuning help the student.
 # - The other tables (several clips, clip order, retrieval, other networks, shares) stood on the first
 #   version of the embedded data and have not been run on this one. **motionfit_granularity** and

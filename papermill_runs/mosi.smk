@@ -69,13 +69,19 @@ def pretrain(seed, variant="xy", split=0):
     )
 
 
+def networks():
+    """Backbone -> the variant that changes nothing else."""
+    return {
+        changed["backbone"]: name for name, changed in VARIANTS.items() if [*changed] == ["backbone"]
+    }
+
+
 def of_network(seed, backbone):
     """The pretraining of another network, with nothing else changed."""
     if backbone == graph.parameter("11_mosi_pretrain", "backbone"):
         return pretrain(seed)
-    known = {variant["backbone"]: name for name, variant in VARIANTS.items() if [*variant] == ["backbone"]}
-    if backbone in known:
-        return pretrain(seed, known[backbone])
+    if backbone in networks():
+        return pretrain(seed, networks()[backbone])
     return graph.run(
         "11_mosi_pretrain", f"mosi_pretrain-{backbone}-s{seed}", seed=seed, backbone=backbone
     )

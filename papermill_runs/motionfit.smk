@@ -119,8 +119,7 @@ def labels(seed, modality="flow", model={}, source="", **changed):
 
 def first_weights(seed, network={}):
     """The job behind `BEGIN`; of another backbone, the same pretraining of that one, if any."""
-    others = {variant["backbone"]: name for name, variant in mosi.VARIANTS.items() if list(variant) == ["backbone"]}
-    variant = others.get(network["backbone"]) if "backbone" in network else BEGIN
+    variant = mosi.networks().get(network["backbone"]) if "backbone" in network else BEGIN
     return [mosi_pretrain(seed, variant)] if BEGIN and variant else []
 
 
@@ -402,7 +401,7 @@ def motionfit_transfer(target):
         claim("it beats MARS", "MotionFit", "MARS", at),
         claim("flow at test time adds", with_flow, "MotionFit", at),
     ]
-    claims += in_groups(groups, ("", ", longer")[: 1 + bool(longer)], ["scratch", "MoSI"], at)
+    claims += in_groups(groups, ["", ", longer"] if longer else [""], ["scratch", "MoSI"], at)
     claims += in_groups(groups, [""], ["appearance"], at)
     cells = [replace(c, metrics=measured(groups)) if c.row != with_flow else c for c in cells]
     cells += fitted([at], target=target)
