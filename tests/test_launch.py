@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import psutil
 import pytest
 from tiny_project import NOTEBOOK, REPOSITORY, make_project
 
 from vidssl import cli, runs
+from vidssl.runs import launch
 from vidssl.runs.execute import is_held
 from vidssl.runs.launch import variant_name
 
@@ -192,3 +194,24 @@ def test_other_settings_in_a_folder_of_finished_runs_are_refused(tmp_path, monke
     told = capsys.readouterr().err
     assert "mine: holds runs with -p lr '0.5', not -p lr '0.25': give another --runs-root" in told
     assert cli.main([*words, "5e-1", "--dry-run"]) == 0
+
+
+def test_the_start_of_a_target_does_as_much_for_each_page_of_many_as_of_few(tmp_path):
+    graph = runs.load_graph("mini", {"runs_root": str(tmp_path)}, REPOSITORY)
+    pages = [job for job in graph.behind("reproduce") if job.log]
+    few = pages[::8]
+    assert len(few) > 40
+    launch._pages(graph, few)  # what is read once, each page's parameters, is read now
+    for_few, for_all = (calls_in(launch._pages, graph, jobs) / len(jobs) for jobs in (few, pages))
+    assert for_all < 1.3 * for_few
+
+
+def calls_in(work, *args):
+    """How many calls a function makes, of Python and of C: what it takes, on any machine."""
+    counter = Counter()
+    sys.setprofile(lambda frame, event, about: counter.update([event]))
+    try:
+        work(*args)
+    finally:
+        sys.setprofile(None)
+    return counter["call"] + counter["c_call"]
