@@ -22,7 +22,7 @@ def settings():
         candidates={
             USUAL: {},
             "no places": {"view_augmentation": {**places, "erase": 0.3}},
-            "3 times longer": {"longer": 3},
+            "twice as long": {"longer": 2},
             "half the stretch": {"global_stride": 4},
             "weak augmentation": {"view_augmentation": WEAK},
             "from scratch": {"start": "scratch"},
