@@ -8,27 +8,27 @@ from vidssl.runs.cells import Cell, Claim, Question, compare
 KINDS = ("invariant", "distinctive")
 USUAL = "as it is"
 WEAK = {"scale": [0.7, 1.0], "flip": 0.5, "color": [], "grey": 0.0, "erase": 0.0}
+PLACES = {"scale": [0.35, 0.7], "flip": 0.5, "color": [0.3, 0.3, 0.3, 0.15], "grey": 0.175, "erase": 0.3}
+# name -> what pretraining changes; "start" is one of `STARTS`, "longer" so many times the steps
+CANDIDATES = {
+    USUAL: {},
+    "no places": {"view_augmentation": PLACES},
+    "twice as long": {"longer": 2},
+    "half the stretch": {"global_stride": 4},
+    "weak augmentation": {"view_augmentation": WEAK},
+    "from scratch": {"start": "scratch"},
+    "from pace": {"start": "pace"},
+}
 
 
 def settings():
-    """``candidates``: name -> what pretraining changes; "start" is one of `STARTS`, "longer" so many
-    times the steps. ``groups``: of the classes, where there are some."""
-    places = {"scale": [0.35, 0.7], "flip": 0.5, "color": [0.3, 0.3, 0.3, 0.15], "grey": 0.175}
+    """``candidates``: names of those that are tried. ``groups``: of the classes, where there are
+    some."""
     embedded = graph.parameter(timebalance.STUDENT_PAGE, "dataset") == "embedded"
+    groups = list(timebalance.GROUPS) if embedded else []
+    tried = list(CANDIDATES)
     return graph.settings(
-        "timebalance_premise",
-        seeds=[0],
-        data_seed=0,
-        candidates={
-            USUAL: {},
-            "no places": {"view_augmentation": {**places, "erase": 0.3}},
-            "twice as long": {"longer": 2},
-            "half the stretch": {"global_stride": 4},
-            "weak augmentation": {"view_augmentation": WEAK},
-            "from scratch": {"start": "scratch"},
-            "from pace": {"start": "pace"},
-        },
-        groups=list(timebalance.GROUPS) if embedded else [],
+        "timebalance_premise", seeds=[0], data_seed=0, candidates=tried, groups=groups
     )
 
 
@@ -56,7 +56,7 @@ STARTS = {"mosi": mosi_start, "pace": pace_start, "scratch": lambda seed: []}
 
 
 def teacher(kind, candidate, seed):
-    changed = dict(settings()["candidates"][candidate])
+    changed = dict(CANDIDATES[one_of("candidate", candidate, list(CANDIDATES))])
     usual = "mosi" if timebalance.START else "scratch"
     start = one_of("start", changed.pop("start", usual), list(STARTS))
     longer, first = changed.pop("longer", 1), STARTS[start](seed)

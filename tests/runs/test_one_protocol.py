@@ -111,3 +111,6 @@ def test_candidates_of_the_premise_are_of_data_seed_0_whatever_the_scale(graph):
             assert told(graph, job)["data_seed"] == 0, job.name
     asked = graph.question("timebalance_premise")
     assert {"as it is", "from scratch"} < {cell.column for cell in asked.cells}
+    graph.sections["targets"]["timebalance_premise"] = {"candidates": ["from scrach"]}
+    with pytest.raises(ValueError, match=r"candidate='from scrach' is .*mean 'from scratch'"):
+        graph.question("timebalance_premise")
