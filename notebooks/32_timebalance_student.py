@@ -11,7 +11,7 @@
 # | | |
 # | --- | --- |
 # | needs | few labels; two runs of `30_timebalance_teachers`, `similarities.npz` of `31_timebalance_similarity` |
-# | takes | 3 to 5 min on one core, supervised 1 |
+# | takes | 4 min on one core, supervised 1 |
 # | gives | accuracy with the denominator, learning curves, `backbone.pt` |
 
 # %% tags=["parameters"]
