@@ -6,13 +6,14 @@
 #
 # What the student is worth after fine-tuning is asked in `03_transfer`, as of every method. Here are
 # three questions that are MotionFit's own. Retrieval: nearest neighbours by the features as they are.
-# MARS: a network that matches the motion model's features while it learns the labels. Two streams:
-# the student and the motion model judged together, which needs flow for every test video.
+# MARS (Motion-Augmented RGB Stream): a network that matches the motion model's features while it
+# learns the labels. Two streams: the student and the motion model judged together, which needs flow
+# for every test video. Each of the three can be asked alone; what was not asked shows nothing below.
 #
 # | | |
 # | --- | --- |
 # | needs | weights of `23_motionfit_self_training`; for MARS `features.npz` of `22_motionfit_pseudo_labels`; for two streams `predictions.npz` of `03_transfer` and `21_motionfit_motion_model` |
-# | takes | 1 min of retrieval for each network, 1 min for MARS, on one core |
+# | takes | 1 min of retrieval for each network, 3 min for MARS, on one core |
 # | gives | recall of retrieval, neighbours as film strips, accuracy of MARS and of both streams |
 
 # %% tags=["parameters"]
@@ -89,7 +90,8 @@ print(f"{len(splits.train)} training and {len(splits.test)} test videos")
 # A clip's features are the largest values of each channel after the last residual block. A query is
 # right if any of its $n$ nearest training clips, by cosine similarity, has its class; R@n is the share
 # of right queries. *Clip to clip* is the paper's: every test clip asks the clips of all training
-# videos. *Video to video* averages a video's clips first, as the public code of VCOP does.
+# videos. *Video to video* averages a video's clips first, as the public code of VCOP (clip order
+# prediction, Xu et al., CVPR 2019) does.
 #
 # $$\mathrm{R@}n = \frac{1}{Q} \sum_{q=1}^{Q} \max_{g \in N_n(q)} \left[ y_g = y_q \right]$$
 #
@@ -156,9 +158,12 @@ table.style.format("{:.1%}") if starts else None
 
 # %% [markdown]
 # A network from scratch is no yardstick of zero: random filters see brightness and motion, too. The
-# row of frame differences says how much of a neighbourhood is motion that needs no network.
+# row of frame differences says how much of a neighbourhood is motion that needs no network, that of the
+# static frame how much is looks: where they tell a class, the nearest picture is hard to beat.
 #
 # ## Four queries and their neighbours
+#
+# Of the network that is no twin from scratch; twelve frames of each video, from its first to its last.
 
 # %%
 import numpy as np
@@ -209,12 +214,14 @@ if starts:
 figure if starts else None
 
 # %% [markdown]
-# Neighbours that move alike and look different are what flow has taught.
+# Neighbours that move alike and look different are what flow has taught. A query of a class that looks
+# alone tell shows the price: what moves like it is of another class.
 #
 # ## MARS: flow while the labels are learned
 #
 # MARS has no pseudo-labels: an RGB network learns the labelled videos and is drawn to the motion
-# model's features $f^{flow}$ of the same clips, all at once (Crasto et al., CVPR 2019):
+# model's $D$ features $f^{flow}$ of the same clips, all at once (Crasto et al., CVPR 2019).
+# $\mathcal{L}_{mc}$ is the loss of $R$ clips of each of $B$ videos, as in `21_motionfit_motion_model`:
 #
 # $$\mathcal{L} = \mathcal{L}_{mc} + \frac{50}{B R D} \sum_{b,i} \|f_{b,i} - f^{flow}_{b,i}\|_2^2$$
 
@@ -263,7 +270,8 @@ note = f"{splits.name} · {scale} scale · {runs.labels_said(run.params)} · see
 visualize.learning_curves(result.history, note=note) if mars else None
 
 # %% [markdown]
-# MARS sees flow of the labelled videos alone; the student saw what flow says of all the others.
+# MARS sees flow of the labelled videos alone; the student saw what flow says of all the others. And it
+# is drawn to features that know no looks: classes that looks alone tell are what it lacks most.
 #
 # ## Both streams together
 #
@@ -294,8 +302,10 @@ print(f"chance: {chance:.1%}")
 #
 # ## What one should see
 #
-# The motion-taught network finds videos of the same class more often than its twin from scratch, in
-# the motion classes above all, and its neighbours move alike rather than look alike.
+# The motion-taught network finds videos of the same class more often than its twin from scratch, and
+# its neighbours move alike rather than look alike; a static frame may find as many at R@1, other ones.
+# MARS is well above chance and behind the student. What flow at test time adds is open on the embedded
+# videos and clear on real ones, where the pair is ahead of both (`docs/results.md`).
 
 # %%
 number = len(splits.test)

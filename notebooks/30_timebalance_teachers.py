@@ -5,8 +5,10 @@
 # differ. What does each know once it has been fine-tuned on a few labels?
 #
 # `objective` chooses: *invariant* (other times of a video are positives), *distinctive* (they are
-# negatives), or *tclr* (both at once, the student's usual start). All clips of a step, global and
-# local, in both augmentations, go through network and projector in one forward.
+# negatives), or *tclr* (both at once, the student's usual start; Dave et al., CVIU 2022). All clips of a
+# step, global and local, in both augmentations, go through network and projector in one forward. The
+# projector is a small head that embeds the features for these contrasts, and later for $s$
+# (`31_timebalance_similarity`); fine-tuning goes without it.
 #
 # | | |
 # | --- | --- |
@@ -126,8 +128,8 @@ figure = visualize.film_strip(
 figure
 
 # %% [markdown]
-# Every frame of the global clip shows a time that one of the local clips shows densely. That is what
-# the objectives play with.
+# Every frame of the global clip shows a time that one of the local clips shows densely; the numbers count
+# the frames of a clip. That is what the objectives play with.
 #
 # ## What is asked of the embeddings
 #
@@ -267,14 +269,16 @@ figure
 
 # %% [markdown]
 # The chance loss is that of a network to which all clips look alike. Random differences begin above
-# it (*early*); near it, a distinctive teacher sits on the plateau that it crosses first, or all
-# clips look alike indeed (*collapsed*, told by the spread of the features); below it something has
-# been learned (*learning*).
+# it (*early*); near it, a distinctive teacher sits on the *plateau* that it crosses first, or all
+# clips look alike indeed (*collapsed*); below it something has been learned (*learning*). The spread,
+# the share of the features that differs from clip to clip, is near 0 for a collapsed network alone.
 #
 # ## The same few videos again
 #
 # Cosine similarities of the clips above before and after the pretraining; frames mark the positives
-# of each contrast.
+# of each contrast. On the left are all local clips of four videos, video by video; in the middle those
+# of the first video, in one augmentation and then the other; on the right a row is a time slice of its
+# global clip and a column one of its local clips.
 
 # %%
 from vidssl.visualize.teachers import contrasts
@@ -340,16 +344,17 @@ figure
 
 # %% [markdown]
 # Where the training accuracy is at 100 % and the test's is not, labels are what lacks, and the
-# pretraining decides what is made of them. Look at the groups: a distinctive teacher should lead on
-# *ordered* classes, an invariant one on *repetitive* and *appearance* ones. Those of *both* ask for the
-# two: one teacher knows the scene, the other the order.
+# pretraining decides what is made of them. Look at the groups: by the method's premise a distinctive
+# teacher leads on *ordered* classes, an invariant one on *repetitive* and *appearance* ones. Those of
+# *both* ask for the two: one teacher knows the scene, the other the order.
 #
 # ## What one should see
 #
 # An invariant teacher's loss falls from the first steps on, and so does a distinctive one's that
 # starts from MoSI; from random weights it comes down to the chance loss and stays there for long.
-# More labels, better accuracy; which classes each teacher is better at is what
-# `34_timebalance_tables` asks over several seeds.
+# More labels, better accuracy. Do not expect the premise to show in one run: over five seeds, which
+# `34_timebalance_tables` puts side by side, the invariant teacher is ahead on ordered classes, too
+# (`docs/results.md`).
 
 # %%
 from itertools import pairwise

@@ -40,8 +40,12 @@ frame_store_gb = 4.0  # of decoded frames kept on disk for all runs; 0: decode e
 publish = False  # put the pictures among the project's figures
 
 # %%
+import os
+
 from vidssl import runs
 
+# torch reads it once, when it is loaded: the profiler's own lines would stand in red below
+os.environ.setdefault("KINETO_LOG_LEVEL", "6")
 run = runs.start("93_performance", globals())
 
 # %% [markdown]
@@ -161,13 +165,14 @@ run.save_figure(
 figure
 
 # %% [markdown]
-# White gaps in the lower lane are waiting. Where both lanes are full on one core they share it, and
-# quicker clips make quicker steps even without a gap.
+# White gaps in the lower lane are waiting, and what the loop does between two steps. Where both lanes
+# are full on one core they share it: the forward pass, beside which the next clips are made, looks
+# longer than it is, and quicker clips make quicker steps even without a gap.
 #
 # ## By operator
 #
 # torch's profiler over the same steps. An operator's own time is without those that it calls; what
-# runs below `Optimizer.step` belongs to the optimiser.
+# runs below `Optimizer.step` belongs to the optimiser. The dozen that take longest, of all threads:
 
 # %%
 from collections import Counter
@@ -225,13 +230,15 @@ table = pd.DataFrame(
 ).sort_values("ms a step", ascending=False, ignore_index=True)
 table["share"] = table["ms a step"] / max(table["ms a step"].sum(), 1e-9)
 table.to_csv(run.folder / "operators.csv", index=False)
-table.head(12).style.format({"calls a step": "{:.0f}", "ms a step": "{:.2f}", "share": "{:.1%}"})
+digits = {"calls a step": "{:.0f}", "ms a step": "{:.2f}", "share": "{:.1%}"}
+table.head(12).style.format(digits).hide(axis="index")
 
 # %% [markdown]
 # ## Convolutions by kernel
 #
 # A factorised network has flat kernels, 1x3x3 over space, and long ones, 3x1x1 over time. Do they
-# come near what a plain product of matrices reaches here? Of eight passes the fastest counts.
+# come near what a plain product of matrices reaches here? Of sixteen passes the fastest counts, of
+# products, too: what else the machine does meanwhile should not.
 
 # %%
 from vidssl.core import normalise
@@ -261,7 +268,7 @@ hooks += [module.register_forward_hook(end) for module in convolutions]
 
 # %%
 batch = torch.rand(batch_size, 3, frames, size, size)
-for _ in range(8):
+for _ in range(16):
     apply(network, batch, lambda model, clip: model(normalise(clip)))
 for hook in hooks:
     hook.remove()
@@ -273,7 +280,7 @@ for module in convolutions:
 rates = {kernel: work[kernel] / seconds[kernel] for kernel in sorted(work)}
 matrix = torch.rand(1024, 1024, device=device)
 products = []
-for _ in range(5):
+for _ in range(16):
     began = perf_counter()
     matrix @ matrix
     wait()
@@ -340,9 +347,10 @@ figure
 # %% [markdown]
 # ## What one should see
 #
-# Convolutions take most of the time, their backward pass about twice the forward one's. Kernels over
-# time lie far below the matrix product on a CPU: few channels, and little to do with each number that
-# is fetched. The early stages keep most memory, having the largest maps.
+# The training hardly waits for clips. Convolutions take most of the time, their backward pass more of
+# it than the forward one: up to twice as much, since it asks for the gradients of weights and of inputs.
+# Kernels over time lie below those over space, and 1x1x1 far below both: few channels, and little to do
+# with each number that is fetched. The early stages keep most memory, having the largest maps.
 
 # %%
 waiting = parts["between steps"] / whole

@@ -55,6 +55,10 @@ def test_the_first_page_shows_a_few_videos_and_makes_no_others(project):
     assert runs.overview(project)[0]["page"] == "01_data_and_clips"
 
 
+def test_torch_s_profiler_writes_nothing_of_its_own(project):
+    assert text_of(by_hand("93_performance", project, scale="smoke"), "stderr") == ""
+
+
 def test_a_damaged_video_is_named_by_pages_that_show_some(project):
     root = runs.embedded_data("smoke", 0, str(project / "papermill_runs"))
     first = min(root.rglob("v_*_g08_c01.mp4"))  # the first video to train on

@@ -62,6 +62,13 @@ def costs(
 def _bars(axis, values: Mapping[str, float], label: str, color: int) -> None:
     drawn = axis.barh(range(len(values)), list(values.values()), color=COLORS[color], height=0.65)
     name_rows(axis, list(values))
-    axis.bar_label(drawn, fmt="%.3g", padding=2, fontsize=7)
-    axis.margins(x=0.18)
+    axis.bar_label(drawn, fmt=_length, padding=2, fontsize=7)
+    axis.margins(x=0.25)
     axis.set_xlabel(label)
+
+
+def _length(value: float) -> str:
+    """A bar's length in words, one decimal for all but the long and the shortest."""
+    if 0 < value < 0.05:
+        return "< 0.1"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
