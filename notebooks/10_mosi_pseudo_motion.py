@@ -10,7 +10,7 @@
 # | | |
 # | --- | --- |
 # | needs | nothing, or a picture of yours (`image`) |
-# | takes | 20 s |
+# | takes | 1 min |
 # | gives | a playground, all labels side by side, the figure `mosi_pseudo_motion` |
 
 # %% tags=["parameters"]

@@ -11,7 +11,7 @@
 # | | |
 # | --- | --- |
 # | needs | videos, weights of `11_mosi_pretrain` with and without its mask and of `02_supervised_baseline` |
-# | takes | 3 min on two cores |
+# | takes | 30 s on two cores |
 # | gives | where each network looks, and its share on what moves: `mosi_gradcam`, `mosi_attention`, `mosi_failures` |
 
 # %% tags=["parameters"]

@@ -11,7 +11,7 @@
 # | | |
 # | --- | --- |
 # | needs | videos, weights of `11_mosi_pretrain` with `mask_ratio = []` |
-# | takes | 2 min on two cores |
+# | takes | 30 s on two cores |
 # | gives | the figure `mosi_clusters`; purity and normalised mutual information |
 
 # %% tags=["parameters"]

@@ -10,7 +10,7 @@
 # | | |
 # | --- | --- |
 # | needs | records that `vidssl run <table>` leaves |
-# | takes | 5 s |
+# | takes | 10 s |
 # | gives | the table and its plot in `figures/`; claims, what flow costs |
 
 # %% tags=["parameters"]
