@@ -158,15 +158,17 @@ def student(
     )
 
 
-def transfer(seed, name, taught=None, made={}, target="", **changed):
-    """Step 4 of one start; `taught`: the job that made its weights, `made`: for the name."""
+def transfer(seed, name, taught=None, made={}, target="", frozen=FROZEN, **changed):
+    """Step 4 of one start; `taught`: the job that made its weights, `made`: for the name, `frozen`:
+    the stages that stay as `taught` left them, [] for a network that is tuned whole."""
+    kind = f"transfer_{name}" + ("" if frozen or not taught else "_whole")
     as_mars = {key: graph.parameter(TARGET_PAGE, key) for key in AS_MARS}
     return graph.run(
         "03_transfer",
-        run_name(f"transfer_{name}", seed, made, {"target": target}, changed),
+        run_name(kind, seed, made, {"target": target}, changed),
         after=[taught] if taught else [],
         starts={name: weights_of(name, taught)},
-        frozen_stages=FROZEN if taught else [],
+        frozen_stages=frozen if taught else [],
         baselines=name == "scratch",
         seed=seed,
         **(as_mars | target_of(seed, target) | changed),
@@ -204,11 +206,13 @@ def retrieval(seed, name, taught=None, target="", network={}):
     )
 
 
-def together(seed):
+def together(seed, tuned_whole=False):
     """The student and the motion model on the same test videos."""
-    both = {"rgb_predictions": whole(seed), "motion_predictions": motion_model(seed)}
+    rgb = main_student(seed, frozen=[]) if tuned_whole else whole(seed)
+    both = {"rgb_predictions": rgb, "motion_predictions": motion_model(seed)}
     files = {key: graph.path(job.file("predictions.npz")) for key, job in both.items()}
-    return target_page("together", seed, list(both.values()), **files)
+    kind = "together_whole" if tuned_whole else "together"
+    return target_page(kind, seed, list(both.values()), **files)
 
 
 def whole(seed, source="", target="", learned={}, **made):
@@ -289,14 +293,16 @@ def main_seeds(*seeds):
 
 
 def headline():
-    """`long_steps`: of longer trainings, from scratch and with all labels; 0: none. `supervised`:
-    whether a network that learned the source's labels is fine-tuned, too."""
+    """`long_steps`: of longer trainings, from scratch and with all labels; 0: none. `tuned_whole`:
+    whether students and MoSI are fine-tuned without frozen stages, too. `supervised`: whether a
+    network that learned the source's labels is."""
     return graph.settings(
         "motionfit_transfer",
         seeds=[0, 1, 2, 3, 4],
         all_labels=[0, 1, 2],
         long_steps=0,
         rivals=RIVALS,
+        tuned_whole=False,
         supervised=False,
     )
 
@@ -403,7 +409,21 @@ def motionfit_transfer(target):
     ]
     claims += in_groups(groups, ["", ", longer"] if longer else [""], ["scratch", "MoSI"], at)
     claims += in_groups(groups, [""], ["appearance"], at)
-    cells = [replace(c, metrics=measured(groups)) if c.row != with_flow else c for c in cells]
+    if wanted["tuned_whole"]:
+        row, flow = "MotionFit, tuned whole", f"{with_flow}, tuned whole"
+        for name in ("motionfit", *(["mosi"] if BEGIN else [])):
+            make, named = tuned_from(name), f"{ROWS[name]}, tuned whole"
+            cells.append(tuned(name, at, seeds, make, named, frozen=[], **on))
+        both = [together(seed, tuned_whole=True) for seed in seeds]
+        cells.append(Cell(flow, at, both, "motionfit_two_stream_"))
+        claims += [
+            claim("with flow it beats scratch", with_flow, "scratch", at),
+            claim("tuned whole it beats scratch", row, "scratch", at),
+            claim("tuned whole, with flow, it beats scratch", flow, "scratch", at),
+            claim("tuned whole it beats MoSI so tuned", row, "MoSI, tuned whole", at),
+            claim("tuned whole, flow adds", flow, row, at),
+        ]
+    cells = [replace(c, metrics=measured(groups)) if with_flow not in c.row else c for c in cells]
     cells += fitted([at], target=target)
     return Question(cells, claims, "", ["motionfit_transfer"], draw="methods")
 

@@ -143,3 +143,23 @@ def test_every_source_of_the_paper_has_its_runs(graph):
 def test_what_the_paper_prints_has_a_cell(graph, table, places):
     found = cells(graph, table)
     assert all(found.get(place) for place in places)
+
+
+def test_a_scale_may_ask_what_frozen_stages_cost_a_student_and_the_start_that_it_is_compared_with():
+    made = load("real-ucf6", {"root": "/videos"})
+    made.behind("motionfit_transfer")
+    for start in ("motionfit", "mosi"):
+        names = (f"motionfit_transfer_{start}{how}-s0" for how in ("_whole", ""))
+        whole, usual = (given(made, name, "starts", "steps", "frozen_stages") for name in names)
+        assert whole.pop("frozen_stages") == []
+        assert usual.pop("frozen_stages") == ["stem", "conv2", "conv3"]
+        assert whole == usual
+    files = given(made, "motionfit_together_whole-s0", "rgb_predictions", "motion_predictions")
+    assert "/motionfit_transfer_motionfit_whole-s0/" in files["rgb_predictions"]
+    assert "/motionfit_motion_model-s0/" in files["motion_predictions"]
+    rows = {row for row, _ in cells(made, "motionfit_transfer")}
+    assert {
+        "MotionFit, tuned whole",
+        "MoSI, tuned whole",
+        "MotionFit with flow, tuned whole",
+    } < rows
