@@ -18,7 +18,7 @@ bin := $(abspath $(VENV))/bin
 state := $(shell $(PYTHON) vidssl/runs/ready.py . $(VENV) 2>/dev/null)
 run := $(bin)/vidssl run -j $(JOBS) $(if $(SCALE),--scale $(SCALE))
 # threads of one test process: two of them share the machine
-pytest := OMP_NUM_THREADS=1 $(bin)/pytest -n 2 --dist loadscope
+pytest := OMP_NUM_THREADS=1 $(bin)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help setup demo lint test test-full bench lab reproduce notebooks doctor
 .DEFAULT_GOAL := help

@@ -12,6 +12,12 @@ matplotlib.use("Agg")
 torch.set_num_threads(1)  # several test processes share the cores
 
 
+def pytest_collection_modifyitems(items):
+    """Pages first: each module of them is few tests that take long, and two workers that begin with
+    them end together."""
+    items.sort(key=lambda item: "notebooks" not in item.path.parts[-2:])
+
+
 RATIOS = pytest.StashKey[list[dict]]()
 
 
