@@ -60,6 +60,13 @@ def test_costs_are_named_beside_their_dots():
         accuracy_by_cost({"a": 0.5}, {"b": 1.0})
 
 
+def test_long_names_do_not_push_the_label_of_costs_out_of_the_picture():
+    long = {"MotionFit with flow, tuned whole": 0.9, "scratch": 0.8}
+    figure = accuracy_by_cost(long, {"MotionFit with flow, tuned whole": 0.7, "scratch": 0.04})
+    figure.draw_without_rendering()
+    assert figure.axes[0].xaxis.label.get_window_extent().x0 >= 0
+
+
 def test_methods_stand_by_their_accuracy():
     table = [row("b", 0.5, 0.1), row("chance", 0.1), row("a", 0.2), row("quoted", None)]
     axis = accuracy_by_method(table).axes[0]

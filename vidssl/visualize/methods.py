@@ -201,7 +201,7 @@ def accuracy_by_cost(
     seconds: Mapping[str, float],
     *,
     note: str = "",
-    cost: str = "seconds a video at inference, flow included",
+    cost: str = "seconds a video at inference,\nflow included",  # in one line long names cut it
 ) -> Figure:
     """What a right answer costs: a dot a method, time on a logarithmic axis.
 
