@@ -78,10 +78,14 @@ from vidssl.visualize.methods import methods_in_panels
 FAMILIES = {
     "labels alone": ["scratch", "scratch, longer"],
     "every label": ["all labels", "supervised on the source"],
-    "what students begin as": ["MoSI", "MoSI, longer"],
+    "what students begin as": ["MoSI", "MoSI, longer", "MoSI, tuned whole"],
     "taught by looks": ["appearance"],
-    "taught by flow": ["MARS", "MERS", "MotionFit", "MotionFit, longer"],
-    "flow at test time": ["motion model", "MotionFit with flow"],
+    "taught by flow": ["MARS", "MERS", "MotionFit", "MotionFit, longer", "MotionFit, tuned whole"],
+    "flow at test time": [
+        "motion model",
+        "MotionFit with flow",
+        "MotionFit with flow, tuned whole",
+    ],
 }
 groups = {f"{group}_accuracy": f"{group} (%)" for group in dict.fromkeys(EMBEDDED.values())}
 if any(row["metric"] in groups for row in results.rows):

@@ -206,12 +206,14 @@ def retrieval(seed, name, taught=None, target="", network={}):
     )
 
 
-def together(seed, tuned_whole=False):
-    """The student and the motion model on the same test videos."""
-    rgb = main_student(seed, frozen=[]) if tuned_whole else whole(seed)
-    both = {"rgb_predictions": rgb, "motion_predictions": motion_model(seed)}
+def together(seed, frozen=FROZEN):
+    """The student and the motion model on the same test videos; ``frozen``: as `transfer` has it."""
+    both = {
+        "rgb_predictions": main_student(seed, frozen=frozen),
+        "motion_predictions": motion_model(seed),
+    }
     files = {key: graph.path(job.file("predictions.npz")) for key, job in both.items()}
-    kind = "together_whole" if tuned_whole else "together"
+    kind = "together" if frozen else "together_whole"
     return target_page(kind, seed, list(both.values()), **files)
 
 
@@ -414,7 +416,7 @@ def motionfit_transfer(target):
         for name in ("motionfit", *(["mosi"] if BEGIN else [])):
             make, named = tuned_from(name), f"{ROWS[name]}, tuned whole"
             cells.append(tuned(name, at, seeds, make, named, frozen=[], **on))
-        both = [together(seed, tuned_whole=True) for seed in seeds]
+        both = [together(seed, frozen=[]) for seed in seeds]
         cells.append(Cell(flow, at, both, "motionfit_two_stream_"))
         claims += [
             claim("with flow it beats scratch", with_flow, "scratch", at),
