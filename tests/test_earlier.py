@@ -331,7 +331,7 @@ def test_mars_needs_the_teacher_s_features_and_retrieval_alone_does_not(project)
     with pytest.raises(runs.MissingInput) as refused:
         first_cells(page, starts={"scratch": ""})
     assert "needs teacher_features: no run of 22_motionfit_pseudo_labels" in str(refused.value)
-    small = {"scale": "smoke", "mars": False, "videos_per_class": 1}  # the page opens its data there
+    small = {"scale": "smoke", "mars": False, "videos_per_class": 1}
     assert first_cells(page, starts={}, **small)["rgb_predictions"] == ""
 
 
