@@ -87,6 +87,18 @@ def test_a_plan_counts_with_what_was_measured_and_says_what_was_not():
     assert "together 9 h on one a GPU, as far as measured" in lines(), "another scale is apart"
 
 
+def test_a_plan_counts_with_what_runs_on_record_took(monkeypatch):
+    def record(seconds, notebook="11_mosi_pretrain", scale="paper"):
+        return {"notebook": notebook, "scale": scale, "seconds": seconds}
+
+    assert not any("on record" in line for line in lines())
+    took = [record(600.0), record(660.0), record(6000.0), record(9.0, scale="mini")]
+    monkeypatch.setattr(speed, "load_records", lambda folder: took)
+    [pretraining] = [line for line in lines() if line.startswith("11_mosi_pretrain")]
+    assert pretraining.split("  ", 1)[1].strip() == "3 runs  33 min on record", "the median"
+    assert "together 33 min on record, one run at a time" in lines()
+
+
 def lines():
     return list(plan("mosi_baseline", "paper"))
 

@@ -15,16 +15,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 from unittest import mock
 
 from vidssl.core import counted
 from vidssl.files import read_json
+from vidssl.progress import in_words
 from vidssl.runs.graph import load
 from vidssl.runs.notebooks import notebook_cells, notebook_path
 from vidssl.runs.parameters import declared_parameters, parameters_for
 from vidssl.runs.provenance import cpu_name, device_name, find_project, write_atomic
+from vidssl.runs.records import load_records, records_folder
 
 SECONDS = 5.0  # that each part is timed for, at least
 LEAST = 2  # timed intervals, at least, after the first one, which warms up
@@ -228,20 +231,37 @@ def keep(speed: Speed) -> Path:
 
 
 def plan(target: str, scale: str) -> Iterator[str]:
-    """Lines: the runs behind a target by page, with hours on each device that was measured.
+    """Lines: the runs behind a target by page, with hours on each device that was measured, and on
+    record: what runs of the page took at this scale wherever the project's records were made.
 
-    A run counts as the training that was measured; a page without one is told apart. ValueError for
-    an unknown target.
+    A measured run counts as its training alone, one on record as the whole page. ValueError for an
+    unknown target.
     """
-    jobs = load(scale, project=find_project()).behind(target)
+    project = find_project()
+    jobs = load(scale, project=project).behind(target)
     pages = Counter(Path(log).stem for job in jobs for log in job.log)
     speeds = [speed for speed in kept() if speed.scale == scale and speed.page in pages]
+    took = _seconds_on_record(scale, records_folder(project))
+    on_record = {page: runs * took[page] for page, runs in pages.items() if page in took}
     width = max(map(len, pages), default=0)
     for page, runs in sorted(pages.items()):
-        hours = [f"{runs * s.hours:.2g} h on {s.device}" for s in speeds if s.page == page]
-        yield f"{page:{width}}  {counted(runs, 'run'):>8}  {'; '.join(hours) or 'not measured'}"
+        told = [f"{runs * s.hours:.2g} h on {s.device}" for s in speeds if s.page == page]
+        if page in on_record:
+            told.append(f"{in_words(on_record[page])} on record")
+        yield f"{page:{width}}  {counted(runs, 'run'):>8}  {'; '.join(told) or 'not measured'}"
     for device in dict.fromkeys(speed.device for speed in speeds):
         total = sum(pages[s.page] * s.hours for s in speeds if s.device == device)
         yield f"together {total:.3g} h on one {device}, as far as measured"
-    if not {speed.page for speed in speeds} >= {*pages}:
+    if on_record:
+        yield f"together {in_words(sum(on_record.values()))} on record, one run at a time"
+    if not {speed.page for speed in speeds} | {*on_record} >= {*pages}:
         yield f"hours of a page that trains: `vidssl doctor --speed PAGE --scale {scale}`, there"
+
+
+def _seconds_on_record(scale: str, folder: Path) -> dict[str, float]:
+    """Page -> the median of what its runs on record took; medians, for some shared their cores."""
+    found: dict[str, list[float]] = {}
+    for record in load_records(folder):
+        if record["scale"] == scale:
+            found.setdefault(record["notebook"], []).append(record["seconds"])
+    return {page: median(seconds) for page, seconds in found.items()}
