@@ -166,8 +166,8 @@ elif table == "timebalance_premise":
         note=" · ".join([about["dataset"], scale, counted(len(results.seeds), "seed")]),
     )
     about["alt"] = (
-        "Linear classifiers on both teachers' frozen features, by what pretraining changes and by "
-        "group of classes."
+        "Accuracy of linear classifiers on the invariant and the distinctive teacher's frozen "
+        "features, by what pretraining changes: a panel a group of classes."
     )
 else:
     figure = results.figure()
