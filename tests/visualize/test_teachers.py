@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from vidssl.visualize import teachers
 from vidssl.visualize.framework import timebalance_framework
+from vidssl.visualize.style import COLORS, paper_style
 
 NAMES = ["Shuttle", "Spin", "RightThenDown", "Striped"]
 GROUPS = ["repetitive", "repetitive", "ordered", "appearance"]
@@ -78,6 +80,103 @@ def test_weights_along_a_video():
     assert axis.lines[0].get_ydata().tolist() == [0.2, 0.4]
     assert axis.lines[2].get_xdata() == [5, 5]
     assert axis.get_xlim() == (0, 11)
+
+
+def premise(groups=("all", "ordered", "repetitive", "appearance", "both")):
+    """A table's rows of three candidates; in the first group the teachers are all but equal."""
+    candidates = ("as it is", "no places", "weak augmentation")
+    accuracy = {
+        (f"{teacher}, frozen, {group}", candidate): 0.5 + 0.005 * k + (0.1 * j - 0.01 * i) * k
+        for i, candidate in enumerate(candidates)
+        for j, group in enumerate(groups)
+        for k, teacher in zip((-1, 1), teachers.SIDES)
+    }
+    cells = [{"row": row, "column": at, "mean": mean} for (row, at), mean in accuracy.items()]
+    ours = {"scale": "mini", "dataset": "embedded", "ci95": None, "metric": "accuracy"}
+    difference = {"row": "f_D - f_I, frozen, all", "column": "as it is", "mean": -0.2}
+    blend = {"row": "average, ordered", "column": "as it is", "mean": 0.9}
+    return [{**ours, **cell} for cell in (*cells, difference, blend)]
+
+
+def beyond(axis):
+    """Numbers that an axis would bear beyond its ends; they are not drawn."""
+    low, high = axis.get_xlim()
+    ticks = zip(axis.get_xticks(), axis.get_xticklabels())
+    return [label for tick, label in ticks if not low <= tick <= high]
+
+
+def dots(axis):
+    return {line.get_label().split()[0]: line for line in axis.lines if line.get_marker() != "None"}
+
+
+def test_both_teachers_stand_at_the_numbers_of_the_table():
+    rows = premise()
+    figure = teachers.teachers_by_group(rows, chance=1 / 16)
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == ["all classes", "ordered", "repetitive", "appearance", "both"]
+    assert labels(figure.axes[0]) == ["as it is", "no places", "weak augmentation"]
+    assert legend(figure) == ["invariant teacher", "distinctive teacher", "chance"]
+    for axis, group in zip(figure.axes, ("all", "ordered", "repetitive", "appearance", "both")):
+        drawn = dots(axis)
+        for teacher, line in drawn.items():
+            told = [row["mean"] for row in rows if row["row"] == f"{teacher}, frozen, {group}"]
+            assert line.get_xdata() == pytest.approx(100 * np.array(told))
+            assert np.round(line.get_ydata()).tolist() == [0, 1, 2]
+        ends = np.sort([line.get_xdata() for line in drawn.values()], axis=0)
+        joined = np.array(axis.collections[0].get_segments())
+        np.testing.assert_allclose(joined[:, :, 0].T, ends)
+        assert axis.lines[-1].get_xdata() == [6.25, 6.25]
+    looks = {teacher: line.get_color() for teacher, line in drawn.items()}
+    assert looks == {"invariant": COLORS[2], "distinctive": COLORS[1]}
+
+
+def test_of_several_seeds_the_teachers_have_intervals():
+    rows = [{**row, "ci95": 0.04} for row in premise(["all"])]
+    [axis] = teachers.teachers_by_group(rows).axes
+    for line, bars in zip(dots(axis).values(), axis.collections[1:]):
+        middle = np.array(bars.get_segments())
+        assert middle.mean(1) == pytest.approx(line.get_xydata())
+        assert np.diff(middle[:, :, 0]) == pytest.approx(8)
+
+
+def test_of_teachers_and_candidates_what_is_there_is_drawn():
+    rows = [row for row in premise() if "invariant" not in row["row"]]
+    figure = teachers.teachers_by_group(rows)
+    assert legend(figure) == ["distinctive teacher"]
+    gone = ("no places", "invariant")
+    some = [row for row in premise() if (row["column"], row["row"].split(",")[0]) != gone]
+    some = [row for row in some if row["column"] != "as it is"]
+    figure = teachers.teachers_by_group(some)
+    assert labels(figure.axes[0]) == ["no places", "weak augmentation"]
+    assert np.isnan(dots(figure.axes[0])["invariant"].get_xdata()).tolist() == [True, False]
+    with pytest.raises(ValueError, match="no mean of a teacher's frozen features"):
+        teachers.teachers_by_group(rows[-2:])
+
+
+@pytest.mark.parametrize("groups", [["all"], ["all", "single"], ["all", "ordered", "appearance"]])
+@pytest.mark.parametrize("interval", [None, 0.3])
+def test_a_premise_s_words_are_inside_and_do_not_touch(groups, interval):
+    rows = [{**row, "ci95": interval} for row in premise(groups)]
+    look = {"setting": "what pretraining changes", "note": "embedded, data seed 0 · mini · 1 seed"}
+    metric = "linear classifiers on frozen features (%)"
+    figure = teachers.teachers_by_group(rows, chance=1 / 16, metric=metric, **look)
+    with paper_style():
+        figure.draw_without_rendering()
+        unseen = {label for axis in figure.axes for label in beyond(axis)}
+        words = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+        words = [text for text in words if text not in unseen]
+        boxes = [text.get_window_extent() for text in words]
+        panels = [axis.get_window_extent() for axis in figure.axes]
+    low, high = np.array([figure.bbox.min, figure.bbox.max])
+    for word, box in zip(words, boxes):
+        told = word.get_text()
+        assert (box.min >= low - 1).all(), told
+        assert (box.max <= high + 1).all(), told
+        touched = [other.get_text() for other, at in zip(words, boxes) if at.overlaps(box)]
+        assert touched == [told]
+        assert not any(panel.overlaps(box) for panel in panels), told
+    limits = {(axis.get_xlim(), axis.get_ylim()) for axis in figure.axes}
+    assert len(limits) == 1, "panels share their axes"
 
 
 @pytest.mark.parametrize(

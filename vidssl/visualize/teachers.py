@@ -3,11 +3,15 @@ weight follows from it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import fill
+from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from vidssl.core import expect_shape
 from vidssl.visualize.clips import Clip, as_frames, draw_strip, evenly, join_frames
@@ -25,6 +29,10 @@ from vidssl.visualize.style import (
     places_of,
     series_style,
 )
+from vidssl.visualize.tables import CHANCE_ROW, measured
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 MATRICES = "viridis"  # even steps of lightness, also without colours
 LOOK = {"cmap": MATRICES, "vmin": -1, "vmax": 1, "cbar": False, "square": True, "rasterized": True}
@@ -32,6 +40,10 @@ SHADES = {"label": "cosine similarity", "pad": 0.02}  # of their bar
 WEIGHT = "s (weight of the invariant teacher)"
 EXTREMES = 25  # classes shown at either end of a long list
 FRAMES = 10  # of a film strip
+SIDES = {"invariant": -0.13, "distinctive": 0.13}  # of a line, or equal dots would hide each other
+ABOVE = {"xycoords": "axes fraction", "textcoords": "offset points"}  # of words above a panel
+CLOSE = {"handletextpad": 0.3, "columnspacing": 1.2}  # of a legend in one line
+FROZEN = rf"^(?P<teacher>{'|'.join(SIDES)}), frozen, (?P<group>.+)$"  # names of a table's rows
 
 
 def class_differences(
@@ -73,6 +85,62 @@ def class_differences(
         for text, side in (("← invariant", "left"), ("distinctive →", "right")):
             axis.set_title(text, loc=side, color=FAINT)
         name_kinds(figure, colors)
+    return figure
+
+
+def teachers_by_group(
+    table: Iterable[Mapping],
+    *,
+    chance: float | None = None,
+    setting: str = "",
+    metric: str = "accuracy (%)",
+    note: str = "",
+) -> Figure:
+    """What both teachers' frozen features tell of each group of classes: a panel a group, a line a
+    candidate, the teachers' dots joined.
+
+    Args:
+        table: rows as in `accuracy_by_setting`. Drawn are those called "invariant, frozen, ordered"
+            and the like, whose ``column`` is the candidate; of a candidate, a group or a teacher
+            that has none, nothing is drawn. Blends are left out: they are of teachers that were
+            fine-tuned on few labels, so their accuracies do not compare with these.
+        chance: a dashed line at this fraction.
+        setting: what the candidates are, above their names.
+        metric: label of the x axis, which all panels share.
+        note: a grey line at the bottom right.
+
+    Raises:
+        ValueError: no teacher has a mean.
+    """
+    rows = measured(table)
+    rows = rows.join(rows["row"].astype(str).str.extract(FROZEN)).dropna(subset="teacher")
+    if rows.empty:
+        raise ValueError("table has no mean of a teacher's frozen features: nothing to plot")
+    candidates, groups = rows["column"].unique(), rows["group"].unique()
+    teachers = [name for name in SIDES if name in {*rows["teacher"]}]
+    several = len(groups) > 1
+    with paper_style():
+        width = PAGE_WIDTH if several else COLUMN_WIDTH
+        figure = new_figure(width, 0.22 * len(candidates) + 1.05 + 0.12 * bool(setting), note)
+        axes = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
+        name_rows(axes[0], candidates)
+        for axis, group in zip(axes, groups):
+            _join_teachers(axis, rows[rows["group"] == group], teachers, candidates)
+            axis.set_title("all classes" if group == "all" else group, loc="center")
+            axis.tick_params(axis="y", length=0)
+            axis.grid(axis="x")
+            if chance is not None:
+                axis.axvline(100 * chance, **REFERENCE, zorder=0, label=CHANCE_ROW)
+        highest = min(100.0, max(axis.dataLim.x1 for axis in axes))  # an interval may be wider
+        axes[0].set_xlim(-0.04 * highest, 1.06 * highest)
+        axes[0].xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        # below the middle panel, or between the two in the middle
+        label = fill(metric, 100 if several else 30)
+        axes[len(axes) // 2].set_xlabel(label, x=len(axes) % 2 / 2)
+        look = {"color": FAINT, "ha": "right", "va": "bottom", "fontsize": 7}
+        axes[0].annotate(fill(setting, 16), (0, 1), (-4, 3), **ABOVE, **look)
+        handles, names = axes[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=3, **CLOSE)
     return figure
 
 
@@ -236,6 +304,21 @@ def first_middle_last(clips: Sequence[Clip]) -> np.ndarray:
     picked = [clip[evenly(len(clip), 3)] for clip in map(as_frames, clips)]
     below = [join_frames(frames.swapaxes(1, 2), 3).swapaxes(0, 1) for frames in picked]
     return join_frames(np.stack(below), len(below))
+
+
+def _join_teachers(
+    axis: Axes, rows: DataFrame, teachers: Sequence[str], candidates: Sequence[str]
+) -> None:
+    """A panel of `teachers_by_group`: dots with their intervals, those of a candidate joined."""
+    told = rows.set_index(["teacher", "column"])[["mean", "ci95"]]
+    means, halves = (told[key].unstack().reindex(teachers, columns=candidates) for key in told)
+    lines = np.arange(len(candidates))
+    axis.hlines(lines, means.min(), means.max(), color="0.75", lw=1.2)
+    for place, teacher in zip(places_of(teachers), teachers):
+        look, heights = series_style(place), lines + SIDES[teacher]
+        values, half = means.loc[teacher], halves.loc[teacher]
+        axis.hlines(heights, values - half, values + half, color=look["color"], lw=0.9)
+        axis.plot(values, heights, ls="", label=f"{teacher} teacher", **look)
 
 
 def _outlines(mask: np.ndarray) -> LineCollection:
