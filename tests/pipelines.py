@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 
 import torch
+from forked_kernels import forking
 
 REPOSITORY = Path(__file__).parents[1]
 TIMES = ("seconds", "waiting_share")  # of metrics that no two runs share
@@ -136,8 +137,7 @@ class Lives:
 
     def __init__(self, pipeline, life, root):
         self.pipeline, self.life, self.root = pipeline, life, root
-        self.context = multiprocessing.get_context("forkserver")  # imports once, then forks
-        self.context.set_forkserver_preload(PRELOADED)
+        self.context = forking()
         life.mkdir(parents=True, exist_ok=True)
 
     def begin(self, fault=bool, **more):
@@ -196,8 +196,3 @@ class Lives:
 
     def log(self):
         return self.life.with_suffix(".log").read_text(encoding="utf-8", errors="replace")
-
-
-PRELOADED = ["accelerate", "captum.attr", "cv2", "joblib", "matplotlib.pyplot", "pandas", "seaborn"]
-PRELOADED += ["sklearn.cluster", "sklearn.linear_model", "sklearn.manifold", "torch._dynamo"]
-PRELOADED += ["vidssl.cli", "vidssl.protocol", "vidssl.methods", "vidssl.visualize", __name__]

@@ -1,7 +1,8 @@
 """What goes wrong at night, in each of the three pipelines: the numbers of an undisturbed one come
 out, or it stops in words that say why, and started again it ends with those numbers.
 
-`make test` kills each twice; `make test-full` prints the whole table, fault by pipeline.
+`make test` kills TimeBalance's twice, which has the most to go on from: three trainings, the last
+with averaged weights. `make test-full` kills each, and prints the whole table, fault by pipeline.
 """
 
 import json
@@ -23,6 +24,7 @@ from vidssl.core import derive_seed
 from vidssl.data import open_dataset, synthetic, validation_split
 
 NAMES = list(PIPELINES)
+ONE_QUICK = ["TimeBalance", *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES[:2])]
 TINY = {"scale": "smoke", "train": 4, "test": 1, "frames": 32, "height": 48, "width": 64}
 
 
@@ -79,8 +81,8 @@ def killed_again_and_again(name, kills, undisturbed, place):
     assert life.numbers() == numbers
 
 
-@pytest.mark.timeout(1800)  # a minute on one core, all three
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", ONE_QUICK)
 def test_killed_twice_it_ends_with_the_same_numbers(name, undisturbed, tmp_path, tell):
     killed_again_and_again(name, 2, undisturbed, tmp_path)
     tell("SIGKILL, 2 moments", name, "same numbers")

@@ -26,7 +26,13 @@ from pathlib import Path
 while not Path("go").exists():
     time.sleep(0.1)
 """
-FIRST = "papermill_runs/mini/first"
+RUNS = {"pair": ["first", "second"], "alone": ["alone"]}  # of each target, in their order
+ALONE = """
+
+@graph.target
+def alone():
+    return graph.run("90_tiny", "alone", publish=True, seed=3)
+"""
 
 
 @pytest.fixture
@@ -35,6 +41,8 @@ def project(tmp_path):
     made = make_project(tmp_path / "project")
     waiting = NOTEBOOK.replace("for step in range(3):", f"{WAITS}\nfor step in range(3):")
     (made / "notebooks" / "90_tiny.py").write_text(waiting)
+    with (made / "papermill_runs" / "tiny.smk").open("a") as file:
+        file.write(ALONE)
     return made
 
 
@@ -61,25 +69,25 @@ def until(condition, seconds=500):
         time.sleep(0.1)
 
 
-def at_work(project):
+def at_work(project, target="alone"):
     """A `vidssl run` whose first run's kernel is at work, and that kernel's process."""
-    started = vidssl(project, "run", "pair")
-    kernel = project / FIRST / "kernel"
+    started = vidssl(project, "run", target)
+    kernel = project / "papermill_runs" / "mini" / RUNS[target][0] / "kernel"
     until(lambda: started.poll() is not None or (kernel.exists() and kernel.read_text()))
     assert started.poll() is None, started.communicate()[1]
     return started, psutil.Process(int(kernel.read_text()))
 
 
-def assert_it_goes_on(project, *words):
+def assert_it_goes_on(project, *words, target="alone"):
     (project / "go").touch()
-    assert finished(project, "run", "pair", *words)[0] == 0
-    for name in ("first", "second"):
+    assert finished(project, "run", target, *words)[0] == 0
+    for name in RUNS[target]:
         assert (project / f"papermill_runs/mini/{name}/run.json").exists()
 
 
 def test_ctrl_c_ends_all_in_one_line_and_the_same_command_goes_on(project):
     """And a second engine on the folder is refused, while the first is left alone."""
-    started, kernel = at_work(project)
+    started, kernel = at_work(project, "pair")
     status, told = finished(project, "run", "pair")
     assert status == 1
     assert f"process {started.pid} on" in told
@@ -92,8 +100,8 @@ def test_ctrl_c_ends_all_in_one_line_and_the_same_command_goes_on(project):
     assert told.splitlines()[-1] == said
     assert "Traceback" not in told
     until(lambda: not kernel.is_running())
-    assert not is_held(project / FIRST)
-    assert_it_goes_on(project)
+    assert not is_held(project / "papermill_runs/mini/first")
+    assert_it_goes_on(project, target="pair")
 
 
 def test_after_a_kill_nobody_writes_twice_and_the_same_command_goes_on(project):
@@ -101,16 +109,16 @@ def test_after_a_kill_nobody_writes_twice_and_the_same_command_goes_on(project):
     [engine] = psutil.Process(started.pid).children()
     started.kill()
     started.wait()
-    status, told = finished(project, "run", "pair")
+    status, told = finished(project, "run", "alone")
     assert status == 1
     assert f"in use by process {started.pid} on" in told, "the engine still is at work"
     assert "which was killed, and what it had started goes on; wait for that" in told
     engine.kill()
     writer = kernel.parent()
     for words in ([], ["--unlock"]):
-        status, told = finished(project, "run", "pair", *words)
+        status, told = finished(project, "run", "alone", *words)
         assert status == 1
-        assert f"runs that it started go on: mini/first by process {writer.pid} on" in told
+        assert f"runs that it started go on: mini/alone by process {writer.pid} on" in told
     writer.kill()
     until(lambda: not kernel.is_running())
     assert_it_goes_on(project)
@@ -123,7 +131,7 @@ def test_what_another_machine_left_locked_is_freed_by_a_person(project, capfd, m
     lock.parent.mkdir(parents=True)
     lock.touch()
     (home / ".config.json").write_text(json.dumps({"engine_of": "process 7 on elsewhere"}))
-    assert cli.main(["run", "pair"]) == 1
+    assert cli.main(["run", "alone"]) == 1
     assert "a `vidssl run` elsewhere (process 7 on elsewhere). If it" in capfd.readouterr().err
     assert lock.exists()
     assert_it_goes_on(project, "--unlock")
@@ -145,10 +153,10 @@ def test_a_promised_figure_that_does_not_come_costs_no_run(project, capfd, monke
     notebook = NOTEBOOK.replace("# %%\nrun.finish", "# %%\nrun.figures.clear()\nrun.finish")
     (project / "notebooks" / "90_tiny.py").write_text(notebook)
     monkeypatch.chdir(project)
-    assert cli.main(["run", "pair"]) == 0
+    assert cli.main(["run", "alone"]) == 0
     assert "figures not made:\n  figures/tiny.png" in capfd.readouterr().out
-    assert (project / "papermill_runs/mini/second/run.json").exists()
-    assert cli.main(["run", "pair"]) == 0
+    assert (project / "papermill_runs/mini/alone/run.json").exists()
+    assert cli.main(["run", "alone"]) == 0
     assert "Nothing to be done" in capfd.readouterr().err
 
 

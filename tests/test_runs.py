@@ -3,6 +3,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +15,7 @@ from tiny_project import REPOSITORY, make_project
 
 from vidssl import runs
 from vidssl.runs import provenance
-from vidssl.runs.execute import locked
+from vidssl.runs.execute import locked, own_sockets
 from vidssl.runs.notebooks import notebook_cells
 from vidssl.runs.records import RECORD_BYTES, plain, record_files, small_record, without_names
 
@@ -37,23 +39,36 @@ def executed(tmp_path_factory):
     return made, notebook
 
 
-@pytest.mark.parametrize("deaths", [2, 3])
-def test_a_kernel_that_dies_before_it_starts_is_started_again(deaths, project, monkeypatch, capfd):
-    """As one of many does that starts at once with others and finds its ports taken."""
-    home = project / "ipython" / "profile_default"
-    home.mkdir(parents=True)
-    (home / "ipython_kernel_config.py").write_text(
-        f"import os\nopen({str(project / 'starts')!r}, 'a').write('.')\n"
-        f"if os.path.getsize({str(project / 'starts')!r}) <= {deaths}:\n    os._exit(1)\n"
-    )
-    monkeypatch.setenv("IPYTHONDIR", str(home.parent))
-    if deaths == 3:
-        with pytest.raises(runs.RunFailed, match="three kernels did not start: Kernel died before"):
-            runs.execute("90_tiny", FOLDER)
-        return
+TELLS = """
+import shutil
+from ipykernel.connect import get_connection_file
+
+shutil.copy(get_connection_file(), run.folder / "connection.json")
+"""
+
+
+def test_a_kernel_has_no_port_though_the_temporary_folder_has_a_long_name(project, monkeypatch):
+    """Ports are chosen before they are taken: two kernels at once may choose the same."""
+    long = project / ("temporary" * 15)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    page = project / "notebooks" / "90_tiny.py"
+    page.write_text(page.read_text() + TELLS)
     runs.execute("90_tiny", FOLDER)
-    assert (project / "starts").read_text() == "..."
-    assert capfd.readouterr().out.count("another one is started") == deaths
+    told = json.loads((project / FOLDER / "connection.json").read_text())
+    assert told["transport"] == "ipc"
+    assert not Path(told["ip"]).parent.exists(), "the sockets' folder goes with the kernel"
+
+
+def test_sockets_lie_in_a_temporary_folder_or_are_none(monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        monkeypatch.setattr(tempfile, "tempdir", short)
+        with own_sockets() as config:
+            assert Path(config.KernelManager.connection_file).parents[1] == Path(short)
+        assert os.listdir(short) == []
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with own_sockets() as config:
+        assert not config, "its kernel takes ports"
 
 
 # --- parameters ----------------------------------------------------------------------------------

@@ -8,12 +8,13 @@ import os
 import re
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import yaml
 
@@ -28,6 +29,9 @@ from vidssl.runs.parameters import declared_parameters, parameters_to_run
 from vidssl.runs.records import CHECKPOINTS, let_threads_sleep
 from vidssl.runs.watch import Watch
 
+if TYPE_CHECKING:
+    from traitlets.config import Config
+
 LOCK = ".lock"  # in a folder in use; it says by whom
 ATTEMPT = ".attempt.json"  # what the run in a folder is made of, and how far it is
 HOLDER = re.compile(r"process (\d+) on (.+)")  # what `locked` leaves there
@@ -35,7 +39,7 @@ WAIT = "; wait for it, or end it"  # what to do about a holder
 KILLED = ", which was killed, and what it had started goes on; wait for that, or end it"
 MADE = ".made.json"  # the run.json of a finished run, which Snakemake deletes before it asks again
 BESIDE = ("runs", "cli", *PLOTS)  # rooms that no checkpoint depends on
-NOT_STARTED = ("Kernel died before replying", "Kernel didn't respond")  # as jupyter_client says it
+SHORT = 60  # bytes of a temporary folder's name: a socket's whole path has at most 103 on macOS
 STALL_LIMIT = 60.0  # minutes without any sign of life, as after a message that papermill has lost
 
 
@@ -222,11 +226,13 @@ def _papermill(
     prepared = output.parent / f".{source.stem}.source.ipynb"
     prepared.write_text(pair_text(source), encoding="utf-8")
     try:
-        with Watch(output.parent, stall_limit) as watch, _failures_named(output, watch):
+        with (
+            Watch(output.parent, stall_limit) as watch,
+            _failures_named(output, watch),
+            own_sockets() as config,
+        ):
             lines = _NamedLines(output.parent.name, watch.hear)
-            _with_a_kernel_that_starts(
-                output,
-                papermill.execute_notebook,
+            papermill.execute_notebook(
                 _as_it_is(prepared),
                 _as_it_is(output),
                 parameters=given,
@@ -237,26 +243,35 @@ def _papermill(
                 stderr_file=lines,
                 execution_timeout=round(60 * cell_limit) or None,
                 extra_arguments=["--IPKernelApp.log_level=40"],
+                config=config,
             )
     finally:
         prepared.unlink()
 
 
-def _with_a_kernel_that_starts(
-    output: Path, execute: Callable, *arguments: Any, **options: Any
-) -> None:
-    """A kernel binds ports that were free when they were chosen; of many that start at once, two
-    may choose the same, and one dies before it has run anything. RunFailed after three."""
-    for last in (False, False, True):
-        try:
-            execute(*arguments, **options)
-            return
-        except RuntimeError as error:
-            if not str(error).startswith(NOT_STARTED):
-                raise
-            if last:
-                raise RunFailed(f"{output}: three kernels did not start: {error}") from None
-            print(f"[{output.parent.name}] {error}; another one is started", flush=True)
+@contextmanager
+def own_sockets() -> Iterator[Config]:
+    """jupyter_client's settings for a kernel that listens on Unix sockets in a folder of its own,
+    which goes when it ends.
+
+    Ports are chosen before a kernel takes them: of many that start at once two may choose the same,
+    and one dies before it has run anything. They stay where no temporary folder has a short name.
+    """
+    from traitlets.config import Config
+
+    places = [place for place in (tempfile.gettempdir(), "/tmp") if _takes_sockets(place)]
+    if not places:
+        yield Config()
+        return
+    with tempfile.TemporaryDirectory(
+        prefix="vidssl-kernel-", dir=places[0], ignore_cleanup_errors=True
+    ) as folder:
+        file = str(Path(folder, "kernel.json"))
+        yield Config({"KernelManager": {"transport": "ipc", "connection_file": file}})
+
+
+def _takes_sockets(place: str) -> bool:
+    return len(os.fsencode(place)) <= SHORT and os.access(place, os.W_OK | os.X_OK)
 
 
 @contextmanager
