@@ -1,11 +1,11 @@
-"""Runs a notebook at smoke scale, by papermill, in a kernel of its own.
+"""Runs a notebook at smoke scale: papermill injects the parameters, nbval executes every cell.
 
 The checks of what a notebook shows are asserts in its own cells.
 """
 
 import json
 
-from forked_kernels import ForkedKernels
+from forked_kernels import nbval
 
 from vidssl import runs
 from vidssl.runs.promises import figures_of, files_of
@@ -14,7 +14,7 @@ NOTEBOOKS = runs.find_project() / "notebooks"
 
 
 def execute(notebook, place, name, scale="smoke", **parameters):
-    """Run a notebook; its folder is ``<place>/smoke/<name>``.
+    """Run a notebook under nbval; its folder is ``<place>/smoke/<name>``.
 
     Of another ``scale`` are its parameters alone."""
     import papermill
@@ -23,17 +23,18 @@ def execute(notebook, place, name, scale="smoke", **parameters):
     parameters["run_folder"] = str(place / "smoke" / name)
     if "root" in declared:
         parameters.setdefault("root", str(place / "data"))
+    prepared = place / f"{name}.ipynb"
     given = {**runs.parameters_for(notebook, scale, parameters), "scale": "smoke"}
     papermill.execute_notebook(
         str(NOTEBOOKS / f"{notebook}.ipynb"),
-        str(place / f"{name}.ipynb"),
+        str(prepared),
         parameters=given,
         kernel_name="python3",
-        kernel_manager_class=ForkedKernels,
-        cwd=str(place),
+        prepare_only=True,
         progress_bar=False,
-        execution_timeout=300 if scale == "smoke" else 1800,
     )
+    passed, printed = nbval(prepared, seconds=300 if scale == "smoke" else 1800)
+    assert passed, printed[:9000]  # the first cell that failed
     run = json.loads((place / "smoke" / name / "run.json").read_text())
     assert_made_what_was_promised(notebook, given, run, place / "smoke" / name)
     return run
