@@ -51,3 +51,8 @@ def test_a_mistyped_parameter_stops_before_anything_runs(place):
     with pytest.raises(runs.ParameterError, match="did you mean 'epochs'"):
         execute("11_mosi_pretrain", place, "mistyped", epoch=1)
     assert not (place / "smoke" / "mistyped").exists()
+
+
+def test_a_cell_that_fails_fails_its_test(place):
+    with pytest.raises(AssertionError, match=r"ParameterError: .*99"):
+        execute("02_supervised_baseline", place, "too_many", videos_per_class=99)
