@@ -162,8 +162,10 @@ results.differences()
 #   steps both are open, and few steps of the student do not reach many of scratch. It is ahead of MERS and
 #   MARS; what flow at test time adds is open.
 # - **motionfit_cliplength**: twice the frames in fine-tuning help the student (three seeds).
-# - The other tables (several clips, clip order, retrieval, other networks, shares) stood on the first
-#   version of the embedded data and have not been run on this one. **motionfit_granularity** and
+# - **motionfit_multiclip**: what three clips of a video in fine-tuning add is open for either model (three
+#   seeds), and so is whether motion gains more.
+# - The other tables (clip order, retrieval, other networks, shares) stood on the first version of the
+#   embedded data and have not been run on this one. **motionfit_granularity** and
 #   **motionfit_clusters** were dropped, since three seeds cannot see what they ask.
 #
 # ## What to try next
