@@ -145,6 +145,24 @@ def test_runs_of_several_cards_share_them(own_locks):
         assert max(each) == 3
 
 
+def test_who_shares_a_card_with_fewer_says_that_it_waits(own_locks, capfd):
+    """A batch of two runs a card beside one of eighteen, which stands in its way and behind it."""
+    with ExitStack() as many, ExitStack() as few:
+        for _ in range(2):
+            _taken(["a"], 1, 18, many)
+        waiting = threading.Thread(target=_taken, args=(["a"], 1, 2, few), daemon=True)
+        waiting.start()
+        told, latest = "", time.monotonic() + 60
+        while not told and time.monotonic() < latest:
+            told = capfd.readouterr().out
+            time.sleep(0.05)
+        assert "1 GPU out of a that fewer than 2 runs hold; later ones wait behind" in told
+        assert waiting.is_alive()
+        many.close()
+        waiting.join(60)
+        assert not waiting.is_alive()
+
+
 @pytest.mark.parametrize(
     ("cores", "jobs", "threads"), [(16, 12, 1), (3, 2, 1), (16, 5, 3), (2, 4, 1), (6, None, 6)]
 )
@@ -197,6 +215,7 @@ def test_runs_at_once_share_cards_and_cores(words, cards, project, own_locks, mo
     meet = """\
         import os, time
         from pathlib import Path
+from threading import Thread
         (run.folder / "card").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
         (run.folder / "workers").write_text(str(num_workers))
         while len(list(run.folder.parent.glob("*/card"))) < 2:

@@ -88,7 +88,9 @@ def _taken(names: Sequence[str], count: int, runs_per_gpu: int, held: ExitStack)
                         return mine
             if not told:
                 print(
-                    f"waits until {counted(count, 'GPU')} of {','.join(names)} are free", flush=True
+                    f"waits for {counted(count, 'GPU')} out of {','.join(names)} that fewer than "
+                    f"{counted(runs_per_gpu, 'run')} hold; later ones wait behind this one",
+                    flush=True,
                 )
             told = True
             time.sleep(0.5)
