@@ -145,22 +145,31 @@ def test_runs_of_several_cards_share_them(own_locks):
         assert max(each) == 3
 
 
-def test_who_shares_a_card_with_fewer_says_that_it_waits(own_locks, capfd):
-    """A batch of two runs a card beside one of eighteen, which stands in its way and behind it."""
-    with ExitStack() as many, ExitStack() as few:
+def test_runs_say_what_they_wait_for(own_locks, monkeypatch, capfd):
+    """A batch of two runs a card beside one of eighteen: it waits for them, and they behind it."""
+    monkeypatch.setattr(cards, "PATIENCE", 0.1)
+
+    def told(text):
+        seen, latest = "", time.monotonic() + 60
+        while text not in seen and time.monotonic() < latest:
+            time.sleep(0.05)
+            seen += capfd.readouterr().out
+        return text in seen
+
+    with ExitStack() as many, ExitStack() as few, ExitStack() as more:
         for _ in range(2):
             _taken(["a"], 1, 18, many)
-        waiting = threading.Thread(target=_taken, args=(["a"], 1, 2, few), daemon=True)
-        waiting.start()
-        told, latest = "", time.monotonic() + 60
-        while not told and time.monotonic() < latest:
-            told = capfd.readouterr().out
-            time.sleep(0.05)
-        assert "1 GPU out of a that fewer than 2 runs hold; later ones wait behind" in told
-        assert waiting.is_alive()
+        asked = [(["a"], 1, 2, few), (["a"], 1, 18, more)]
+        first, second = (threading.Thread(target=_taken, args=one, daemon=True) for one in asked)
+        first.start()
+        assert told("waits for 1 GPU out of a that fewer than 2 runs hold")
+        second.start()
+        assert told("waits behind another run that waits for a GPU")
+        assert first.is_alive()
         many.close()
-        waiting.join(60)
-        assert not waiting.is_alive()
+        for each in (first, second):
+            each.join(60)
+            assert not each.is_alive()
 
 
 @pytest.mark.parametrize(

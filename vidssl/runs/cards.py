@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +18,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"  # a list of numbers or names, as CUDA reads it
 SHARED = "VIDSSL_RUNS_PER_GPU"  # told to the run, for its record: its times are no others'
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # without one of them torch need not be asked
 LOADERS = 16  # processes that read for one training, at most
+PATIENCE = 5.0  # seconds in the queue before a run says so
 
 
 def visible_cards() -> list[str]:
@@ -76,7 +78,12 @@ def _taken(names: Sequence[str], count: int, runs_per_gpu: int, held: ExitStack)
     folder = Path(tempfile.gettempdir(), f"vidssl-cards-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     told = False
+    says = ["waits behind another run that waits for a GPU"]
+    behind = threading.Timer(PATIENCE, print, says, {"flush": True})
+    behind.daemon = True
+    behind.start()
     with _locked(folder / "queue", fcntl.LOCK_EX):
+        behind.cancel()
         while True:
             with ExitStack() as tried:
                 mine: list[str] = []
