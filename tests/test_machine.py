@@ -224,7 +224,6 @@ def test_runs_at_once_share_cards_and_cores(words, cards, project, own_locks, mo
     meet = """\
         import os, time
         from pathlib import Path
-from threading import Thread
         (run.folder / "card").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
         (run.folder / "workers").write_text(str(num_workers))
         while len(list(run.folder.parent.glob("*/card"))) < 2:
