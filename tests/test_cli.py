@@ -12,6 +12,7 @@ from vidssl import cli
 from vidssl.data import read_frames, write_video
 from vidssl.data.flow_files import read_flow
 from vidssl.runs.doctor import Finding, normalised, read_constraints
+from vidssl.runs.folds import Pooled, ahead_of
 
 
 @pytest.fixture
@@ -101,14 +102,15 @@ def test_students_begin_with_the_pretraining_of_their_backbone(tmp_path, capfd):
     assert "run_mosi_pretrain-dilated-s0" not in semi
 
 
-def leave_fold(root, groups, accuracy, videos):
-    """Leave the record of one run that held out the ``groups``, a letter each."""
+def leave_fold(root, groups, accuracy, videos, **others):
+    """Leave the record of one run that held out the ``groups``, a letter each; ``others`` are
+    further accuracies."""
     (root / "records").mkdir(parents=True)
     parameters = {"dataset_options": {"test_groups": [*groups]}}
     if root.name == "1":  # as older records have it
         parameters = parameters["dataset_options"]
     record = {"run": "mini-a-s0", "parameters": parameters, "failed": []}
-    record["metrics"] = {"top1_accuracy": accuracy, "loss": 0.1, "test_videos": videos}
+    record["metrics"] = {"top1_accuracy": accuracy, "loss": 0.1, "test_videos": videos, **others}
     (root / "records" / "mini-a-s0.json").write_text(json.dumps(record))
     return str(root)
 
@@ -123,6 +125,40 @@ def test_pool_counts_each_test_video_of_the_folds_once(tmp_path, capsys):
     assert line.split()[:3] == ["mini-a-s0", "top1_accuracy", "83.3%"]
     assert line.endswith("10 of 12 videos, 2 folds")
     assert "[55.2%, 95.3%]" in line
+
+
+def test_pool_says_how_far_rows_are_ahead_of_another_on_the_same_videos(tmp_path, capsys):
+    by_hand = [(3, 4, 2), (4, 4, 3), (2, 4, 2)]  # differences of 1, 1 and 0 of 4 videos
+    folds = [
+        leave_fold(tmp_path / str(i), str(i), told / of, of, pixels_top1_accuracy=others / of)
+        for i, (told, of, others) in enumerate(by_hand)
+    ]
+    assert cli.main(["pool", *folds, "--against", "pixels"]) == 0
+    pixels, row, note = capsys.readouterr().out.splitlines()
+    assert row.split()[1:3] == ["top1_accuracy", "75.0%"]
+    assert "ahead" not in pixels
+    assert row.endswith("ahead by +16.7 ± 35.9")  # t(0.975, 2) * 14.43 / sqrt(3)
+    assert "points before mini-a-s0 pixels_top1_accuracy" in note
+
+
+def test_a_video_counts_once_however_large_its_fold_is():
+    row, other = (
+        Pooled("a", metric, {"1": (one, 2), "2": (two, 18)})
+        for metric, one, two in [("x", 2, 9), ("y", 0, 9)]
+    )
+    ahead = ahead_of(row, other)
+    assert ahead.mean == pytest.approx(2 / 20)
+    assert ahead.ci95 == pytest.approx(12.7062 * (2 - 0.2) * 2 / 20, rel=1e-4)
+    assert ahead_of(row, Pooled("a", "z", {"3": (1, 2)})) is None
+
+
+@pytest.mark.parametrize(("text", "said"), [("nobody", "no row has it"), ("mini", "2 rows")])
+def test_a_row_to_compare_with_must_be_one(tmp_path, capsys, text, said):
+    fold = leave_fold(tmp_path / "1", "1", 0.5, 4, pixels_top1_accuracy=0.25)
+    assert cli.main(["pool", fold, "--against", text]) == 1
+    told = capsys.readouterr().err
+    assert said in told
+    assert "mini-a-s0 pixels_top1_accuracy" in told
 
 
 def test_pool_of_one_fold_and_of_no_folder(tmp_path, capsys):

@@ -205,6 +205,9 @@ def _record_commands(commands) -> None:
     )
     pool = _command(commands, "pool", _pool, "accuracy of the same runs over several folds")
     pool.add_argument("roots", nargs="+", help="each fold's folder of all runs (its --runs-root)")
+    pool.add_argument(
+        "--against", default="", metavar="ROW", help="also by how much others are ahead of this one"
+    )
     trace = _command(commands, "trace", _trace, "say what made a figure and if it is current")
     trace.add_argument("figure", help="its name, or the path of one of its files")
 
@@ -348,17 +351,24 @@ def _runs(args: argparse.Namespace) -> int:
 
 
 def _pool(args: argparse.Namespace) -> int:
-    from vidssl.evaluation import proportion_ci95
+    from vidssl.evaluation import proportion_ci95, with_interval
+    from vidssl.runs.folds import ahead_of, the_one_with
 
     if not all(args.roots):
         raise ValueError("roots holds an empty text: name each fold's folder of all runs")
     pooled, caveats = runs.pool_folds(args.roots)
-    for run, metric, right, videos, folds in pooled:
-        low, high = proportion_ci95(right, videos)
-        print(
-            f"{run:44} {metric:30} {right / videos:6.1%}  [{low:.1%}, {high:.1%}]  "
-            f"{right} of {videos} videos, {counted(folds, 'fold')}"
+    other = the_one_with(pooled, args.against) if args.against else None
+    for row in pooled:
+        low, high = proportion_ci95(row.right, row.videos)
+        line = (
+            f"{row.run:44} {row.metric:30} {row.right / row.videos:6.1%}  [{low:.1%}, {high:.1%}]  "
+            f"{row.right} of {row.videos} videos, {counted(len(row.folds), 'fold')}"
         )
+        if other and row != other and (ahead := ahead_of(row, other)):
+            line += f"  ahead by {with_interval(100 * ahead.mean, 100 * ahead.ci95, '+.1f')}"
+        print(line)
+    if other:
+        print(f"ahead by: points before {other.name}, 95 % interval over folds")
     print(*caveats, sep="\n", end="\n" * bool(caveats))
     return 0
 

@@ -6,11 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidssl.runs.given import PATHS
 from vidssl.runs.parameters import ENTRIES
 from vidssl.runs.records import caveats_of, load_records
+
+if TYPE_CHECKING:  # imported when asked for: `vidssl` starts without scipy
+    from vidssl.evaluation.statistics import Difference
 
 OF_ONE_FOLD = {*PATHS, "run_folder", "test_groups", "dataset_options.test_groups"} - {"root"}
 LABELS = ("videos_per_class", "label_fraction", "fraction", "label_list")  # 0: every label
@@ -18,13 +21,54 @@ Folds = dict[str, Mapping[str, Any]]  # of one run: the root of each fold -> the
 
 
 class Pooled(NamedTuple):
-    """Accuracy over all test videos of several folds; ``right`` of ``videos`` were told."""
+    """Accuracy over all test videos of several folds: root of each -> videos told, of how many."""
 
     run: str
     metric: str
-    right: int
-    videos: int
-    folds: int
+    folds: Mapping[str, tuple[int, int]]
+
+    @property
+    def name(self) -> str:
+        return f"{self.run} {self.metric}"
+
+    @property
+    def right(self) -> int:
+        return sum(right for right, _ in self.folds.values())
+
+    @property
+    def videos(self) -> int:
+        return sum(videos for _, videos in self.folds.values())
+
+
+def the_one_with(pooled: Iterable[Pooled], text: str) -> Pooled:
+    """The row whose run or metric has the ``text``; ValueError where none or several do."""
+    rows = list(pooled)
+    found = [row for row in rows if text in row.name]
+    found = [row for row in found if text in (row.run, row.metric, row.name)] or found
+    if len(found) != 1:
+        named = "\n  ".join(row.name for row in found or rows)
+        many = f"{len(found)} rows have it" if found else "no row has it; those there are"
+        raise ValueError(f"against={text!r} must be in the name of one row; {many}:\n  {named}")
+    return found[0]
+
+
+def ahead_of(row: Pooled, other: Pooled) -> Difference | None:
+    """By how much ``row`` is ahead of ``other``, as a share of the test videos of the folds that
+    both have, and Student's 95 % interval over these folds; None where they have none in common.
+
+    Each fold is a cluster of videos (a ratio estimate: each video counts once, whatever the size
+    of its fold). Folds share most of their training videos, so the interval is a little narrow.
+    """
+    from vidssl.evaluation.statistics import Difference, mean_ci95
+
+    both = [(*row.folds[root], other.folds[root][0]) for root in row.folds if root in other.folds]
+    if not both:
+        return None
+    videos = sum(of for _, of, _ in both)
+    mean = sum(told - others for told, _, others in both) / videos
+    apart = [told - others - mean * of for told, of, others in both]  # of a fold from the mean
+    _, half = mean_ci95([len(both) / videos * each for each in apart])
+    return Difference(mean, half, len(both))
 
 
 def pool_folds(roots: Sequence[str | Path]) -> tuple[list[Pooled], list[str]]:
@@ -51,14 +95,14 @@ def pool_folds(roots: Sequence[str | Path]) -> tuple[list[Pooled], list[str]]:
 
 
 def _pooled(run: str, folds: Folds) -> Iterator[Pooled]:
-    counts: dict[str, list[tuple[int, int]]] = {}
-    for metrics in (record["metrics"] for record in folds.values()):
-        videos = metrics["test_videos"]
-        for metric, value in metrics.items():
+    counts: dict[str, dict[str, tuple[int, int]]] = {}
+    for root, record in folds.items():
+        videos = record["metrics"]["test_videos"]
+        for metric, value in record["metrics"].items():
             if metric.endswith("top1_accuracy") and value is not None:
-                counts.setdefault(metric, []).append((round(value * videos), videos))
+                counts.setdefault(metric, {})[root] = round(value * videos), videos
     for metric, each in sorted(counts.items()):
-        yield Pooled(run, metric, sum(r for r, _ in each), sum(v for _, v in each), len(each))
+        yield Pooled(run, metric, each)
 
 
 def _refuse_common_groups(run: str, folds: Folds) -> None:
