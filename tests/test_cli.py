@@ -137,7 +137,7 @@ def test_pool_says_how_far_rows_are_ahead_of_another_on_the_same_videos(tmp_path
     pixels, row, note = capsys.readouterr().out.splitlines()
     assert row.split()[1:3] == ["top1_accuracy", "75.0%"]
     assert "ahead" not in pixels
-    assert row.endswith("ahead by +16.7 ± 35.9")  # t(0.975, 2) * 14.43 / sqrt(3)
+    assert row.endswith("ahead by +16.7 ± 35.9, p 0.500")  # t(0.975, 2) * 14.43 / sqrt(3)
     assert "points before mini-a-s0 pixels_top1_accuracy" in note
 
 
@@ -150,6 +150,17 @@ def test_a_video_counts_once_however_large_its_fold_is():
     assert ahead.mean == pytest.approx(2 / 20)
     assert ahead.ci95 == pytest.approx(12.7062 * (2 - 0.2) * 2 / 20, rel=1e-4)
     assert ahead_of(row, Pooled("a", "z", {"3": (1, 2)})) is None
+
+
+def test_four_videos_of_sixty_are_no_lead_whatever_the_interval_says():
+    """Ahead in four folds by one of six videos, level in six: 2 of 2**4 signs are as far apart."""
+    row = Pooled("a", "x", {str(i): (6 if i < 4 else 5, 6) for i in range(10)})
+    other = Pooled("a", "y", {str(i): (5, 6) for i in range(10)})
+    ahead = ahead_of(row, other)
+    assert ahead.mean == pytest.approx(4 / 60)
+    assert ahead.mean > ahead.ci95
+    assert ahead.p == pytest.approx(2 / 2**4)
+    assert ahead_of(other, row).p == pytest.approx(2 / 2**4)
 
 
 @pytest.mark.parametrize(("text", "said"), [("nobody", "no row has it"), ("mini", "2 rows")])

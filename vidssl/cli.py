@@ -365,10 +365,14 @@ def _pool(args: argparse.Namespace) -> int:
             f"{row.right} of {row.videos} videos, {counted(len(row.folds), 'fold')}"
         )
         if other and row != other and (ahead := ahead_of(row, other)):
-            line += f"  ahead by {with_interval(100 * ahead.mean, 100 * ahead.ci95, '+.1f')}"
+            by = with_interval(100 * ahead.mean, 100 * ahead.ci95, "+.1f")
+            line += f"  ahead by {by}, p {ahead.p:.3f}"
         print(line)
     if other:
-        print(f"ahead by: points before {other.name}, 95 % interval over folds")
+        print(
+            f"ahead by: points before {other.name}, 95 % interval over folds; p: of swapping the "
+            "two in whole folds, to go by where few videos differ"
+        )
     print(*caveats, sep="\n", end="\n" * bool(caveats))
     return 0
 
