@@ -152,6 +152,12 @@ def test_a_video_counts_once_however_large_its_fold_is():
     assert ahead_of(row, Pooled("a", "z", {"3": (1, 2)})) is None
 
 
+def test_one_fold_says_how_far_but_not_how_surely(tmp_path, capsys):
+    fold = leave_fold(tmp_path / "1", "1", 0.5, 4, pixels_top1_accuracy=0.25)
+    assert cli.main(["pool", fold, "--against", "pixels"]) == 0
+    assert "ahead by +25.0 (one value, no interval), p 1.000" in capsys.readouterr().out
+
+
 def test_four_videos_of_sixty_are_no_lead_whatever_the_interval_says():
     """Ahead in four folds by one of six videos, level in six: 2 of 2**4 signs are as far apart."""
     row = Pooled("a", "x", {str(i): (6 if i < 4 else 5, 6) for i in range(10)})

@@ -54,7 +54,8 @@ class Ahead(NamedTuple):
 
     ``ci95`` is half of Student's 95 % interval over ``folds``; ``p`` that of the exact two-sided
     test which swaps the two rows in whole folds. Where few videos of few folds differ, Student's
-    interval is too narrow and ``p`` tells: three folds cannot go below 0.25, five not below 0.0625.
+    interval is too narrow and ``p`` tells: one fold says nothing (nan, 1), three cannot go below
+    0.25, five not below 0.0625.
     """
 
     mean: float
@@ -81,6 +82,8 @@ def ahead_of(row: Pooled, other: Pooled) -> Ahead | None:
     mean = sum(apart) / sum(of)
     from_mean = [each - mean * videos for each, videos in zip(apart, of, strict=True)]
     _, half = mean_ci95([len(both) / sum(of) * each for each in from_mean])
+    if len(both) == 1:
+        return Ahead(mean, half, 1, 1.0)
     swapped = stats.permutation_test(
         (told, others), _sum_apart, permutation_type="samples", vectorized=True, rng=0
     )
