@@ -661,10 +661,11 @@ def other(seed, target=""):
 @graph.table(TABLE_PAGE)
 def motionfit_semi():
     """Shares of the labels, the whole training set without labels as the source (table 8)."""
-    # backbone: the paper's; empty: that of the other tables. learned: what the student is told beside
+    # backbone: the paper's; empty: that of the other tables. learned: what the student is told beside.
+    # steps: of fine-tuning; 0: the other tables'
     wanted = graph.settings(
         "motionfit_semi", seeds=[0, 1, 2], label_fractions=[0.2, 0.5], backbone="r3d_18", source="",
-        learned={},
+        learned={}, steps=0,
     )
     network = {"backbone": wanted["backbone"]} if wanted["backbone"] else {}
     cells, claims = [], []
@@ -672,14 +673,15 @@ def motionfit_semi():
         if not 0 < share <= 1:
             raise ValueError(f"targets: motionfit_semi: label_fractions: {share} is not in (0, 1]")
         few = {"label_fraction": share, "videos_per_class": 0}
+        tuning = few | network | ({"steps": wanted["steps"]} if wanted["steps"] else {})
         rows = {"motionfit": [], "scratch": [], "mosi": []}
         for seed in wanted["seeds"]:
             trained = network | wanted["learned"]
             taught = student(seed, model=few | network, source=wanted["source"], **trained)
-            rows["motionfit"].append(transfer(seed, "motionfit", taught, **few, **network))
-            rows["scratch"].append(scratch(seed, **few, **network))
+            rows["motionfit"].append(transfer(seed, "motionfit", taught, **tuning))
+            rows["scratch"].append(scratch(seed, **tuning))
             for begun in first_weights(seed, network):  # what the student began as
-                rows["mosi"].append(transfer(seed, "mosi", begun, **few, **network))
+                rows["mosi"].append(transfer(seed, "mosi", begun, **tuning))
         column = f"{share:.0%}"
         cells += [Cell(ROWS[n], column, runs, f"{n}_") for n, runs in rows.items() if runs]
         cells += yardsticks(column, rows["scratch"])

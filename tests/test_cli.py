@@ -98,7 +98,7 @@ def test_students_begin_with_the_pretraining_of_their_backbone(tmp_path, capfd):
     compared = jobs("motionfit_comparison")
     assert {"run_mosi_pretrain-dilated-s0", "run_mosi_pretrain-xy-s0"} <= set(compared)
     semi = jobs("motionfit_semi")
-    assert "run_motionfit_transfer_mosi-share0.2-n0-s0" in semi  # what the student began as
+    assert "run_motionfit_transfer_mosi-share0.2-n0-t2400-s0" in semi  # what the student began as
     assert "run_mosi_pretrain-dilated-s0" not in semi
 
 
