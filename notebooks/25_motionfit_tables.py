@@ -169,9 +169,11 @@ results.differences()
 #   frame and behind the student of an appearance model: clips show looks whole and motions in pieces.
 # - **motionfit_semi**: with a fifth of the labels the student is open against scratch and MoSI (three
 #   seeds), and none of them fits its videos in so few steps.
-# - The other tables (clip order, other networks) stood on the first version of the
-#   embedded data and have not been run on this one. **motionfit_granularity** and
-#   **motionfit_clusters** were dropped, since three seeds cannot see what they ask.
+# - **motionfit_comparison**: the student is ahead of a network that learned to order clips; another network
+#   gives a student, too (three seeds each).
+# - **motionfit_lambda** stood on the first version of the embedded data and has not been run on this one.
+#   **motionfit_granularity** and **motionfit_clusters** were dropped, since three seeds cannot see what
+#   they ask.
 #
 # ## What to try next
 #
