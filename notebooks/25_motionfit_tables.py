@@ -167,8 +167,8 @@ results.differences()
 # - **motionfit_retrieval**: from video to video the student finds its class more often than random weights,
 #   frame differences and MoSI; against a static frame it is open. From clip to clip it is behind a static
 #   frame and behind the student of an appearance model: clips show looks whole and motions in pieces.
-# - **motionfit_semi**: with a fifth of the labels the student is open against scratch and MoSI (three
-#   seeds), and none of them fits its videos in so few steps.
+# - **motionfit_semi**: with a fifth of the labels the student is ahead of scratch and open against MoSI
+#   (three seeds, four times the steps); none of them fits all of its videos by then.
 # - **motionfit_comparison**: the student is ahead of a network that learned to order clips; another network
 #   gives a student, too (three seeds each).
 # - **motionfit_lambda** stood on the first version of the embedded data and has not been run on this one.
