@@ -12,7 +12,7 @@ from vidssl import cli
 from vidssl.data import read_frames, write_video
 from vidssl.data.flow_files import read_flow
 from vidssl.runs.doctor import Finding, normalised, read_constraints
-from vidssl.runs.folds import Pooled, ahead_of
+from vidssl.runs.folds import Pooled, ahead_of, the_one_with
 
 
 @pytest.fixture
@@ -176,6 +176,12 @@ def test_a_row_to_compare_with_must_be_one(tmp_path, capsys, text, said):
     told = capsys.readouterr().err
     assert said in told
     assert "mini-a-s0 pixels_top1_accuracy" in told
+
+
+def test_a_whole_name_is_that_row_and_no_longer_one():
+    rows = [Pooled("mini-a-s0", f"{start}top1_accuracy", {"1": (1, 2)}) for start in ("mosi_", "")]
+    assert the_one_with(rows, "top1_accuracy") is rows[1]
+    assert the_one_with(rows, "mosi") is rows[0]
 
 
 def test_pool_of_one_fold_and_of_no_folder(tmp_path, capsys):
