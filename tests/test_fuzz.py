@@ -528,7 +528,7 @@ def record(project):
             records.read_whole(path)
         finally:
             listed = listing.list_runs(root, project)
-            "\n".join(listing.as_lines(listing.with_states(listed.runs, project, root)))
+            "\n".join(listing.as_lines(listing.with_states(listed.runs, project)))
             listing.as_json(listed.runs)
         runs.pool_folds([root])
 

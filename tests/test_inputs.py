@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vidssl.data import missing_files
-from vidssl.runs.inputs import open_inputs, share_caveats
+from vidssl.runs.inputs import open_inputs, recording_caveats, share_caveats
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +83,30 @@ def test_a_share_below_one_video_of_a_class_is_counted(root):
     assert share_caveats({"label_fraction": 0.2}, splits) == below, "0.8 of a video"
     assert share_caveats({"fraction": 0.0, "fractions": [0.1, 0.5]}, splits) == told
     assert share_caveats({"fraction": 0.1, "label_list": "list.txt"}, splits) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "shared"),
+    [
+        ("v_{c}_g{g:02d}_c{n:02d}", {}, True),
+        ("v_{c}_g{g:02d}_c{n:02d}", {"group_pattern": r"_(g\d+)_"}, False),
+        ("{c}_g{g}_c{n}", {}, True),
+        ("{c}_{g}_{n}", {}, False),  # numbers that may mean anything
+    ],
+)
+def test_clips_of_one_recording_on_both_sides_are_counted(name, options, shared, tmp_path):
+    for label in ("Archery", "YoYo"):
+        for clip in range(16):
+            told = {"c": label, "g": clip // 4 + 1, "n": clip % 4 + 1}
+            (file := tmp_path / label / f"{name.format(**told)}.avi").parent.mkdir(exist_ok=True)
+            file.touch()
+    splits = open_inputs(params(tmp_path, dataset="folder", dataset_options=options))
+    told = recording_caveats(splits)
+    assert bool(told) == shared
+    if shared:
+        counts = told["shared_recordings"]
+        assert 0 < counts["shared"] <= counts["test_videos"] == len(splits.test)
+
+
+def test_lists_that_know_their_groups_say_so_themselves(root):
+    assert recording_caveats(open_inputs(params(root))) == {}

@@ -71,8 +71,12 @@ def until(condition, seconds=500):
 
 def at_work(project, target="alone"):
     """A `vidssl run` whose first run's kernel is at work, and that kernel's process."""
-    started = vidssl(project, "run", target)
     kernel = project / "papermill_runs" / "mini" / RUNS[target][0] / "kernel"
+    return kernel_of(vidssl(project, "run", target), kernel)
+
+
+def kernel_of(started, kernel):
+    """A command, and the process whose number stands in the file ``kernel``, once it does."""
     until(lambda: started.poll() is not None or (kernel.exists() and kernel.read_text()))
     assert started.poll() is None, started.communicate()[1]
     return started, psutil.Process(int(kernel.read_text()))
@@ -102,6 +106,21 @@ def test_ctrl_c_ends_all_in_one_line_and_the_same_command_goes_on(project):
     until(lambda: not kernel.is_running())
     assert not is_held(project / "papermill_runs/mini/first")
     assert_it_goes_on(project, target="pair")
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_ctrl_c_on_a_single_run_says_where_it_goes_on(project, kept):
+    """Whether there is a checkpoint is not known to the user, who would wait for it."""
+    started = vidssl(project, "execute", "90_tiny", "my_runs/wide")
+    kernel_of(started, project / "my_runs" / "wide" / "kernel")
+    if kept:
+        (part := project / "my_runs/wide/checkpoints/scratch").mkdir(parents=True)
+        (part / "checkpoint.pt").touch()
+    started.send_signal(signal.SIGINT)
+    _, told = started.communicate(timeout=500)
+    assert started.returncode == 130
+    last = "goes on from its last checkpoint" if kept else "begins anew: it had no checkpoint yet"
+    assert told.splitlines()[-1] == f"vidssl: stopped; the same command {last}"
 
 
 def test_after_a_kill_nobody_writes_twice_and_the_same_command_goes_on(project):

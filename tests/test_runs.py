@@ -239,6 +239,9 @@ def test_the_record_is_small_and_names_the_first_failures(executed):
     [record] = runs.load_records(path.parent)
     assert record["failed_count"] == 5
     assert record["failed"] == [*"abc"], "each counts once"
+    told = (project / record["parameters"]["run_folder"] / "90_tiny.ipynb").read_text()
+    assert "5 videos could not be read" in told
+    assert "and 2 more, in run.json" in told
     assert str(project) not in path.read_text()
 
 

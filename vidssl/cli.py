@@ -253,7 +253,14 @@ def _execute(args: argparse.Namespace) -> int:
     notebook = runs.notebook_path(args.notebook).stem
     given = runs.Given(args.parameters, [notebook]).of(notebook)
     options = {name: getattr(args, name) for name in runs.execute.__kwdefaults__}
-    runs.execute(notebook, args.folder, given, **options)
+    try:
+        runs.execute(notebook, args.folder, given, **options)
+    except KeyboardInterrupt:
+        kept = any(Path(args.folder, runs.CHECKPOINTS).rglob("checkpoint.pt"))
+        goes_on = (
+            "goes on from its last checkpoint" if kept else "begins anew: it had no checkpoint yet"
+        )
+        raise KeyboardInterrupt(f"stopped; the same command {goes_on}") from None
     return 0
 
 
@@ -339,13 +346,13 @@ def _runs(args: argparse.Namespace) -> int:
     listed = listing.list_runs(root, project, **words)
     every = args.all or args.json
     lines = len(listed.runs) if every else max(1, screen.lines - listing.FRAME)
-    shown = listing.with_states(listed.runs[:lines], project, root)
+    shown = listing.with_states(listed.runs[:lines], project)
     if args.json:
         print(listing.as_json(shown))
     else:
         width = screen.columns if sys.stdout.isatty() else None
         print(*(line[:width] for line in listing.as_lines(shown)), sep="\n")
-        print(listing.summary(listed, len(shown)) + listing.told_apart(root))
+        print(listing.summary(listed, len(shown)) + listing.told_apart(root, project))
     print(*listed.unreadable, sep="\n", end="\n" * bool(listed.unreadable), file=sys.stderr)
     return 0
 

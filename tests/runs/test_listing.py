@@ -43,7 +43,7 @@ def begin(root, name, lock="", notebook=None):
 
 def states(root, project, **words):
     found = list_runs(root, project, **words).runs
-    return {run.run.removeprefix("mini-"): run.state for run in with_states(found, project, root)}
+    return {run.run.removeprefix("mini-"): run.state for run in with_states(found, project)}
 
 
 def told(capsys, *words):
@@ -235,3 +235,42 @@ def test_nothing_run_yet_says_what_to_do(root, capsys):
     status, _, err = told(capsys)
     assert status == 1
     assert "run something first" in err[0]
+
+
+# --- runs by themselves ---------------------------------------------------------------------------
+
+
+def test_a_run_in_a_folder_of_its_own_is_listed_and_traced(project, root, capsys):
+    """As the README has it, with `vidssl execute ... my_runs/wide`."""
+    status, _, err = told(capsys)
+    assert status == 1
+    assert err[0].endswith("holds no runs and no records; run something first")
+    for folder in ("my_runs/wide", "my_runs/tries/1"):
+        assert cli.main(["execute", "90_tiny", folder, "-p", "seed", "4"]) == 0
+    capsys.readouterr()
+    status, lines, _ = told(capsys, "--runs-root", "my_runs")
+    assert status == 0
+    assert [line.split()[0] for line in lines[1:-1]] == ["tries-1", "wide"]
+    assert all("finished" in line and "loss 0.333" in line for line in lines[1:-1])
+    assert cli.main(["trace", "my_runs/wide/tiny.png"]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[0].startswith("tiny: current")
+    assert "drawn by mini-wide: 90_tiny" in said
+    _, _, err = told(capsys)
+    assert err[0].endswith("; --runs-root my_runs shows 2 of your own")
+    leave_record(root, "mini-a-s0")
+    _, lines, _ = told(capsys)
+    assert lines[-1] == "1 run, 61 s; --runs-root my_runs shows 2 of your own"
+    (project / "my_runs" / "wide" / "run.json").unlink()
+    (project / "my_runs" / "wide" / "90_tiny.ipynb").write_text(json.dumps(FAILED))
+    found = list_runs(project / "my_runs", project).runs
+    assert [(run.run, run.state, run.note) for run in found[:1]] == [
+        ("wide", "failed", "ValueError: no")
+    ]
+
+
+def test_a_broken_record_of_a_run_by_itself_is_named(project, capsys):
+    (broken := project / "my_runs" / "wide" / "record.json").parent.mkdir(parents=True)
+    broken.write_text("{")
+    _, _, err = told(capsys, "--runs-root", "my_runs")
+    assert "my_runs/wide/record.json: not a record of a run" in err[0]

@@ -97,6 +97,7 @@ def table(**about):
     [
         ({"missing": {"test": {"listed": 9, "absent": 1}}}, "1 of 9"),
         ({"shared_groups": {"test_videos": 8, "shared": 5}}, "5 of 8"),
+        ({"shared_recordings": {"test_videos": 8, "shared": 6}}, "6 of 8"),
         ({"untested_classes": ["run", "walk"]}, "2 classes"),
         ({"shares_below_one_video": {"0.05": 3, "of": 4}}, "3 of 4"),
     ],
@@ -238,7 +239,7 @@ def finished(project, name, **told):
 
 def states(project):
     root = project / "papermill_runs"
-    found = with_states(list_runs(root, project).runs, project, root)
+    found = with_states(list_runs(root, project).runs, project)
     return {run.run.removeprefix("mini-"): run.state for run in found}
 
 
@@ -278,6 +279,28 @@ def test_what_nobody_can_compare_is_not_stale(project):
     assert states(project) == {"first": "finished", "second": "stale"}
     (project / "set").rename(project / "away")
     assert states(project) == {"first": "finished", "second": "finished"}
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["0.mp4", "1.mp4"], "no labelled test videos: put videos into one folder a class"),
+        (["run/0.mp4", "run/1.mp4"], "holds one class folder, 'run'"),
+    ],
+)
+def test_a_set_without_labels_is_refused_before_the_first_run(project, capfd, files, said):
+    """One that needs no labels takes it."""
+    shutil.rmtree(project / "set")
+    touched(project / "set", *files)
+    assert cli.main(["run", "both"]) == 0
+    page = project / "notebooks" / "90_tiny.py"
+    page.write_text(page.read_text().replace("open_dataset()", "open_dataset(labelled=True)"))
+    capfd.readouterr()
+    assert cli.main(["run", "both"]) == 1
+    told = capfd.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert told[0].startswith("vidssl: both at mini scale, before anything starts: root='set'")
+    assert said in told[0]
 
 
 def test_runs_of_a_set_that_changed_are_made_again(project, capfd):

@@ -34,6 +34,7 @@ from vidssl.runs.parameters import (
 )
 from vidssl.runs.provenance import code_hashes, find_project
 from vidssl.runs.records import (
+    CHECKPOINTS,
     Run,
     data_hash,
     labels_said,

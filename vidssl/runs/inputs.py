@@ -6,6 +6,7 @@ Decoded frames lie where all runs find the same, those too that `vidssl prepare`
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from vidssl.data.frame_store import FrameStore, Stored
 
 # parameters that are paths, of what no other page makes
+CLIP_OF = re.compile(r"(.+_g\d+)_c\d+")  # how UCF101 and its like name the clips of a recording
 PATHS = ("root", "dataset_options.annotations", "flow", "records", "cells", "label_list")
 PATHS += ("label_lists", "image", "without_classes")
 
@@ -103,21 +105,27 @@ def open_inputs(params: Mapping[str, Any], labelled: bool = False, whole: bool =
     splits = open_dataset(dataset, root, data_seed=data_seed, **_options(params))
     splits.name += absent_in_words(splits.caveats)
     splits = _source_side(splits, params)
-    if labelled and not splits.test:
-        raise ParameterError(
-            f"root={str(root)!r} has no labelled test videos: put videos into one folder a class"
-        )
-    if labelled and splits.num_classes < 2:
-        raise ParameterError(
-            f"root={str(root)!r} holds one class folder, {splits.class_names[0]!r}: telling "
-            "classes apart needs two or more; 11_mosi_pretrain takes it as it is"
-        )
+    if labelled:
+        require_classes_to_tell(splits, root)
     if params.get("validation"):
         train, held_out = validation_split(splits.train, params["validation"], data_seed)
         name = f"{splits.name}, validation"
         absent = {"train": splits.absent["train"]} if splits.absent else {}
         splits = replace(splits, train=train, test=held_out, name=name, absent=absent)
     return splits
+
+
+def require_classes_to_tell(splits: Splits, root: str | Path) -> None:
+    """ParameterError for a set on which nothing can be tested: without labels, or of one class."""
+    if not splits.test:
+        raise ParameterError(
+            f"root={str(root)!r} has no labelled test videos: put videos into one folder a class"
+        )
+    if splits.num_classes < 2:
+        raise ParameterError(
+            f"root={str(root)!r} holds one class folder, {splits.class_names[0]!r}: telling "
+            "classes apart needs two or more; 11_mosi_pretrain takes it as it is"
+        )
 
 
 def _source_side(splits: Splits, params: Mapping[str, Any]) -> Splits:
@@ -151,6 +159,25 @@ def share_caveats(params: Mapping[str, Any], splits: Splits) -> dict[str, Any]:
     few = {share: sum(share * size < 1 for size in sizes.values()) for share in shares}
     told = {f"{share:g}": few[share] for share in few if share and few[share] and not lists}
     return {"shares_below_one_video": {**told, "of": len(sizes)}} if told else {}
+
+
+def recording_caveats(splits: Splits) -> dict[str, Any]:
+    """Test videos that, by their names, were cut from a recording that training videos are of, too:
+    the same person at the same place, which pixels know again. Where groups are known there are
+    none, or `Splits.caveats` counts them.
+
+    "shared_recordings": how many of them ("shared"), of how many "test_videos".
+    """
+    trained = {_recording(record) for record in splits.train} - {""}
+    shared = sum(_recording(record) in trained for record in splits.test)
+    counts = {"test_videos": len(splits.test), "shared": shared}
+    return {"shared_recordings": counts} if shared else {}
+
+
+def _recording(record: VideoRecord) -> str:
+    """Of a video that is a group of its own: its name before the clip's number; else ""."""
+    named = CLIP_OF.fullmatch(Path(record.path).stem)
+    return named[1] if named and record.group == record.video_id else ""
 
 
 def absent_in_words(caveats: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ from vidssl.runs.earlier import MissingInput
 from vidssl.runs.execute import RunFailed, holder_of, is_held, locked, this_process
 from vidssl.runs.given import Given
 from vidssl.runs.graph import Graph, Job, load
-from vidssl.runs.inputs import PATHS, missing_paths
+from vidssl.runs.inputs import PATHS, missing_paths, require_classes_to_tell
 from vidssl.runs.machine import Machine, Share
 from vidssl.runs.notebooks import notebook_path
 from vidssl.runs.parameters import (
@@ -40,6 +40,7 @@ from vidssl.runs.parameters import (
     text_of,
     value_in,
 )
+from vidssl.runs.promises import wants_labels
 from vidssl.runs.provenance import short
 from vidssl.runs.records import made_here
 from vidssl.runs.sets import CANNOT, SetsNow, check_sets
@@ -188,6 +189,10 @@ def _refuse_wrong_sets(graph: Graph, target: str, pages: Pages, sets: SetsNow) -
     try:
         for warned in check_sets([params for _, params in pages], sets):
             print(f"{target}: {warned}", file=sys.stderr)
+        for job, params in pages:
+            page = notebook_path(Path(job.log[0]).stem, graph.project)
+            if wants_labels(page.read_text(encoding="utf-8")):
+                require_classes_to_tell(sets.splits(params), params["root"])
         _refuse_too_many_labels(graph, target, pages, sets)
     except CANNOT as error:
         raise ValueError(

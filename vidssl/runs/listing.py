@@ -17,7 +17,7 @@ from vidssl.runs.graph import load
 from vidssl.runs.notebooks import PLOTS, CodeNow
 from vidssl.runs.parameters import NoSchedule, scale_names
 from vidssl.runs.provenance import short
-from vidssl.runs.records import read_record, record_files, variants
+from vidssl.runs.records import OWN_RECORD, read_record, record_files, variants
 from vidssl.runs.sets import SetsNow
 
 STATES = {
@@ -27,14 +27,17 @@ STATES = {
     "failed": "a cell stopped with an error",
     "stopped": "ended before its last cell: killed, or the machine went down",
 }
+OWN_RUNS = "my_runs"  # the folder of the project where the README's commands write
+DEPTHS = ("[!.]*", "[!.]*/[!.]*")  # of runs below a folder: <name> alone, <scale>/<name>
 FRAME = 3  # lines of a screen that are no run: header, summary, the next prompt
 NUMBERS = 4  # metrics shown of a run
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One run: its record, or what is known of one that has none yet. ``note`` says why it failed;
-    ``state`` is empty until somebody asked whether code and set are still the same."""
+    """One run: its record, of the ``file``, or what is known of one that has none yet. ``note``
+    says why it failed; ``state`` is empty until somebody asked whether code and set are the same.
+    """
 
     run: str
     scale: str
@@ -43,6 +46,7 @@ class Listed:
     state: str = ""
     note: str = ""
     seconds: float = 0.0
+    file: Path = Path()
 
     @property
     def method(self) -> str:
@@ -79,9 +83,10 @@ def list_runs(
     """
     if state:
         one_of("state", state, list(STATES))
-    every, unreadable = read_runs(root)
+    every, unreadable = read_runs(root, by_themselves=True)
     if not every and not unreadable:
-        raise FileNotFoundError(f"{root}: holds no runs and no records; run something first")
+        empty = f"{root}: holds no runs and no records; run something first"
+        raise FileNotFoundError(empty + told_apart(root, project))
     kept = every
     _refuse_elsewhere(scale, {run.scale for run in every}, root, project)
     for name, asked in {"method": method, "scale": scale}.items():
@@ -92,7 +97,7 @@ def list_runs(
         wanted = _of_target(target, every, project)
         kept = [run for run in kept if run.run in wanted]
     if state:
-        kept = [run for run in with_states(kept, project, root) if run.state == state]
+        kept = [run for run in with_states(kept, project) if run.state == state]
     return Listing(kept, len(every), unreadable)
 
 
@@ -105,18 +110,23 @@ def _refuse_elsewhere(scale: str, known: Collection[str], root: Path, project: P
         raise ValueError(f"scale={scale!r} has its runs elsewhere, with -p: --runs-root {named}")
 
 
-def read_runs(root: Path) -> tuple[list[Listed], list[str]]:
-    """Every run below ``root``, and a line for each file among its records that is none."""
+def read_runs(root: Path, by_themselves: bool = False) -> tuple[list[Listed], list[str]]:
+    """Every run below ``root``, and a line for each file among its records that is none.
+
+    ``by_themselves``: with those that were given a folder of their own there, which holds their
+    record; they are named by its path.
+    """
     by_id, unreadable = {}, []
-    for path in record_files(root / "records"):
+    for path in [*record_files(root / "records"), *(own_records(root) if by_themselves else ())]:
         try:
             record = read_record(path)
         except ValueError as error:
             unreadable.append(str(error))
             continue
         scale = record["scale"] or str(record["parameters"].get("scale", ""))
-        about = (record["run"], scale, record["notebook"])
-        by_id[record["run"]] = Listed(*about, record, seconds=record["seconds"])
+        name = record["run"] if path.name != OWN_RECORD else _named(path.parent, root)
+        told = {"seconds": record["seconds"], "file": path}
+        by_id[name] = Listed(name, scale, record["notebook"], record, **told)
     for attempt in _attempts(root):
         earlier = by_id.get(attempt.run)
         if earlier:  # it is made anew, and its record is still that of the time before
@@ -127,20 +137,32 @@ def read_runs(root: Path) -> tuple[list[Listed], list[str]]:
     return sorted(ordered, key=lambda run: not run.state), unreadable
 
 
+def own_records(root: Path) -> list[Path]:
+    """The records that lie in their run's folder, one or two folders below ``root``."""
+    return sorted(path for depth in DEPTHS for path in root.glob(f"{depth}/{OWN_RECORD}"))
+
+
+def _named(folder: Path, root: Path) -> str:
+    """How a run is called that has no record, or one beside it."""
+    return "-".join(folder.relative_to(root).parts)
+
+
 # --- runs without a last word -------------------------------------------------------------------
 
 
 def _attempts(root: Path) -> Iterator[Listed]:
     """The runs that were begun and have not ended well: their folder lacks a ``run.json``."""
-    for begun in root.glob("[!.]*/[!.]*/.attempt.json"):
-        if not begun.with_name("run.json").exists():
-            yield _attempt(begun.parent, begun.stat().st_mtime)
+    for depth in DEPTHS:
+        for begun in root.glob(f"{depth}/.attempt.json"):
+            if not begun.with_name("run.json").exists():
+                yield _attempt(begun.parent, root, begun.stat().st_mtime)
 
 
-def _attempt(folder: Path, begun: float) -> Listed:
+def _attempt(folder: Path, root: Path, begun: float) -> Listed:
     notebook = next((path for path in folder.glob("[!.]*.ipynb")), None)
     stem = notebook.stem if notebook else ""
-    about = (f"{folder.parent.name}-{folder.name}", folder.parent.name, stem)
+    scale = folder.parent.name if folder.parent != root else ""
+    about = (_named(folder, root), scale, stem)
     if is_held(folder):
         return Listed(*about, state="running", seconds=time.time() - begun)
     reason = _error_of(notebook) if notebook else ""
@@ -161,13 +183,13 @@ def _error_of(notebook: Path) -> str:
 # --- filters ------------------------------------------------------------------------------------
 
 
-def with_states(runs: Iterable[Listed], project: Path, root: Path) -> list[Listed]:
+def with_states(runs: Iterable[Listed], project: Path) -> list[Listed]:
     """The same runs, each with a state. Plots do not make a run stale: its numbers stay."""
     code, sets = CodeNow(project), SetsNow(project)
 
     def state(run: Listed) -> str:
         changed = code.differs(run.notebook, run.record["code"], without=PLOTS)
-        changed = changed or sets.changed(root / "records" / f"{run.run}.json", run.record)
+        changed = changed or sets.changed(run.file, run.record)
         return "stale" if changed else "finished"
 
     return [run if run.state else replace(run, state=state(run)) for run in runs]
@@ -199,7 +221,7 @@ def as_json(runs: Iterable[Listed]) -> str:
     """The records as one JSON list, each with its state, its method and its note."""
     records = []
     for run in runs:
-        own = {name: value for name, value in vars(run).items() if name != "record"}
+        own = {name: value for name, value in vars(run).items() if name not in ("record", "file")}
         records.append({**run.record, **own, "method": run.method})
     return json.dumps(records, indent=1)
 
@@ -232,11 +254,14 @@ def summary(listing: Listing, shown: int) -> str:
     )
 
 
-def told_apart(root: Path) -> str:
-    """Where runs with -p lie, to be said behind the last line; "" where there are none."""
-    apart = len(variants(root))
+def told_apart(root: Path, project: Path) -> str:
+    """Where runs with -p lie, and those by themselves in `OWN_RUNS`, to be said behind the last
+    line; "" where there are none."""
+    own = project / OWN_RUNS
+    apart, alone = len(variants(root)), len(own_records(own)) if own != root.absolute() else 0
     where = f"{counted(apart, 'folder')} in {root / 'variants'}"
-    return f"; runs with -p: {where}, --runs-root shows one" if apart else ""
+    told = f"; runs with -p: {where}, --runs-root shows one" if apart else ""
+    return told + (f"; --runs-root {OWN_RUNS} shows {alone} of your own" if alone else "")
 
 
 def _told(run: Listed) -> str:

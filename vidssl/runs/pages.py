@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from vidssl.core import counted
 from vidssl.runs.earlier import EXPLORATION, _read
-from vidssl.runs.listing import Listed, read_runs
+from vidssl.runs.listing import OWN_RUNS, Listed, read_runs
 from vidssl.runs.notebooks import notebook_cells, notebook_names, notebook_path
 from vidssl.runs.provenance import find_project, write_atomic
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 MAP_PAGE = "00_start_here"
 MARKS = "# <!-- pages -->\n", "# <!-- end of pages -->\n"
 UNREADABLE = "(unreadable records)"
-OWN_RUNS = "my_runs"  # the folder of the project where the README's commands write
 ROWS = ("needs", "takes", "gives")
 
 

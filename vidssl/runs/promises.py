@@ -54,6 +54,17 @@ def files_of(path: Path, given: Mapping[str, Any]) -> list[Promise]:
     return [Promise(name, _all(conditions, known)) for name, conditions in outline.files]
 
 
+@cache
+def wants_labels(source: str) -> bool:
+    """Whether a notebook's source opens its data set with ``labelled=True``."""
+    return any(
+        word.arg == "labelled" and isinstance(word.value, ast.Constant) and word.value.value is True
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "open_dataset"
+        for word in node.keywords
+    )
+
+
 def _outline_and_values(path: Path, given: Mapping[str, Any]) -> tuple[Outline, dict[str, Any]]:
     """The notebook's outline, and the values known before it runs: parameters that it leaves as
     they are, and names that it makes of them, once, alone."""

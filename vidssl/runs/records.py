@@ -37,6 +37,7 @@ from vidssl.runs.inputs import (
     open_flow,
     open_frames,
     open_inputs,
+    recording_caveats,
     share_caveats,
 )
 from vidssl.runs.notebooks import notebook_code, notebook_path
@@ -62,6 +63,7 @@ NAMED_FAILURES = 3
 MADE_HERE = "embedded"  # the data set that the project makes; of others no video is named in git
 NAMELESS = ("class_names", "state")  # texts among metrics that name no video
 OF_ONE_VIDEO = ("video", "image")  # parameters
+OWN_RECORD = "record.json"  # in a run's folder, where that is in no folder of all runs
 CHECKPOINTS = "checkpoints"  # folder inside a run's, dropped when a run starts anew
 
 
@@ -110,7 +112,8 @@ class Run:
     def open_dataset(self, labelled: bool = False, whole: bool = True) -> Splits:
         """The data set that this run's parameters name, see `inputs.open_inputs`.
 
-        What `Splits.caveats` and `share_caveats` say is printed and goes into the record. On videos
+        What `Splits.caveats`, `share_caveats` and `recording_caveats` say is printed and goes into
+        the record. On videos
         of one's own the sizes that nobody gave are fitted to them, in ``params`` and in the
         notebook's variables: see `vidssl.runs.fitting`.
         """
@@ -121,8 +124,9 @@ class Run:
             require_files([*splits.train, *splits.test])
             self._begin_anew_on_another_set(splits.fingerprint)
         self.caveats = splits.caveats | share_caveats(self.params, splits)
-        if self.caveats:
-            print(f"{splits.name}: {json.dumps(self.caveats)}")
+        self.caveats |= recording_caveats(splits)
+        for line in [*_data_in_words(self.caveats), *_named_of_data(self.caveats)]:
+            print(f"{splits.name}: {line}")
         fitted = fit_to_data(self.params, splits, self.given)
         self.params.update(fitted)
         self.namespace.update(fitted)
@@ -250,10 +254,12 @@ class Run:
         """Write ``run.json``, then the record; returns what is held, open or against of the
         ``expectations``. The last line of every notebook.
 
-        ``failed`` are videos that could not be read ("path: reason"), each of which counts once; a
-        record names the first few and the count.
+        ``failed`` are videos that could not be read ("path: reason"), each of which counts once;
+        the first few are printed, and in a record with the count.
         """
-        full = self._summary(metrics, seeds, each_once(failed), data_hash)
+        failed = each_once(failed)
+        print(*unreadable_in_words(failed), sep="\n", end="\n" * bool(failed))
+        full = self._summary(metrics, seeds, failed, data_hash)
         if expectations:
             full["expectations"] = {each.claim: each.answer for each in expectations}
         if self.keeps_record:
@@ -265,7 +271,7 @@ class Run:
     def _write(self, full: Mapping[str, Any]) -> None:
         provenance.write_atomic(self.folder / "run.json", json.dumps(full, indent=1) + "\n")
         record = small_record(full, self.project)
-        path = self.folder / "record.json"
+        path = self.folder / OWN_RECORD
         if self.runs_root:
             path = self.runs_root / "records" / f"{self.run_id}.json"
         provenance.write_atomic(path, _record_text(record))
@@ -317,6 +323,22 @@ def each_once(failed: Sequence[str]) -> list[str]:
     for line in failed:
         by_path.setdefault(line.split(": ")[0], line)
     return list(by_path.values())
+
+
+def unreadable_in_words(failed: Sequence[str]) -> list[str]:
+    """How many videos could not be read, and the first few with their reasons.
+
+    >>> unreadable_in_words(["a.mp4: is empty"])
+    ['1 video could not be read; those tested count as wrong:', '  a.mp4: is empty']
+    """
+    if not failed:
+        return []
+    more = len(failed) - NAMED_FAILURES
+    return [
+        f"{counted(len(failed), 'video')} could not be read; those tested count as wrong:",
+        *(f"  {line}" for line in failed[:NAMED_FAILURES]),
+        *([f"  and {more} more, in run.json"] if more > 0 else []),
+    ]
 
 
 def let_threads_sleep() -> None:
@@ -514,7 +536,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_bytes())
-        _check_record(found, path.stem)
+        _check_record(found, path.stem if path.name != OWN_RECORD else "")
     except (OSError, ValueError, RecursionError) as error:
         message = f"{path}: not a record of a run ({error}); delete it"
         raise UnreadableRecord(message) from None
@@ -532,9 +554,11 @@ def read_whole(path: Path) -> dict[str, Any]:
 
 def full_record(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     """The ``run.json`` of the record in the file ``path``; {} where the run's folder does not stand
-    beside the folder of records, or holds another run."""
+    beside the folder of records (nor the record in it), or holds another run."""
     name = record["run"].removeprefix(f"{record['scale']}-")
     told = path.parents[1] / record["scale"] / name / "run.json"
+    if path.name == OWN_RECORD:
+        told = path.with_name("run.json")
     if {"..", "/"} & {*told.parts[-4:-1]} or not told.exists():
         return {}
     full = read_json(told)
@@ -554,7 +578,7 @@ def _check_record(found: Any, name: str) -> None:
             raise ValueError(f"{field_name}={found[field_name]!r}")
     if not all(isinstance(name, str) for name in found.get("only_in_run_json", [])):
         raise ValueError(f"only_in_run_json={found['only_in_run_json']!r}")
-    if found["run"] != name:
+    if name and found["run"] != name:
         raise ValueError(f"it is that of {found['run']!r}")
 
 
@@ -578,9 +602,29 @@ def _data_in_words(about: Mapping[str, Any]) -> Iterator[str]:
         counts = about["shared_groups"]
         of = f"{counts['shared']} of {counts['test_videos']} test videos"
         yield f"{of} share a source with training videos"
+    if "shared_recordings" in about:
+        counts = about["shared_recordings"]
+        of = f"{counts['shared']} of {counts['test_videos']} test videos"
+        yield f"{of} are, by their names, of recordings trained on"
     if "untested_classes" in about:
         yield f"{counted(len(about['untested_classes']), 'class')} untested"
     below = about.get("shares_below_one_video", {})
     for share in (share for share in below if share != "of"):
         where = f"{below[share]} of {below['of']} classes"
         yield f"{100 * float(share):g} % is less than a video in {where}: they got one"
+
+
+def _named_of_data(about: Mapping[str, Any]) -> Iterator[str]:
+    """What is for the eyes of who runs it alone, and what to do: names stay out of figures."""
+    if names := about.get("untested_classes"):
+        yield f"untested: {', '.join(names)}"
+    sides = {f"not there ({side})": counts for side, counts in about.get("missing", {}).items()}
+    for told, counts in {**sides, "shared": about.get("shared_groups", {})}.items():
+        if first := counts.get("first"):
+            more = counts.get("absent", counts.get("shared", 0)) > len(first)
+            yield f"{told}: {', '.join(first)}{', ...' * more}"
+    if "shared_recordings" in about:
+        yield (
+            "clips that differ in _c01 alone are of one recording: dataset_options.group_pattern "
+            r"'_(g\d+)_' keeps them on one side"
+        )

@@ -11,7 +11,7 @@ from typing import Any
 from vidssl.core import counted, did_you_mean
 from vidssl.runs import provenance
 from vidssl.runs.notebooks import PLOTS, CodeNow
-from vidssl.runs.records import read_record, variants
+from vidssl.runs.records import OWN_RECORD, read_record, variants
 from vidssl.runs.sets import SetsNow
 
 ORIGIN = {"figure": str, "alt": str, "scale": str, "dataset": str, "files": dict, "from_runs": dict}
@@ -75,7 +75,10 @@ def trace(figure: str | Path, records: Path | None = None) -> list[str]:
     project = provenance.find_project()
     folder, origin = read_origin(figure, project)
     records = records or _records_near(folder, project)
-    drawn = _read(str(origin.get("made_by", "")), records)
+    maker = folder / OWN_RECORD  # of a run by itself, whose figures lie in its folder
+    if not maker.exists():
+        maker = records / f"{origin.get('made_by', '')}.json"
+    drawn = _read(maker)
     code, sets = CodeNow(project), SetsNow(project)
     runs = origin["from_runs"].items()
     behind = {run: _facts(run, was, records, code, sets) for run, was in runs}
@@ -98,9 +101,8 @@ def _records_near(folder: Path, project: Path) -> Path:
     return next((path for path in near if path.is_dir()), home)
 
 
-def _read(run: str, records: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     """A run's record, or what is told in its place."""
-    path = records / f"{run}.json"
     if not path.exists():
         return {"trouble": "no record"}
     try:
@@ -145,11 +147,11 @@ def _state(changed: Sequence[str], origin: Mapping, drawn: Mapping, code: CodeNo
 
 def _facts(run: str, wanted: str, records: Path, code: CodeNow, sets: SetsNow) -> dict[str, Any]:
     """What is told of a run behind a figure; ``trouble`` where it is no longer what it was."""
-    record = _read(run, records)
+    record = _read(file := records / f"{run}.json")
     if "trouble" in record:
         return record
     rooms = code.differs(record["notebook"], record["code"], without=PLOTS)
-    again = wanted and provenance.file_hash(records / f"{run}.json")[:12] != wanted
+    again = wanted and provenance.file_hash(file)[:12] != wanted
     parameters = {k: v for k, v in record["parameters"].items() if k != "run_folder"}
     return {
         "notebook": record["notebook"],
@@ -158,7 +160,7 @@ def _facts(run: str, wanted: str, records: Path, code: CodeNow, sets: SetsNow) -
         "commit": _commit(record),
         **({"trouble": "made again since"} if again else {}),
         **({"other code": ", ".join(rooms)} if rooms else {}),
-        **({"set": "changed since"} if sets.changed(records / f"{run}.json", record) else {}),
+        **({"set": "changed since"} if sets.changed(file, record) else {}),
     }
 
 

@@ -175,8 +175,8 @@ def per_class_accuracy(
         axis.hlines(heights, low, known.max(0), color="0.8", lw=1.2, zorder=1)
         for order, (place, name, row) in enumerate(zip(places_of(named), named, values)):
             look = {"clip_on": False, "s": 16, **series_style(place)}
-            look["zorder"] = 3 - order / len(named)  # of equal values the first is seen
-            axis.scatter(row, heights, label=method_name(name), **look)
+            beside = 0.7 * ((order + 0.5) / len(named) - 0.5)  # equal values do not hide each other
+            axis.scatter(row, np.add(heights, beside), label=method_name(name), **look)
         if chance is not None:
             mark_chance(axis, 100 * chance)
         axis.set(xlabel="accuracy (%)", xlim=(-2, 102))
@@ -266,8 +266,10 @@ def only(rows: DataFrame, key: str) -> str:
 
 
 def data_and_scale(rows: DataFrame) -> str:
-    """The note of a figure: the one data set and the one scale of its rows."""
-    return " · ".join(filter(None, (only(rows, "dataset"), only(rows, "scale"))))
+    """The note of a figure: the one data set and the one scale of its rows, and whether they are of
+    a single seed."""
+    alone = "one seed" if "seeds" in rows and rows["seeds"].max() == 1 else ""
+    return " · ".join(filter(None, (only(rows, "dataset"), only(rows, "scale"), alone)))
 
 
 def _columns(rows: DataFrame) -> tuple[list, bool]:
