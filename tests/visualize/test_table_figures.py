@@ -166,6 +166,8 @@ def test_classes_are_drawn_by_group_and_missing_ones_left_out():
     assert description(figure) == "Accuracy of scratch, MoSI in each of 3 classes"
     scratch = axis.collections[1].get_offsets()
     np.testing.assert_allclose(scratch.filled(np.nan)[:, 0], [10, np.nan, 30])
+    apart = scratch[:, 1] - axis.collections[2].get_offsets()[:, 1]
+    assert (abs(apart) > 0.2).all(), "equal values are both seen"
     with pytest.raises(ValueError, match=r"accuracy must have shape \(methods, K=3\)"):
         per_class_accuracy([0.1, 0.2], ["a", "b", "c"])
     with pytest.raises(ValueError, match=r"groups must have shape \(K=2\)"):
@@ -174,11 +176,14 @@ def test_classes_are_drawn_by_group_and_missing_ones_left_out():
 
 def test_confusion_shades_are_shares_of_the_true_class():
     axis = confusion_matrix(np.array([[3, 1], [0, 0]]), ["a", "b"]).axes[0]
-    np.testing.assert_array_equal(axis.collections[0].get_array(), [[75, 25], [0, 0]])
+    shades = axis.collections[0].get_array()
+    np.testing.assert_array_equal(shades.filled(-1), [[75, 25], [-1, -1]], "untested is no zero")
+    assert axis.get_ylabel() == "true (grey: no video)"
+    assert confusion_matrix(np.eye(2), ["a", "b"]).axes[0].get_ylabel() == "true"
     assert [[label.get_text() for label in (*axis.get_xticklabels(), *axis.get_yticklabels())]] == [
         ["a", "b", "a", "b"]
     ]
-    assert texts(axis) == ["3", "1", "", ""]
+    assert texts(axis) == ["3", "1"]
     with pytest.raises(ValueError, match=r"confusion must have shape \(K=2, K=2\)"):
         confusion_matrix(np.zeros((3, 2)), ["a", "b"])
 

@@ -190,7 +190,8 @@ def per_class_accuracy(
 def confusion_matrix(
     confusion: np.ndarray, class_names: Sequence[str], *, note: str = ""
 ) -> Figure:
-    """Counts as numbers, shares of each true class as shades; rows are true, columns predicted.
+    """Counts as numbers, shares of each true class as shades; rows are true, columns predicted. The
+    row of a class without a video is grey.
 
     Args:
         confusion: (K, K) counts of videos.
@@ -202,7 +203,8 @@ def confusion_matrix(
 
     counts, number = np.asarray(confusion), len(class_names)
     expect_shape(counts, "K K", "confusion", K=number)
-    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    tested = counts.sum(1, keepdims=True)
+    shares = np.where(tested, 100 * counts / np.maximum(tested, 1), np.nan)
     few = number <= 20
     width = COLUMN_WIDTH if number <= 8 else 0.75 * PAGE_WIDTH
     names = 0.065 * max(map(len, class_names))  # inches that the longest name takes
@@ -232,7 +234,8 @@ def confusion_matrix(
         turn = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
         for label in axis.get_xticklabels():
             label.set(**(turn if few else {"rotation": 90}))
-        axis.set(xlabel="predicted", ylabel="true")
+        axis.set(xlabel="predicted", ylabel="true" if tested.all() else "true (grey: no video)")
+        axis.set_facecolor("0.88")  # behind the shades of every class that has videos
     return figure
 
 
