@@ -213,7 +213,7 @@ def test_sweeps_go_through_what_the_paper_s_figures_show(graphs, scale):
     fixed = {str(side): [side, side] for side in (0.1, 0.2, 0.3, 0.4, 0.5)}
     assert shown == fixed | {"none": [], "0.3-0.5": [0.3, 0.5]}
     frozen = asked_of(graphs[scale], "mosi_frozen")
-    depths = {at: told["frozen_stages"] for (row, at), told in frozen.items() if row == "MoSI"}
+    depths = {column: told["frozen_stages"] for (_, column), told in frozen.items()}
     assert depths[1] == ["stem"]
     assert [len(depths[depth]) for depth in range(6)] == list(range(6))
     speeds = asked_of(graphs[scale], "mosi_speeds", "pretext_accuracy")
@@ -481,15 +481,3 @@ def test_first_steps_at_the_paper_s_size(scale, job, first_steps):
     assert numbers or job == "mosi_pseudo_motion"
     assert all(math.isfinite(number) for number in numbers)
     assert done["metrics"].get("test_videos", 4) == 4
-
-
-def test_frozen_stages_stand_beside_the_headline_s_own_runs_and_pixels():
-    """At the length that fits, of which depth 0 is on record already; single axes are a setting."""
-    mini = runs.load_graph("mini")
-    frozen = asked_of(mini, "mosi_frozen")
-    pixels = {"static frame", "frame difference"}
-    assert {row for row, _ in frozen} >= {"scratch", "MoSI", *pixels}
-    assert not any("only" in row for row, _ in frozen)
-    made = {job.name for job in mini.behind("mosi_frozen")}
-    assert {"mosi_transfer-xy-n20-s0", "mosi_transfer-xy-n20-frozen3-s0"} <= made
-    assert not any("brief" in name for name in made)
