@@ -3,7 +3,6 @@
 import os
 from dataclasses import replace
 
-from vidssl.core import one_of
 from vidssl.runs.cells import Cell, Claim, Question, compare, in_each, yardsticks
 
 # labels: labelled videos a class where a table varies something else, 0: all. brief_steps: length of
@@ -11,14 +10,11 @@ from vidssl.runs.cells import Cell, Claim, Question, compare, in_each, yardstick
 # that these are judged by
 SETTINGS = graph.settings("mosi", labels=20, brief_steps=0, brief_clips=10)
 LABELS, BRIEF = SETTINGS["labels"], SETTINGS["brief_steps"]
-STARTS = {"scratch": "scratch", "MoSI": "xy", "MoSI, x only": "x", "MoSI, y only": "y"}
 SWEPT = {  # what each sweep goes through; a scale's file may name others
     "mosi_speeds": graph.settings("mosi_speeds", seeds=[0, 1, 2], k=[1, 2, 3, 4]),
     "mosi_frames": graph.settings("mosi_frames", seeds=[0, 1, 2], frames=[4, 8, 12, 16]),
     "mosi_mask": graph.settings("mosi_mask", seeds=[0, 1, 2], sides=[0.1, 0.3, 0.5]),
-    "mosi_frozen": graph.settings(
-        "mosi_frozen", seeds=[0, 1, 2], depths=[0, 2, 3, 4, 5], rows=[*STARTS]
-    ),
+    "mosi_frozen": graph.settings("mosi_frozen", seeds=[0, 1, 2], depths=[0, 2, 3, 4, 5]),
     # counts: of photographs and of dead leaves. per_class: so many of each class of `images`, a data
     # set's parameters. elsewhere: name -> those of other data sets that are fine-tuned on, too
     "mosi_stills": graph.settings(
@@ -51,6 +47,7 @@ VARIANTS = {  # what a pretraining changes, by the name that it and its transfer
     },
     **{f"own_{name}": source for name, source in SWEPT["mosi_stills"]["elsewhere"].items()},
 }
+STARTS = {"scratch": "scratch", "MoSI": "xy", "MoSI, x only": "x", "MoSI, y only": "y"}
 
 
 def usual(parameter, value, variant):
@@ -307,16 +304,12 @@ def mosi_stills():
 def mosi_frozen():
     """Fine-tuning with the first stages frozen: how deep the features reach (figure 6)."""
     sweep, stages = SWEPT["mosi_frozen"], ("stem", "conv2", "conv3", "conv4", "conv5")
-    depths, seeds = sweep["depths"], sweep["seeds"]
-    rows = [one_of("rows", row, STARTS) for row in sweep["rows"]]
     cells = [
-        tuned(row, depth, seeds, frozen=stages[:depth]) for depth in depths for row in rows
+        tuned(row, depth, sweep["seeds"], frozen=stages[:depth], steps=BRIEF)
+        for depth in sweep["depths"]
+        for row in STARTS
     ]
-    fitted = [transfer(seed, "scratch") for seed in seeds]
-    cells += [cell for depth in depths for cell in yardsticks(depth, fitted)]
-    claims = [
-        c for row in rows if row != "scratch" for c in in_each(depths, row, "scratch")
-    ]
+    claims = [c for row in list(STARTS)[1:] for c in in_each(sweep["depths"], row, "scratch")]
     return Question(cells, claims, "frozen stages, of stem and four")
 
 
