@@ -63,6 +63,10 @@ NAMED_FAILURES = 3
 MADE_HERE = "embedded"  # the data set that the project makes; of others no video is named in git
 NAMELESS = ("class_names", "state")  # texts among metrics that name no video
 OF_ONE_VIDEO = ("video", "image")  # parameters
+SHARED = {  # kinds of caveats -> what is said of the test videos that they count
+    "shared_groups": "share a source with training videos",
+    "shared_recordings": "are, by their names, of recordings trained on",
+}
 OWN_RECORD = "record.json"  # in a run's folder, where that is in no folder of all runs
 CHECKPOINTS = "checkpoints"  # folder inside a run's, dropped when a run starts anew
 
@@ -113,9 +117,8 @@ class Run:
         """The data set that this run's parameters name, see `inputs.open_inputs`.
 
         What `Splits.caveats`, `share_caveats` and `recording_caveats` say is printed and goes into
-        the record. On videos
-        of one's own the sizes that nobody gave are fitted to them, in ``params`` and in the
-        notebook's variables: see `vidssl.runs.fitting`.
+        the record. On videos of one's own the sizes that nobody gave are fitted to them, in
+        ``params`` and in the notebook's variables: see `vidssl.runs.fitting`.
         """
         from vidssl.data import require_files
 
@@ -598,14 +601,10 @@ def _data_in_words(about: Mapping[str, Any]) -> Iterator[str]:
     """What `Splits.caveats` and `share_caveats` say."""
     if absent := absent_in_words(about).strip():
         yield absent
-    if "shared_groups" in about:
-        counts = about["shared_groups"]
-        of = f"{counts['shared']} of {counts['test_videos']} test videos"
-        yield f"{of} share a source with training videos"
-    if "shared_recordings" in about:
-        counts = about["shared_recordings"]
-        of = f"{counts['shared']} of {counts['test_videos']} test videos"
-        yield f"{of} are, by their names, of recordings trained on"
+    for kind, how in SHARED.items():
+        if kind in about:
+            of = f"{about[kind]['shared']} of {about[kind]['test_videos']} test videos"
+            yield f"{of} {how}"
     if "untested_classes" in about:
         yield f"{counted(len(about['untested_classes']), 'class')} untested"
     below = about.get("shares_below_one_video", {})
